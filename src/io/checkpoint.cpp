@@ -1,0 +1,233 @@
+#include "io/checkpoint.h"
+
+#include <algorithm>
+#include <regex>
+#include <set>
+
+#include "base/error.h"
+#include "io/json_file.h"
+
+namespace icedit {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Where a component's tensors may stand in a folder, and their variants in half precision:
+// diffusers' and transformers' names. A group is only looked at where the one before it had
+// nothing.
+const std::vector<std::vector<std::string>> kNameGroups = {
+    {"diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json",
+     "model.safetensors", "model.safetensors.index.json"},
+    {"diffusion_pytorch_model.fp16.safetensors",
+     "diffusion_pytorch_model.safetensors.index.fp16.json",
+     "diffusion_pytorch_model.fp16.safetensors.index.json", "model.fp16.safetensors",
+     "model.safetensors.index.fp16.json", "model.fp16.safetensors.index.json"}};
+
+bool is_pickle(const Path& path) {
+  static const std::set<std::string> extensions = {".bin", ".pt", ".pth", ".ckpt", ".pkl"};
+  return extensions.count(path.extension().string()) != 0;
+}
+
+// "model-00001-of-00003.safetensors": a part, never a whole.
+bool is_shard(const std::string& name) {
+  static const std::regex pattern(R"(.*-\d{5}-of-\d{5}(\..*)?\.safetensors)");
+  return std::regex_match(name, pattern);
+}
+
+// symlink_status: a link that leads nowhere counts too, so that its target's absence is told and
+// not its own.
+bool there(const Path& path) {
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+ModelUnavailable pickle_error(const std::string& place, const std::string& name) {
+  return ModelUnavailable(
+      str(place, ": ", name,
+          " is a PyTorch pickle, which can run code when it is read and is not supported. Convert "
+          "it once, in Python: "
+          "safetensors.torch.save_file({k: v.contiguous() for k, v in torch.load('",
+          name, "', weights_only=True).items()}, 'model.safetensors')"));
+}
+
+// The one file or index of a folder that holds the tensors.
+Path find_in_folder(const Path& folder) {
+  for (const auto& group : kNameGroups) {
+    std::vector<std::string> found;
+    for (const std::string& name : group) {
+      if (there(folder / name)) found.push_back(name);
+    }
+    if (found.size() > 1) {
+      throw CheckpointError(str(folder.string(), " holds several checkpoints (", joined(found),
+                                "); name the one to read instead of the folder."));
+    }
+    if (found.size() == 1) return folder / found[0];
+  }
+  std::vector<std::string> whole, shards, pickles, gguf;
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    const Path& file = it->path();
+    const std::string name = file.filename().string();
+    if (file.extension() == ".safetensors") (is_shard(name) ? shards : whole).push_back(name);
+    if (file.extension() == ".gguf") gguf.push_back(name);
+    if (is_pickle(file)) pickles.push_back(name);
+  }
+  if (error) throw IoError(str(folder.string(), " cannot be listed: ", error.message(), "."));
+  for (auto* names : {&whole, &shards, &pickles, &gguf}) std::sort(names->begin(), names->end());
+  if (whole.size() == 1 && shards.empty()) return folder / whole[0];
+  if (!shards.empty()) {
+    throw ModelUnavailable(str(folder.string(), " holds ", shards[0],
+                               " but no index of its shards (*.safetensors.index.json); get that "
+                               "file too, it lies beside them."));
+  }
+  if (whole.size() > 1) {
+    throw ModelUnavailable(str(folder.string(), " holds several .safetensors files (",
+                               joined(whole), "); name the one to read instead of the folder."));
+  }
+  if (there(folder / "model_index.json")) {
+    throw ModelUnavailable(str(folder.string(),
+                               " is a whole pipeline; expected the folder of one of its "
+                               "components, such as ",
+                               (folder / "transformer").string(), "."));
+  }
+  if (!gguf.empty()) {
+    throw ModelUnavailable(str((folder / gguf[0]).string(),
+                               " is a GGUF file, which is not supported yet; give the same model "
+                               "as .safetensors."));
+  }
+  if (!pickles.empty()) throw pickle_error(folder.string(), pickles[0]);
+  throw ModelUnavailable(str(folder.string(), " holds no tensors; looked for ",
+                             joined(kNameGroups[0]),
+                             ", their .fp16 variants, and a single "
+                             ".safetensors file of any name."));
+}
+
+void add_file(std::map<std::string, Checkpoint::Entry>& entries,
+              const std::shared_ptr<const SafetensorsFile>& file) {
+  for (const auto& [name, info] : file->tensors()) entries[name] = {file, name, info, false};
+}
+
+// Every shard of the index, with exactly the tensors that the index says.
+std::map<std::string, Checkpoint::Entry> open_index(const Path& index) {
+  const JsonFile json(index);
+  if (!json.has("weight_map")) {
+    throw CheckpointError(str(index.string(),
+                              " has no 'weight_map', so it is no index of shards; "
+                              "give the .safetensors file or the folder."));
+  }
+  const JsonFile map = json.object("weight_map");
+  std::map<std::string, std::string> shard_of;
+  for (const std::string& name : map.keys()) {
+    const std::string shard = map.text(name);
+    if (shard.empty() || Path(shard).filename() != shard || shard == "." || shard == "..") {
+      throw CheckpointError(str(map.where(), ": '", name, "' lies in '", shard,
+                                "'; expected the name of a file beside the index."));
+    }
+    shard_of[name] = shard;
+  }
+  if (shard_of.empty()) throw CheckpointError(str(map.where(), " names no tensor."));
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> files;
+  for (const auto& [name, shard] : shard_of) {
+    if (files.count(shard) != 0) continue;
+    std::error_code ignored;
+    if (!fs::exists(index.parent_path() / shard, ignored)) {
+      throw CheckpointError(str(index.string(), ": the shard ", shard, " is not there (tensor '",
+                                name, "' lies in it). Was the download interrupted?"));
+    }
+    files[shard] = std::make_shared<SafetensorsFile>(index.parent_path() / shard);
+  }
+  std::map<std::string, Checkpoint::Entry> entries;
+  for (const auto& [shard, file] : files) {
+    for (const auto& [name, info] : file->tensors()) {
+      const auto listed = shard_of.find(name);
+      if (listed == shard_of.end() || listed->second != shard) {
+        throw CheckpointError(str(
+            file->path().string(), " holds tensor '", name, "', which ", index.filename().string(),
+            listed == shard_of.end() ? " does not list" : " lists in " + listed->second,
+            "; index and shards are not of the same checkpoint."));
+      }
+    }
+    add_file(entries, file);
+  }
+  for (const auto& [name, shard] : shard_of) {
+    if (entries.count(name) == 0) {
+      throw CheckpointError(str((index.parent_path() / shard).string(), " has no tensor '", name,
+                                "', which ", index.filename().string(),
+                                " lists there; index and shards are not of the same checkpoint."));
+    }
+  }
+  return entries;
+}
+
+}  // namespace
+
+Checkpoint Checkpoint::open(const Path& path) {
+  std::error_code ignored;
+  if (!there(path)) {
+    throw ModelUnavailable(str(path.string(), ": no such file or folder; check the path."));
+  }
+  const Path file = fs::is_directory(path, ignored) ? find_in_folder(path) : path;
+  if (!fs::exists(file, ignored)) {
+    throw ModelUnavailable(str(file.string(), " is a link to '",
+                               fs::read_symlink(file, ignored).string(),
+                               "', which is not there: was its download interrupted?"));
+  }
+  if (is_pickle(file)) throw pickle_error(file.string(), file.filename().string());
+  if (file.extension() == ".json") {
+    return {path.string(), open_index(file)};
+  }
+  const MappedFile mapped(file);
+  const std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()),
+                              std::min<size_t>(4, mapped.bytes().size()));
+  if (file.extension() == ".gguf" || text == "GGUF") {
+    throw ModelUnavailable(str(file.string(),
+                               " is a GGUF file, which is not supported yet; give "
+                               "the same model as .safetensors."));
+  }
+  std::map<std::string, Entry> entries;
+  add_file(entries, std::make_shared<SafetensorsFile>(file));
+  return {path.string(), std::move(entries)};
+}
+
+const Checkpoint::Entry& Checkpoint::entry(const std::string& name) const {
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) {
+    throw CheckpointError(str(where_, " has no tensor '", name, "' among its ", entries_.size(),
+                              ". Is it the right component?"));
+  }
+  return found->second;
+}
+
+std::vector<Path> Checkpoint::files() const {
+  std::set<Path> paths;
+  for (const auto& [name, entry] : entries_) paths.insert(entry.file->path());
+  return {paths.begin(), paths.end()};
+}
+
+uint64_t Checkpoint::total_bytes() const {
+  uint64_t total = 0;
+  for (const auto& [name, entry] : entries_) total += entry.info.end - entry.info.begin;
+  return total;
+}
+
+Checkpoint Checkpoint::renamed(const std::function<std::string(const std::string&)>& rename) const {
+  std::map<std::string, Entry> renamed;
+  for (const auto& [name, entry] : entries_) {
+    const std::string target = rename(name);
+    if (target.empty()) continue;
+    const auto [place, added] = renamed.emplace(target, entry);
+    if (!added) {
+      throw CheckpointError(str(where_, ": tensors '", place->second.stored_name, "' and '",
+                                entry.stored_name, "' are both '", target, "' here."));
+    }
+  }
+  return {where_, std::move(renamed)};
+}
+
+}  // namespace icedit

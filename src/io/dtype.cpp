@@ -1,0 +1,55 @@
+#include "io/dtype.h"
+
+#include <array>
+
+namespace icedit {
+namespace {
+
+struct Row {
+  Dtype dtype;
+  std::string_view name;
+  size_t size;
+};
+
+constexpr std::array<Row, 12> kRows = {{{Dtype::kBool, "BOOL", 1},
+                                        {Dtype::kU8, "U8", 1},
+                                        {Dtype::kI8, "I8", 1},
+                                        {Dtype::kI16, "I16", 2},
+                                        {Dtype::kI32, "I32", 4},
+                                        {Dtype::kI64, "I64", 8},
+                                        {Dtype::kF16, "F16", 2},
+                                        {Dtype::kBF16, "BF16", 2},
+                                        {Dtype::kF32, "F32", 4},
+                                        {Dtype::kF64, "F64", 8},
+                                        {Dtype::kF8E4M3, "F8_E4M3", 1},
+                                        {Dtype::kF8E5M2, "F8_E5M2", 1}}};
+
+constexpr bool rows_follow_the_enum() {
+  for (size_t i = 0; i < kRows.size(); ++i) {
+    if (static_cast<size_t>(kRows[i].dtype) != i) return false;
+  }
+  return true;
+}
+static_assert(rows_follow_the_enum());
+
+const Row& row(Dtype dtype) {
+  return kRows.at(static_cast<size_t>(dtype));
+}
+
+}  // namespace
+
+size_t dtype_size(Dtype dtype) {
+  return row(dtype).size;
+}
+std::string_view dtype_name(Dtype dtype) {
+  return row(dtype).name;
+}
+
+std::optional<Dtype> dtype_from_name(std::string_view name) {
+  for (const Row& r : kRows) {
+    if (r.name == name) return r.dtype;
+  }
+  return std::nullopt;
+}
+
+}  // namespace icedit

@@ -1,0 +1,203 @@
+#include "io/files.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace icedit {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string reason(int error) {
+  return std::strerror(error);
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// Opened for reading; `about` receives its status. A folder is refused here, since open() takes
+// one.
+int open_input(const Path& path, struct stat& about) {
+  // Without O_NONBLOCK a named pipe that nobody writes to would block for ever.
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0) {
+    const int error = errno;
+    std::error_code ignored;
+    if (error == ENOENT && fs::is_symlink(path, ignored)) {
+      throw NoInputError(str(path.string(), " is a link to '",
+                             fs::read_symlink(path, ignored).string(),
+                             "', which is not there: was its download interrupted?"));
+    }
+    if (error == ENOENT || error == ENOTDIR) {
+      throw NoInputError(str(path.string(), ": no such file; check the path."));
+    }
+    throw IoError(str(path.string(), " cannot be opened for reading: ", reason(error), "."));
+  }
+  if (::fstat(fd, &about) != 0) {
+    const int error = errno;
+    ::close(fd);
+    throw IoError(str(path.string(), " cannot be read: ", reason(error), "."));
+  }
+  if (S_ISDIR(about.st_mode)) {
+    ::close(fd);
+    throw NoInputError(str(path.string(), " is a folder; expected a file."));
+  }
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+  return fd;
+}
+
+// Up to `size` bytes; fewer only at the end of the file.
+size_t read_fully(const Descriptor& file, char* data, size_t size, const Path& path) {
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t got = ::read(file.get(), data + done, size - done);
+    if (got == 0) break;
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw IoError(str(path.string(), " cannot be read: ", reason(errno), "."));
+    done += static_cast<size_t>(got);
+  }
+  return done;
+}
+
+class Sha256 {
+ public:
+  Sha256() : context_(EVP_MD_CTX_new()) {
+    check(EVP_DigestInit_ex(context_, EVP_sha256(), nullptr));
+  }
+  ~Sha256() { EVP_MD_CTX_free(context_); }
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+
+  void add(const void* data, size_t size) { check(EVP_DigestUpdate(context_, data, size)); }
+
+  std::string hex() {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    check(EVP_DigestFinal_ex(context_, digest, &size));
+    std::string text;
+    for (unsigned i = 0; i < size; ++i) {
+      text += "0123456789abcdef"[digest[i] >> 4];
+      text += "0123456789abcdef"[digest[i] & 15];
+    }
+    return text;
+  }
+
+ private:
+  static void check(int ok) {
+    if (ok != 1) throw IoError("SHA-256 is not available in this system's libcrypto.");
+  }
+  EVP_MD_CTX* context_;
+};
+
+constexpr size_t kChunk = size_t{1} << 20;
+
+}  // namespace
+
+MappedFile::MappedFile(const Path& path) : path_(path) {
+  struct stat about = {};
+  const Descriptor file(open_input(path, about));
+  if (!S_ISREG(about.st_mode)) {
+    throw NoInputError(str(path.string(), " is not a regular file and cannot be mapped."));
+  }
+  size_ = static_cast<size_t>(about.st_size);
+  if (size_ == 0) return;  // mmap refuses a length of 0
+  void* data = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (data == MAP_FAILED) {
+    const int error = errno;
+    size_ = 0;
+    throw IoError(
+        str(path.string(), " (", about.st_size, " bytes) cannot be mapped: ", reason(error), "."));
+  }
+  data_ = static_cast<const std::byte*>(data);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::release(size_t begin, size_t size) const {
+  if (begin >= size_) return;
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t end = size < size_ - begin ? begin + size : size_;
+  // Whole pages inside only: a neighbour's bytes may share the first and the last one.
+  const size_t first = (begin + page - 1) / page * page;
+  const size_t last = end == size_ ? end : end / page * page;
+  if (first < last) {
+    ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
+  }
+}
+
+std::string read_text(const Path& path, size_t max_bytes) {
+  struct stat about = {};
+  const Descriptor file(open_input(path, about));
+  const auto too_large = [&](const std::string& size) {
+    return NoInputError(
+        str(path.string(), " has ", size, " bytes; at most ", max_bytes, " are read."));
+  };
+  if (S_ISREG(about.st_mode) && static_cast<uint64_t>(about.st_size) > max_bytes) {
+    throw too_large(str(about.st_size));
+  }
+  // By chunks, since a pipe or a file under /proc does not tell its size.
+  std::string text;
+  for (;;) {
+    const size_t before = text.size();
+    text.resize(before + kChunk);
+    const size_t got = read_fully(file, text.data() + before, kChunk, path);
+    text.resize(before + got);
+    if (text.size() > max_bytes) throw too_large(str("more than ", max_bytes));
+    if (got < kChunk) return text;
+  }
+}
+
+std::string sha256_file(const Path& path) {
+  struct stat about = {};
+  const Descriptor file(open_input(path, about));
+  std::vector<char> chunk(kChunk);
+  Sha256 hash;
+  for (;;) {
+    const size_t got = read_fully(file, chunk.data(), chunk.size(), path);
+    hash.add(chunk.data(), got);
+    if (got < chunk.size()) return hash.hex();
+  }
+}
+
+std::string sha256(std::string_view bytes) {
+  Sha256 hash;
+  hash.add(bytes.data(), bytes.size());
+  return hash.hex();
+}
+
+uint64_t free_disk_bytes(const Path& path) {
+  std::error_code error;
+  Path place = fs::absolute(path, error);
+  if (error) place = path;
+  while (!fs::exists(place, error) && place.has_relative_path()) place = place.parent_path();
+  struct statvfs about = {};
+  if (::statvfs(place.c_str(), &about) != 0) {
+    throw IoError(
+        str("the free space of ", place.string(), " cannot be told: ", reason(errno), "."));
+  }
+  return uint64_t{about.f_bavail} * about.f_frsize;
+}
+
+}  // namespace icedit

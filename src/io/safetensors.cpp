@@ -1,0 +1,108 @@
+#include "io/safetensors.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "base/progress.h"
+
+namespace icedit {
+namespace {
+
+// JSON's spelling of a string; what is not UTF-8 becomes U+FFFD, since no reader would take the
+// file otherwise.
+std::string quoted(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string header_of(const Path& path, const std::vector<TensorBytes>& tensors,
+                      const std::map<std::string, std::string>& metadata) {
+  std::string header = "{";
+  const auto comma = [&header] {
+    if (header.back() != '{') header += ',';
+  };
+  if (!metadata.empty()) {
+    header += "\"__metadata__\":{";
+    for (const auto& [key, value] : metadata) {
+      comma();
+      header += quoted(key) + ":" + quoted(value);
+    }
+    header += "}";
+  }
+  size_t begin = 0;
+  std::set<std::string> names;
+  for (const TensorBytes& tensor : tensors) {
+    size_t expected = dtype_size(tensor.dtype);
+    for (const int64_t d : tensor.shape) expected *= static_cast<size_t>(d);
+    if (tensor.bytes.size() != expected || tensor.name == "__metadata__" ||
+        !names.insert(tensor.name).second) {
+      throw IoError(str(path.string(), ": tensor '", tensor.name, "' of shape ", tensor.shape,
+                        " with ", tensor.bytes.size(), " bytes (expected ", expected,
+                        ") cannot be written, or its name is taken."));
+    }
+    comma();
+    header += quoted(tensor.name) + ":{\"dtype\":\"" + std::string(dtype_name(tensor.dtype)) +
+              "\",\"shape\":[";
+    for (size_t i = 0; i < tensor.shape.size(); ++i) {
+      header += str(i ? "," : "", tensor.shape[i]);
+    }
+    header += str("],\"data_offsets\":[", begin, ",", begin + expected, "]}");
+    begin += expected;
+  }
+  header += "}";
+  header.append((8 - header.size() % 8) % 8, ' ');
+  return header;
+}
+
+}  // namespace
+
+int64_t TensorInfo::numel() const {
+  int64_t count = 1;
+  for (const int64_t d : shape) count *= d;
+  return count;
+}
+
+SafetensorsFile::SafetensorsFile(const Path& path) : file_(std::make_shared<MappedFile>(path)) {
+  tensors_ = parse_safetensors_header(file_->bytes(), path.string(), &metadata_);
+}
+
+const TensorInfo& SafetensorsFile::info(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found == tensors_.end()) {
+    throw CheckpointError(
+        str(path().string(), " has no tensor '", name, "' among its ", tensors_.size(), "."));
+  }
+  return found->second;
+}
+
+Bytes SafetensorsFile::bytes(const std::string& name) const {
+  const TensorInfo& tensor = info(name);
+  return file_->bytes().subspan(tensor.begin, tensor.end - tensor.begin);
+}
+
+void write_safetensors(const Path& path, const std::vector<TensorBytes>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  const std::string header = header_of(path, tensors, metadata);
+  uint64_t needed = 8 + header.size();
+  for (const TensorBytes& tensor : tensors) needed += tensor.bytes.size();
+  // Told before gigabytes are written; what another process takes meanwhile is told by
+  // write_atomically.
+  const uint64_t free = free_disk_bytes(path);
+  if (free < needed) {
+    throw IoError(str(path.string(), " needs ", bytes_text(static_cast<double>(needed)), ", but ",
+                      bytes_text(static_cast<double>(free)),
+                      " are free there. Free some space or choose another folder."));
+  }
+  write_atomically(path, [&](std::ostream& out) {
+    char length[8];
+    for (int i = 0; i < 8; ++i) length[i] = static_cast<char>(uint64_t{header.size()} >> (8 * i));
+    out.write(length, 8);
+    out.write(header.data(), static_cast<std::streamsize>(header.size()));
+    for (const TensorBytes& tensor : tensors) {
+      out.write(reinterpret_cast<const char*>(tensor.bytes.data()),
+                static_cast<std::streamsize>(tensor.bytes.size()));
+    }
+  });
+}
+
+}  // namespace icedit

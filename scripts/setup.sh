@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Installs what icedit builds with: Debian packages, and libtorch and Arrow from their Python wheels into .deps/.
+# Idempotent, and silent when there is nothing to do.
+#   scripts/setup.sh [--cuda] [--no-packages]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+TORCH=2.11.0
+ARROW=26.0.1
+CUDA_RUNTIME=13.0.96
+CUPTI=13.0.85
+PACKAGES=(g++ cmake ninja-build ccache clang-format lld python3 python3-pip python3-yaml pkg-config
+  libsentencepiece-dev libicu-dev libpng-dev libjpeg62-turbo-dev libwebp-dev
+  nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libmicrohttpd-dev
+  libcurl4-openssl-dev libssl-dev libgloo-dev libgtest-dev libgmock-dev libbenchmark-dev)
+
+cuda=0 packages=1
+for arg in "$@"; do
+  case "$arg" in
+    --cuda) cuda=1 ;;
+    --no-packages) packages=0 ;;
+    -h | --help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "setup.sh: unknown option '$arg' (known: --cuda, --no-packages)" >&2; exit 2 ;;
+  esac
+done
+
+missing_packages() {
+  for p in "${PACKAGES[@]}"; do
+    dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || echo "$p"
+  done
+}
+
+install_packages() {
+  command -v dpkg-query >/dev/null || {
+    echo "setup.sh: this is not a Debian-like system. Install the equivalents of: ${PACKAGES[*]}," \
+      "then run scripts/setup.sh --no-packages" >&2; exit 1; }
+  local missing
+  mapfile -t missing < <(missing_packages)
+  [ ${#missing[@]} -gt 0 ] || return 0
+  local run=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+      run=(sudo)
+    else
+      echo "setup.sh: ${#missing[@]} packages are missing and this user may not install them. As root, run:" >&2
+      echo "  apt-get update && apt-get install -y ${missing[*]}" >&2
+      exit 1
+    fi
+  fi
+  echo "setup: installing ${missing[*]}"
+  "${run[@]}" apt-get update -qq
+  "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# wheels NAME=VERSION...: installs wheels without their dependencies into .deps/python, once each
+install_wheels() {
+  local wanted=() w
+  for w in "$@"; do [ -e ".deps/done/$w" ] || wanted+=("$w"); done
+  [ ${#wanted[@]} -gt 0 ] || return 0
+  echo "setup: fetching ${wanted[*]}"
+  mkdir -p .deps/done
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade \
+    --target .deps/python "${wanted[@]}" || {
+    echo "setup.sh: pip could not install ${wanted[*]}. It needs a Python from 3.10 to 3.14 on x86-64 Linux, about" \
+      "3 GB in $(pwd)/.deps and a way to PyPI; run scripts/setup.sh again once that is so" >&2; exit 1; }
+  for w in "${wanted[@]}"; do touch ".deps/done/$w"; done
+}
+
+[ $packages -eq 0 ] || install_packages
+install_wheels "torch==$TORCH" "nvidia-cuda-runtime==$CUDA_RUNTIME" "nvidia-cuda-cupti==$CUPTI" "pyarrow==$ARROW"
+if [ $cuda -eq 1 ]; then
+  [ -e ".deps/done/cuda" ] || {
+    echo "setup: fetching the CUDA libraries that torch $TORCH names"
+    mapfile -t libs < <(grep -hE '^Requires-Dist: (nvidia-|cuda-bindings|cuda-toolkit|triton)' \
+      .deps/python/torch-$TORCH.dist-info/METADATA | sed -E 's/^Requires-Dist: ([^;]*).*/\1/' | tr -d ' ')
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .deps/python \
+      "${libs[@]}" && touch .deps/done/cuda
+  }
+fi

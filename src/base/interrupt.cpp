@@ -1,0 +1,37 @@
+#include "base/interrupt.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "base/error.h"
+
+namespace icedit {
+namespace {
+
+volatile std::sig_atomic_t received = 0;
+
+void on_signal(int signal) {
+  if (received != 0) _exit(static_cast<int>(ExitCode::kInterrupted));
+  received = signal;
+}
+
+}  // namespace
+
+void catch_interrupts() {
+  struct sigaction action = {};
+  action.sa_handler = on_signal;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
+bool interrupted() { return received != 0; }
+
+void throw_if_interrupted() {
+  if (received != 0) {
+    throw Interrupted(received == SIGTERM ? "stopped by SIGTERM" : "stopped by Ctrl+C");
+  }
+}
+
+}  // namespace icedit

@@ -1,0 +1,10 @@
+#pragma once
+// Ctrl+C and SIGTERM: long loops ask between two steps; a second Ctrl+C ends the process at once.
+
+namespace icedit {
+
+void catch_interrupts();        // installs the handlers; called by main
+bool interrupted();             // whether a signal came
+void throw_if_interrupted();    // throws Interrupted("stopped by ...")
+
+}  // namespace icedit

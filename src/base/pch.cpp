@@ -1,0 +1,1 @@
+// Builds the one precompiled header that every file with libtorch in it reuses.

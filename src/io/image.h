@@ -1,0 +1,56 @@
+#pragma once
+// Pictures: PNG, JPEG and WebP, in and out, as Pillow would read them.
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "io/files.h"
+
+namespace icedit {
+
+// uint8, rows from the top, channels interleaved (HWC).
+struct Image {
+  int width = 0, height = 0;
+  int channels = 3;  // 1 grey (L), 3 RGB, 4 RGBA
+  std::vector<uint8_t> pixels;
+
+  Image() = default;
+  Image(int w, int h, int c = 3) : width(w), height(h), channels(c), pixels(size_t(w) * h * c) {}
+  uint8_t* at(int x, int y) { return &pixels[(size_t(y) * width + x) * channels]; }
+  const uint8_t* at(int x, int y) const { return &pixels[(size_t(y) * width + x) * channels]; }
+  bool operator==(const Image&) const = default;
+};
+
+enum class ImageFormat { kPng, kJpeg, kWebp };
+
+constexpr int64_t kMaxPixels = 89'478'485;  // Pillow's limit against decompression bombs
+
+struct ReadOptions {
+  int64_t max_pixels = kMaxPixels;  // checked before decoding
+  // false: 16-bit grey is scaled (>> 8), alpha is composited on white. true: as Pillow's convert("RGB"): 16-bit grey is
+  // clipped at 255, alpha is dropped.
+  bool pillow_exact = false;
+  bool keep_alpha = false;  // RGBA stays RGBA (4 channels), palette with transparency becomes RGBA
+};
+
+// The picture as RGB (or RGBA with keep_alpha), EXIF orientation applied. The format is told from the content, never the
+// name. Throws NoInputError: not there, not a picture, HEIC/AVIF/GIF/... (named, with a remedy), truncated, too large.
+Image read_image(const Path& path, const ReadOptions& options = {});
+Image decode_image(Bytes bytes, const std::string& where, const ReadOptions& options = {});
+// One channel, as Pillow's convert("L") (after composing alpha as above): for masks.
+Image read_mask(const Path& path, const ReadOptions& options = {});
+Image to_grey(const Image& rgb);
+
+// Text chunks that travel with a picture: PNG iTXt; JPEG and WebP EXIF UserComment (JSON object of the map).
+using PictureText = std::map<std::string, std::string>;
+PictureText read_picture_text(const Path& path);
+
+// The format that a file's extension asks for. Throws UsageError for one we do not write.
+ImageFormat format_of(const Path& path);
+std::string encode_image(const Image& image, ImageFormat format, const PictureText& text = {},
+                         int quality = 95);
+// Encodes and writes atomically. Throws UsageError, IoError.
+void write_image(const Path& path, const Image& image, const PictureText& text = {}, int quality = 95);
+
+}  // namespace icedit

@@ -1,0 +1,40 @@
+#pragma once
+// The three decoders and encoders behind io/image.h; private to this folder.
+#include <cstdint>
+#include <string>
+
+#include "io/image.h"
+
+namespace icedit {
+
+// What a decoder hands over: 1 (grey), 3 (RGB) or 4 (RGBA) channels as stored, not yet turned upright.
+struct Decoded {
+  Image image;
+  int orientation = 1;  // EXIF's 1 ... 8
+};
+
+// Throws NoInputError where the header's size is none or above the limit; called before anything is allocated.
+void check_size(int64_t width, int64_t height, const ReadOptions& options,
+                const std::string& where);
+
+// "FILE: this JPEG is truncated or damaged (REASON). ..."
+[[noreturn]] void throw_damaged(const std::string& where, const char* format,
+                                const std::string& reason);
+
+Decoded decode_png(Bytes bytes, const std::string& where, const ReadOptions& options);
+Decoded decode_jpeg(Bytes bytes, const std::string& where, const ReadOptions& options);
+Decoded decode_webp(Bytes bytes, const std::string& where, const ReadOptions& options);
+
+PictureText read_png_text(Bytes bytes, const std::string& where);
+PictureText read_jpeg_text(Bytes bytes);
+PictureText read_webp_text(Bytes bytes);
+
+// quality: 1 ... 100. PNG has none. JPEG stores colour at full resolution from 90 on. WebP is lossless at 100.
+std::string encode_png(const Image& image, const PictureText& text);
+std::string encode_jpeg(const Image& image, const PictureText& text, int quality);
+std::string encode_webp(const Image& image, const PictureText& text, int quality);
+
+// RGBA over white. Rounded as Pillow's paste with a mask.
+Image on_white(const Image& rgba);
+
+}  // namespace icedit

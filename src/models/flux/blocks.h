@@ -1,0 +1,79 @@
+#pragma once
+// FLUX's double and single blocks. Names of parts are diffusers', names of values BFL's (img, txt, vec).
+// B batch  I image tokens  T text tokens  S = T+I  C hidden  H heads  D head dim
+#include <utility>
+
+#include "models/flux/config.h"
+#include "models/flux/embeddings.h"
+#include "nn/linear.h"
+#include "nn/norm.h"
+#include "nn/trace.h"
+
+namespace icedit {
+
+// One (shift, scale, gate) of an AdaLayerNormZero; each [B, 1, C].
+struct Modulation {
+  Tensor shift, scale, gate;
+};
+
+// layer_norm(x) (1 + scale) + shift. x [B, *, C].
+Tensor modulate(const Tensor& x, const Modulation& m);
+
+// vec -> (shift, scale, gate), once or twice (attention, then MLP).
+struct AdaLayerNormZero {
+  AdaLayerNormZero(const Weights& w, int64_t hidden, int64_t count);
+  std::vector<Modulation> operator()(const Tensor& vec) const;  // vec [B, C]
+  Linear linear;
+  int64_t count;
+};
+
+struct FeedForward {
+  FeedForward(const Weights& w, int64_t hidden);
+  Tensor operator()(const Tensor& x) const;  // [B, *, C] -> [B, *, C]
+  Linear in, out;
+};
+
+struct Qkv {
+  Tensor q, k, v;  // each [B, S, H, D]
+};
+
+// q, k, v of one stream, q and k normalised per head.
+struct QkvProjection {
+  // `names`: {"to_q", "to_k", "to_v", "norm_q", "norm_k"} or the added ones of the text stream.
+  QkvProjection(const Weights& w, const FluxConfig& c, const std::vector<std::string>& names);
+  Qkv operator()(const Tensor& x) const;  // [B, S, C]
+  Linear to_q, to_k, to_v;
+  RmsNorm norm_q, norm_k;
+  int64_t heads;
+};
+
+struct JointAttention {
+  JointAttention(const Weights& w, const FluxConfig& c);
+  // (txt [B, T, C], img [B, I, C]) -> the same.
+  std::pair<Tensor, Tensor> operator()(const Tensor& txt, const Tensor& img, const Rope& rope) const;
+  QkvProjection image, text;
+  Linear to_out, to_add_out;
+};
+
+struct DoubleBlock {
+  DoubleBlock(const Weights& w, const FluxConfig& c);
+  // txt [B, T, C], img [B, I, C], vec [B, C] -> (txt, img).
+  std::pair<Tensor, Tensor> forward(const Tensor& txt, const Tensor& img, const Tensor& vec, const Rope& rope,
+                                    Trace* trace) const;
+  std::string path;
+  AdaLayerNormZero norm1, norm1_context;
+  JointAttention attn;
+  FeedForward ff, ff_context;
+};
+
+struct SingleBlock {
+  SingleBlock(const Weights& w, const FluxConfig& c);
+  Tensor forward(const Tensor& x, const Tensor& vec, const Rope& rope, Trace* trace) const;  // x [B, S, C]
+  std::string path;
+  AdaLayerNormZero norm;
+  Linear proj_mlp;
+  QkvProjection attn;
+  Linear proj_out;
+};
+
+}  // namespace icedit

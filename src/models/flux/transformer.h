@@ -1,0 +1,43 @@
+#pragma once
+// FluxTransformer2DModel: predicts the flow's velocity from noisy latents, conditions, time and text.
+// Source: diffusers models/transformers/transformer_flux.py (formulas), BFL's flux/model.py (names of values).
+#include "models/flux/blocks.h"
+
+namespace icedit {
+
+// B batch, I image tokens, T text tokens; floating tensors in the compute dtype, but ids in f32.
+struct FluxInputs {
+  Tensor hidden_states;          // [B, I, in_channels]: packed latents, then the fill condition
+  Tensor encoder_hidden_states;  // [B, T, joint_attention_dim]
+  Tensor pooled_projections;     // [B, pooled_projection_dim]
+  Tensor timestep;               // [B], 0..1
+  Tensor img_ids;                // [I, 3]
+  Tensor txt_ids;                // [T, 3]
+  Tensor guidance;               // [B]; undefined where the model takes none
+};
+
+class FluxTransformer {
+ public:
+  // Throws CheckpointError: a missing tensor, a wrong shape, tensors left over.
+  FluxTransformer(const Weights& w, const FluxConfig& config);
+
+  // -> [B, I, out_channels]. Throws UsageError where an input has another shape.
+  Tensor forward(const FluxInputs& in, Trace* trace = nullptr) const;
+
+  const FluxConfig& config() const { return config_; }
+  const std::vector<std::pair<std::string, Linear>>& linears() const { return weights_.linears(); }
+  const Weights& weights() const { return weights_; }
+
+ private:
+  void check(const FluxInputs& in) const;
+
+  Weights weights_;
+  FluxConfig config_;
+  Linear x_embedder_, context_embedder_;
+  TimeTextEmbed time_text_embed_;
+  std::vector<DoubleBlock> double_blocks_;
+  std::vector<SingleBlock> single_blocks_;
+  Linear norm_out_, proj_out_;
+};
+
+}  // namespace icedit

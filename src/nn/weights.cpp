@@ -1,0 +1,93 @@
+#include "nn/weights.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "nn/linear.h"
+
+namespace icedit {
+
+struct Weights::State {
+  State(Checkpoint c, LoadOptions o) : checkpoint(std::move(c)), options(o) {}
+
+  Checkpoint checkpoint;
+  LoadOptions options;
+  std::set<std::string> used;
+  std::vector<std::pair<std::string, Linear>> linears;
+  std::vector<std::pair<std::string, Tensor>> loaded;
+};
+
+Weights::Weights(Checkpoint checkpoint, LoadOptions options)
+    : state_(std::make_shared<State>(std::move(checkpoint), options)) {}
+
+Weights Weights::operator/(const std::string& name) const {
+  Weights deeper = *this;
+  deeper.path_ = path_.empty() ? name : path_ + "." + name;
+  return deeper;
+}
+
+bool Weights::has(const std::string& name) const {
+  return state_->checkpoint.has((*this / name).path_);
+}
+
+Shape Weights::shape(const std::string& name) const {
+  return state_->checkpoint.entry((*this / name).path_).info.shape;
+}
+
+Dtype Weights::dtype(const std::string& name) const {
+  return state_->checkpoint.entry((*this / name).path_).info.dtype;
+}
+
+const LoadOptions& Weights::options() const { return state_->options; }
+const std::string& Weights::where() const { return state_->checkpoint.where(); }
+
+Tensor Weights::stored(const std::string& name, const Shape& shape) const {
+  const std::string full = (*this / name).path_;
+  const Checkpoint::Entry& entry = state_->checkpoint.entry(full);
+  if (entry.info.shape != shape) {
+    throw CheckpointError(str(where(), ": tensor '", full, "' is ", entry.info.shape, ", expected ",
+                              shape,
+                              ". The file does not fit the model's config.json; is it another model's?"));
+  }
+  state_->used.insert(full);
+  Tensor tensor = mapped_tensor(entry);
+  if (state_->options.device.type() != at::kCPU) tensor = tensor.to(state_->options.device);
+  state_->loaded.emplace_back(full, tensor);
+  return tensor;
+}
+
+Tensor Weights::tensor(const std::string& name, const Shape& shape) const {
+  const std::string full = (*this / name).path_;
+  const Tensor as_stored = stored(name, shape);
+  Tensor tensor = as_stored.to(state_->options.compute);
+  // What was converted lives in memory now; the file's pages need not.
+  if (tensor.is_same(as_stored)) return tensor;
+  const Checkpoint::Entry& entry = state_->checkpoint.entry(full);
+  entry.file->mapping()->release(entry.info.begin, entry.info.end - entry.info.begin);
+  state_->loaded.back().second = tensor;
+  return tensor;
+}
+
+void Weights::expect_all_used(const std::vector<std::string>& ignore) const {
+  std::vector<std::string> left;
+  for (const auto& [name, entry] : state_->checkpoint.entries()) {
+    const bool ignored = std::any_of(ignore.begin(), ignore.end(), [&, &name = name](const auto& part) {
+      return name.find(part) != std::string::npos;
+    });
+    if (!ignored && state_->used.count(name) == 0) left.push_back(name);
+  }
+  if (left.empty()) return;
+  throw CheckpointError(str(where(), ": ", left.size(), " tensors belong to no part of this model, the first is '",
+                            left.front(), "'. The checkpoint and its config.json do not fit each other."));
+}
+
+const std::vector<std::pair<std::string, Linear>>& Weights::linears() const { return state_->linears; }
+void Weights::file_linear(const Linear& linear) const {
+  state_->linears.emplace_back(linear.path(), linear);
+}
+const std::vector<std::pair<std::string, Tensor>>& Weights::loaded() const { return state_->loaded; }
+
+}  // namespace icedit

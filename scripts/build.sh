@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Sets up, configures and builds. Without targets: everything.
+#   scripts/build.sh [release|debug|asan] [TARGET...]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+preset=${1:-release}
+shift $(($# > 0 ? 1 : 0))
+case "$preset" in
+  release | debug | asan) ;;
+  -h | --help) sed -n '2,3s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  *) echo "build.sh: unknown preset '$preset' (known: release, debug, asan)" >&2; exit 2 ;;
+esac
+
+scripts/setup.sh
+mkdir -p build
+log=build/configure-$preset.log
+cmake --preset "$preset" >"$log" 2>&1 || { cat "$log"; echo "build.sh: cmake could not configure $preset" >&2; exit 1; }
+
+build=(cmake --build "build/$preset" --parallel "$(nproc)")
+[ $# -eq 0 ] || build+=(--target "$@")
+if [ -t 1 ]; then
+  "${build[@]}"
+else
+  # ninja draws one line over and over on a terminal; in a log every 25th will do, and all that is not progress.
+  "${build[@]}" 2>&1 | awk '
+    /^\[[0-9]+\/[0-9]+\]/ { split($1, n, /[^0-9]+/); last = $0; if (n[2] % 25 == 0 || n[2] == n[3]) { print; fflush() }; next }
+    /^Change Dir: |^Run Build Command/ { next }
+    NF { print; fflush() }'
+fi

@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# Sets up, builds and tests everything: format and style, the release build and its tests, then the parts that need
+# no libtorch under AddressSanitizer and UndefinedBehaviorSanitizer. The last line is 'N passed, N failed'.
+#   scripts/test.sh            all of it (under half an hour on two cores, from a fresh clone)
+#   scripts/test.sh --fast     format, style, release build, tests labelled fast
+#   scripts/test.sh --checks   format and style only
+#   scripts/test.sh --asan     the sanitizers' build and tests only
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+what=all
+for arg in "$@"; do
+  case "$arg" in
+    --fast | --checks | --asan) what=${arg#--} ;;
+    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "test.sh: unknown option '$arg' (known: --fast, --checks, --asan)" >&2; exit 2 ;;
+  esac
+done
+
+passed=0 failed=0 skipped=0 failures=()
+
+fail() {
+  failed=$((failed + 1))
+  failures+=("$1")
+}
+
+finish() {
+  local code=$?
+  trap - EXIT
+  # Whatever ends this script early is a failure, even where nothing counted it.
+  if [ $code -ne 0 ] && [ $failed -eq 0 ]; then fail "scripts/test.sh itself (exit code $code)"; fi
+  echo
+  [ ${#failures[@]} -eq 0 ] || printf 'failed: %s\n' "${failures[@]}"
+  printf 'took %d:%02d minutes\n' $((SECONDS / 60)) $((SECONDS % 60))
+  local line="$passed passed, $failed failed"
+  [ $skipped -eq 0 ] || line+=", $skipped skipped"
+  echo "$line"
+  exit $((failed > 0))
+}
+trap finish EXIT
+trap 'fail "stopped before the end"; exit 1' INT TERM HUP
+
+section() { printf '\n== %s  [%d:%02d]\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
+
+# check NAME COMMAND...: counts as one test; 77 means skipped
+check() {
+  local name=$1 code=0
+  shift
+  section "$name"
+  "$@" || code=$?
+  case $code in
+    0) passed=$((passed + 1)); echo "ok" ;;
+    77) skipped=$((skipped + 1)) ;;
+    *) fail "$name" ;;
+  esac
+}
+
+check_format() {
+  local version output
+  version=$(clang-format --version 2>/dev/null | sed -nE 's/.*version ([0-9]+).*/\1/p')
+  if [ "$version" != 14 ]; then
+    echo "skipped: the sources are formatted by clang-format 14, this is ${version:-no clang-format at all}"
+    return 77
+  fi
+  output=$(find src tests bench tools \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0 |
+    xargs -0 clang-format --dry-run -Werror 2>&1) && return 0
+  grep -E 'error:' <<<"$output" | sort -u -t: -k1,1 | sed -E 's/^([^:]+:[0-9]+):.*/\1: not as clang-format has it/'
+  echo "Run clang-format -i on these files."
+  return 1
+}
+
+# count JUNIT...: "passed failed skipped", then the names of the failed tests, one a line
+count() {
+  python3 - "$@" <<'PYTHON'
+import sys
+import xml.etree.ElementTree as xml
+passed, failed, skipped = 0, [], 0
+for path in sys.argv[1:]:
+    for case in xml.parse(path).getroot().iter("testcase"):
+        status = case.get("status")
+        if status == "run":
+            passed += 1
+        elif status == "disabled" or (status == "notrun" and case.find("skipped") is not None
+                                      and case.find("skipped").get("message") == "SKIP_REGULAR_EXPRESSION_MATCHED"):
+            skipped += 1
+        else:
+            failed.append(case.get("name"))
+print(passed, len(failed), skipped)
+print("\n".join(failed))
+PYTHON
+}
+
+# tests PRESET NAME CTEST_OPTIONS...: runs them, and counts each test
+tests() {
+  local preset=$1 name=$2 code=0 junit before=$failed
+  shift 2
+  junit=$PWD/build/$preset/junit-${name// /-}.xml
+  section "tests: $preset, $name"
+  rm -f "$junit"
+  ctest --test-dir "build/$preset" --no-tests=error --output-on-failure --output-junit "$junit" "$@" 2>&1 |
+    grep --line-buffered -vE '^ +Start +[0-9]+: |Passed +[0-9.]+ sec$|^Internal ctest changing|^Test project|^$' ||
+    code=${PIPESTATUS[0]}
+  if [ -s "$junit" ]; then
+    local counts names
+    { read -r -a counts; mapfile -t names; } < <(count "$junit")
+    passed=$((passed + ${counts[0]:-0})) skipped=$((skipped + ${counts[2]:-0}))
+    for name in "${names[@]}"; do [ -z "$name" ] || fail "$preset: $name"; done
+    if [ -z "${counts[0]:-}" ]; then fail "$preset: $junit could not be read"; fi
+  fi
+  # ctest may fail without a failed test: one that it could not list, or none at all.
+  if [ "$code" -ne 0 ] && [ "$failed" -eq "$before" ]; then fail "$preset: ctest $* (exit code $code)"; fi
+}
+
+# build PRESET: true when there is something to test
+build() {
+  section "build: $1"
+  scripts/build.sh "$1" && return 0
+  fail "build of $1"
+  return 1
+}
+
+section "set-up"
+scripts/setup.sh || { fail "set-up"; exit 1; }
+
+if [ "$what" != asan ]; then
+  check "format" check_format
+  check "style" tools/check_style.py
+fi
+if [ "$what" = all ] || [ "$what" = fast ]; then
+  if build release; then
+    # Two tests at a time on two cores: one thread each.
+    OMP_NUM_THREADS=1 tests release fast -L fast -j2
+    [ "$what" = fast ] || tests release slow -LE fast -j1
+  fi
+fi
+if [ "$what" = all ] || [ "$what" = asan ]; then
+  if build asan; then
+    UBSAN_OPTIONS=print_stacktrace=1 tests asan all -j2
+  fi
+fi

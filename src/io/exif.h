@@ -1,6 +1,7 @@
 #pragma once
-// EXIF blocks: a TIFF directory inside JPEG's APP1, PNG's eXIf and WebP's EXIF chunk. Only what pictures here need.
-// Source: the Exif 2.3 standard (CIPA DC-008), sections 4.5 and 4.6. Nothing here throws on malformed input.
+// EXIF blocks: a TIFF directory inside JPEG's APP1, PNG's eXIf and WebP's EXIF chunk. Only what
+// pictures here need. Source: the Exif 2.3 standard (CIPA DC-008), sections 4.5 and 4.6. Nothing
+// here throws on malformed input.
 #include <string>
 #include <string_view>
 
@@ -8,15 +9,17 @@
 
 namespace icedit {
 
-// 1 ... 8 of a TIFF block (with or without "Exif\0\0" in front); 0 when there is none or it cannot be read.
+// 1 ... 8 of a TIFF block (with or without "Exif\0\0" in front); 0 when there is none or it cannot
+// be read.
 int exif_orientation(Bytes tiff);
 // The same from an XMP packet, which counts where EXIF has none, as for Pillow.
 int xmp_orientation(std::string_view xmp);
 
-// A TIFF block: UserComment holds the map as a JSON object in ASCII; "Description" and "Software" also go to the fields
-// that other programs show. Empty for an empty map.
+// A TIFF block: UserComment holds the map as a JSON object in ASCII; "Description" and "Software"
+// also go to the fields that other programs show. Empty for an empty map.
 std::string make_exif(const PictureText& text);
-// The map that make_exif wrote; of other programs' blocks Description, Software and UserComment where they are text.
+// The map that make_exif wrote; of other programs' blocks Description, Software and UserComment
+// where they are text.
 PictureText read_exif_text(Bytes tiff);
 
 // Text as UTF-8 without NUL; bytes that are not UTF-8 become U+FFFD.

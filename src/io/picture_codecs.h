@@ -7,13 +7,15 @@
 
 namespace icedit {
 
-// What a decoder hands over: 1 (grey), 3 (RGB) or 4 (RGBA) channels as stored, not yet turned upright.
+// What a decoder hands over: 1 (grey), 3 (RGB) or 4 (RGBA) channels as stored, not yet turned
+// upright.
 struct Decoded {
   Image image;
   int orientation = 1;  // EXIF's 1 ... 8
 };
 
-// Throws NoInputError where the header's size is none or above the limit; called before anything is allocated.
+// Throws NoInputError where the header's size is none or above the limit; called before anything is
+// allocated.
 void check_size(int64_t width, int64_t height, const ReadOptions& options,
                 const std::string& where);
 
@@ -29,12 +31,18 @@ PictureText read_png_text(Bytes bytes, const std::string& where);
 PictureText read_jpeg_text(Bytes bytes);
 PictureText read_webp_text(Bytes bytes);
 
-// quality: 1 ... 100. PNG has none. JPEG stores colour at full resolution from 90 on. WebP is lossless at 100.
+// quality: 1 ... 100. PNG has none. JPEG stores colour at full resolution from 90 on. WebP is
+// lossless at 100.
 std::string encode_png(const Image& image, const PictureText& text);
 std::string encode_jpeg(const Image& image, const PictureText& text, int quality);
 std::string encode_webp(const Image& image, const PictureText& text, int quality);
 
 // RGBA over white. Rounded as Pillow's paste with a mask.
 Image on_white(const Image& rgba);
+Image grey_to_rgb(const Image& grey);
+
+inline Bytes as_bytes(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 }  // namespace icedit

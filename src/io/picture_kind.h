@@ -6,7 +6,8 @@
 
 namespace icedit {
 
-// Throws NoInputError: empty, a known format that we do not read (named, with a remedy), or no picture at all.
+// Throws NoInputError: empty, a known format that we do not read (named, with a remedy), or no
+// picture at all.
 ImageFormat picture_kind(Bytes bytes, const std::string& where);
 
 }  // namespace icedit

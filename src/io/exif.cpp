@@ -1,0 +1,202 @@
+#include "io/exif.h"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+namespace icedit {
+namespace {
+
+using std::literals::operator""sv;
+using Json = nlohmann::json;
+
+constexpr uint16_t kDescription = 0x010e, kOrientation = 0x0112, kSoftware = 0x0131,
+                   kExifDirectory = 0x8769, kUserComment = 0x9286;
+constexpr uint16_t kByte = 1, kAscii = 2, kShort = 3, kLong = 4, kUndefined = 7;
+constexpr std::string_view kAsciiCode = "ASCII\0\0\0"sv;  // UserComment's first 8 bytes: its coding
+
+std::string_view as_text(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+struct Entry {
+  uint16_t tag, type;
+  uint32_t count;
+  std::string_view value;  // the bytes the entry points to, inside the block
+};
+
+// A TIFF block: 2 bytes order ("II" or "MM"), 42, offset of the first directory. A directory: 2
+// bytes count, then entries of 12 bytes: tag 2, type 2, count 4, value or its offset 4. Offsets
+// count from the block's start.
+class Tiff {
+ public:
+  explicit Tiff(Bytes bytes) : block_(as_text(bytes)) {
+    while (block_.starts_with("Exif\0\0"sv)) block_.remove_prefix(6);
+    big_endian_ = block_.starts_with("MM\0*"sv);
+    valid_ = block_.size() >= 8 && (big_endian_ || block_.starts_with("II*\0"sv));
+  }
+
+  std::optional<Entry> find(uint32_t directory, uint16_t tag) const {
+    if (!valid_ || uint64_t{directory} + 2 > block_.size()) return {};
+    const uint32_t entries = number(directory, 2);
+    for (uint32_t i = 0; i < entries; ++i) {
+      const uint64_t at = uint64_t{directory} + 2 + uint64_t{12} * i;
+      if (at + 12 > block_.size()) return {};
+      if (number(at, 2) == tag) return entry(at);
+    }
+    return {};
+  }
+
+  uint32_t first_directory() const { return valid_ ? number(4, 4) : 0; }
+
+  // The first number of an entry; none for another type.
+  std::optional<uint32_t> integer(const std::optional<Entry>& e) const {
+    if (!e || e->count == 0) return {};
+    const size_t size = type_size(e->type);
+    if (e->type != kByte && e->type != kShort && e->type != kLong) return {};
+    return number(size_t(e->value.data() - block_.data()), size);
+  }
+
+ private:
+  static size_t type_size(uint16_t type) {
+    return type == kShort ? 2 : type == kLong ? 4 : 1;  // of the types looked at here
+  }
+
+  uint32_t number(size_t at, size_t size) const {
+    uint32_t value = 0;
+    for (size_t i = 0; i < size; ++i)
+      value = value << 8 | uint8_t(block_[big_endian_ ? at + i : at + size - 1 - i]);
+    return value;
+  }
+
+  std::optional<Entry> entry(size_t at) const {
+    Entry e{uint16_t(number(at, 2)), uint16_t(number(at + 2, 2)), number(at + 4, 4), {}};
+    const uint64_t size = uint64_t{e.count} * type_size(e.type);
+    const uint64_t begin = size <= 4 ? at + 8 : number(at + 8, 4);
+    if (begin + size > block_.size()) return {};
+    e.value = block_.substr(begin, size);
+    return e;
+  }
+
+  std::string_view block_;
+  bool big_endian_ = false, valid_ = false;
+};
+
+// The text of an ASCII entry, without what follows its NUL.
+std::string ascii(const Entry& e) {
+  return valid_utf8(std::string(e.value.substr(0, e.value.find('\0'))));
+}
+
+// Fields in the order of their tags, values after the directory; little-endian.
+class DirectoryWriter {
+ public:
+  DirectoryWriter(uint32_t offset, size_t fields) : offset_(offset), fields_(fields) {
+    append(uint32_t(fields), 2);
+  }
+  void text(uint16_t tag, const std::string& value) { field(tag, kAscii, value + '\0'); }
+  void field(uint16_t tag, uint16_t type, const std::string& value) {
+    append(tag, 2), append(type, 2), append(uint32_t(value.size()), 4);
+    if (value.size() <= 4) {
+      entries_ += value + std::string(4 - value.size(), '\0');
+    } else {
+      append(uint32_t(values_begin() + values_.size()), 4);
+      values_ += value;
+      if (values_.size() % 2) values_ += '\0';  // values start at even offsets
+    }
+  }
+  void number(uint16_t tag, uint32_t value) {
+    append(tag, 2), append(kLong, 2), append(1, 4), append(value, 4);
+  }
+  size_t end() const { return values_begin() + values_.size(); }
+  std::string bytes() const { return entries_ + std::string(4, '\0') + values_; }
+
+ private:
+  size_t values_begin() const { return offset_ + 2 + 12 * fields_ + 4; }
+  void append(uint32_t value, int size) {
+    for (int i = 0; i < size; ++i) entries_ += char(value >> (8 * i) & 0xff);
+  }
+
+  uint32_t offset_;
+  size_t fields_;
+  std::string entries_, values_;
+};
+
+bool read_json(std::string_view comment, PictureText& text) {
+  const Json json = Json::parse(comment, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return false;
+  for (const auto& [key, value] : json.items())
+    if (value.is_string())
+      text[key] = value.get<std::string>();
+    else if (value.is_primitive())
+      text[key] = value.dump();
+  return true;  // not what is nested: printing it would recurse as deep as the file says
+}
+
+}  // namespace
+
+std::string valid_utf8(std::string text) {
+  std::erase(text, '\0');
+  const std::string quoted = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+  return Json::parse(quoted).get<std::string>();
+}
+
+int exif_orientation(Bytes bytes) {
+  const Tiff tiff(bytes);
+  const auto value = tiff.integer(tiff.find(tiff.first_directory(), kOrientation));
+  return value && *value >= 1 && *value <= 8 ? int(*value) : 0;
+}
+
+int xmp_orientation(std::string_view xmp) {
+  const std::string_view key = "tiff:Orientation";
+  for (size_t at = xmp.find(key); at != xmp.npos; at = xmp.find(key, at + 1)) {
+    std::string_view rest = xmp.substr(at + key.size());
+    if (rest.starts_with("=\""))
+      rest.remove_prefix(2);
+    else if (rest.starts_with(">"))
+      rest.remove_prefix(1);
+    else
+      continue;
+    if (!rest.empty() && rest[0] >= '1' && rest[0] <= '8') return rest[0] - '0';
+  }
+  return 0;
+}
+
+std::string make_exif(const PictureText& text) {
+  if (text.empty()) return {};
+  Json json = Json::object();
+  for (const auto& [key, value] : text) json[valid_utf8(key)] = valid_utf8(value);
+  const std::string comment = std::string(kAsciiCode) + json.dump(-1, ' ', /*ensure_ascii=*/true);
+
+  const auto description = text.find("Description"), software = text.find("Software");
+  const bool has_description = description != text.end(), has_software = software != text.end();
+  DirectoryWriter first(8, 1 + has_description + has_software);
+  if (has_description) first.text(kDescription, valid_utf8(description->second));
+  if (has_software) first.text(kSoftware, valid_utf8(software->second));
+  const size_t exif_offset = first.end();
+  first.number(kExifDirectory, uint32_t(exif_offset));
+  DirectoryWriter exif(uint32_t(exif_offset), 1);
+  exif.field(kUserComment, kUndefined, comment);
+  return std::string("II*\0\x08\0\0\0"sv) + first.bytes() + exif.bytes();
+}
+
+PictureText read_exif_text(Bytes bytes) {
+  PictureText text;
+  const Tiff tiff(bytes);
+  const uint32_t first = tiff.first_directory();
+  if (const auto exif = tiff.integer(tiff.find(first, kExifDirectory))) {
+    if (const auto comment = tiff.find(*exif, kUserComment);
+        comment && comment->value.starts_with(kAsciiCode)) {
+      const std::string_view value = comment->value.substr(kAsciiCode.size());
+      if (read_json(value, text)) return text;
+      text["UserComment"] = valid_utf8(std::string(value));
+    }
+  }
+  if (const auto e = tiff.find(first, kDescription); e && e->type == kAscii)
+    text["Description"] = ascii(*e);
+  if (const auto e = tiff.find(first, kSoftware); e && e->type == kAscii)
+    text["Software"] = ascii(*e);
+  return text;
+}
+
+}  // namespace icedit

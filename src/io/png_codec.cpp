@@ -1,0 +1,372 @@
+// PNG by libpng. Its errors leave by longjmp, so the calls stand in `guarded` and own nothing.
+#include <png.h>
+
+#include <algorithm>
+#include <csetjmp>
+#include <cstring>
+
+#include "base/error.h"
+#include "io/exif.h"
+#include "io/picture_codecs.h"
+
+namespace icedit {
+namespace {
+
+struct PngState {
+  Bytes in;
+  size_t at = 0;
+  std::string* out = nullptr;
+  char reason[200] = "unknown";
+};
+
+void on_error(png_structp png, png_const_charp message) {
+  auto* state = static_cast<PngState*>(png_get_error_ptr(png));
+  std::snprintf(state->reason, sizeof state->reason, "%s", message);
+  png_longjmp(png, 1);
+}
+
+void on_warning(png_structp, png_const_charp) {}
+
+void on_read(png_structp png, png_bytep to, size_t size) {
+  auto* state = static_cast<PngState*>(png_get_io_ptr(png));
+  if (size > state->in.size() - state->at) png_error(png, "the file ends too early");
+  std::memcpy(to, state->in.data() + state->at, size);
+  state->at += size;
+}
+
+// Runs calls of libpng; false after an error. What `calls` makes is not destroyed on an error.
+template <class Calls>
+bool guarded(png_structp png, Calls calls) {
+  if (setjmp(png_jmpbuf(png))) return false;
+  calls();
+  return true;
+}
+
+class PngReader {
+ public:
+  PngReader(Bytes bytes, const std::string& where) : where_(where) {
+    state_.in = bytes;
+    png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &state_, on_error, on_warning);
+    info_ = png_ ? png_create_info_struct(png_) : nullptr;
+    end_info_ = png_ ? png_create_info_struct(png_) : nullptr;
+    if (!end_info_ || !info_) {
+      png_destroy_read_struct(&png_, &info_, &end_info_);
+      throw std::bad_alloc();
+    }
+    run([&] {
+      png_set_read_fn(png_, &state_, on_read);
+      png_set_user_limits(png_, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_size has the say
+      png_set_chunk_malloc_max(png_, 16 << 20);                     // text and profiles, unpacked
+    });
+  }
+  ~PngReader() { png_destroy_read_struct(&png_, &info_, &end_info_); }
+  PngReader(const PngReader&) = delete;
+  PngReader& operator=(const PngReader&) = delete;
+
+  template <class Calls>
+  void run(Calls calls) {
+    if (!guarded(png_, calls)) throw_damaged(where_, "PNG", state_.reason);
+  }
+
+  png_structp png() { return png_; }
+  png_infop info() { return info_; }
+  png_infop end_info() { return end_info_; }
+
+ private:
+  std::string where_;
+  PngState state_;
+  png_structp png_ = nullptr;
+  png_infop info_ = nullptr, end_info_ = nullptr;
+};
+
+struct Header {
+  png_uint_32 width = 0, height = 0;
+  int depth = 0, type = 0;
+  bool transparency = false;  // tRNS
+};
+
+Header read_header(PngReader& reader) {
+  Header h;
+  Header* const to = &h;
+  reader.run([&reader, to] {
+    png_read_info(reader.png(), reader.info());
+    png_get_IHDR(reader.png(), reader.info(), &to->width, &to->height, &to->depth, &to->type,
+                 nullptr, nullptr, nullptr);
+    to->transparency = png_get_valid(reader.png(), reader.info(), PNG_INFO_tRNS);
+  });
+  return h;
+}
+
+// Deflate packs at most 1032 to 1, so a small file that claims a large picture is refused before it
+// is allocated.
+void check_plausible(const Header& h, int channels, size_t file_size, const std::string& where) {
+  const double bytes = double(h.width) * h.height * h.depth * channels / 8;
+  if (bytes > 1032.0 * double(file_size))
+    throw_damaged(where, "PNG",
+                  str("its header says ", h.width, "x", h.height, " pixels, its ", file_size,
+                      " bytes cannot hold them"));
+}
+
+// Reads the rows as they are (after the transformations set), `bytes` of them in all, and what
+// follows them.
+std::vector<uint8_t> read_rows(PngReader& reader, const Header& h) {
+  size_t row_bytes = 0;
+  size_t* const to = &row_bytes;
+  reader.run([&reader, to] {
+    png_set_interlace_handling(reader.png());
+    png_read_update_info(reader.png(), reader.info());
+    *to = png_get_rowbytes(reader.png(), reader.info());
+  });
+  std::vector<uint8_t> pixels(row_bytes * h.height);
+  std::vector<uint8_t*> rows(h.height);
+  for (size_t y = 0; y < rows.size(); ++y) rows[y] = &pixels[y * row_bytes];
+  reader.run([&reader, &rows] {
+    png_read_image(reader.png(), rows.data());
+    png_read_end(reader.png(), reader.end_info());
+  });
+  return pixels;
+}
+
+// One byte a pixel to RGB or RGBA. An index that the file's palette lacks is grey of that value, as
+// for Pillow.
+Image read_palette(PngReader& reader, const Header& h) {
+  png_colorp colors = nullptr;
+  png_bytep alphas = nullptr;
+  int color_count = 0, alpha_count = 0;
+  png_get_PLTE(reader.png(), reader.info(), &colors, &color_count);
+  if (h.transparency) png_get_tRNS(reader.png(), reader.info(), &alphas, &alpha_count, nullptr);
+  uint8_t table[256][4];
+  for (int i = 0; i < 256; ++i) {
+    const auto grey = uint8_t(i);
+    const png_color color = i < color_count ? colors[i] : png_color{grey, grey, grey};
+    const uint8_t alpha = i < alpha_count ? alphas[i] : 255;
+    const uint8_t entry[4] = {color.red, color.green, color.blue, alpha};
+    std::copy_n(entry, 4, table[i]);
+  }
+  png_set_packing(reader.png());
+  const std::vector<uint8_t> indices = read_rows(reader, h);
+  Image image(int(h.width), int(h.height), alpha_count > 0 ? 4 : 3);
+  const int channels = image.channels;
+  uint8_t* to = image.pixels.data();
+  for (const uint8_t index : indices)
+    for (int c = 0; c < channels; ++c) *to++ = table[index][c];
+  return image;
+}
+
+// Pillow's mode I;16 to L: clipped, not scaled.
+Image read_grey16_clipped(PngReader& reader, const Header& h) {
+  const std::vector<uint8_t> words = read_rows(reader, h);  // big-endian
+  Image image(int(h.width), int(h.height), 1);
+  for (size_t i = 0; i < image.pixels.size(); ++i)
+    image.pixels[i] = words[2 * i] != 0 ? 255 : words[2 * i + 1];
+  return image;
+}
+
+Image read_direct(PngReader& reader, const Header& h, bool color_key) {
+  const bool alpha = color_key || (h.type & PNG_COLOR_MASK_ALPHA);
+  reader.run([&reader, &h, color_key, alpha] {
+    if (h.type == PNG_COLOR_TYPE_GRAY) png_set_expand_gray_1_2_4_to_8(reader.png());
+    if (color_key) png_set_tRNS_to_alpha(reader.png());
+    if (h.depth == 16) png_set_strip_16(reader.png());  // the high byte, as Pillow
+    if (alpha) png_set_gray_to_rgb(reader.png());
+  });
+  Image image;
+  image.pixels = read_rows(reader, h);
+  image.width = int(h.width), image.height = int(h.height);
+  image.channels = alpha ? 4 : (h.type & PNG_COLOR_MASK_COLOR) ? 3 : 1;
+  if (image.pixels.size() != size_t(h.width) * h.height * image.channels)
+    throw std::logic_error("libpng's row size is not the one asked for");
+  return image;
+}
+
+// "\nexif\n    LENGTH\nHEX...": how ImageMagick kept EXIF before PNG had a chunk for it.
+int raw_profile_orientation(std::string_view profile) {
+  for (int line = 0; line < 3; ++line) {
+    const size_t end = profile.find('\n');
+    if (end == profile.npos) return 0;
+    profile.remove_prefix(end + 1);
+  }
+  std::vector<std::byte> bytes;
+  int high = -1;
+  for (const char c : profile) {
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
+    if (digit < 0) continue;
+    if (high >= 0) bytes.push_back(std::byte(high << 4 | digit));
+    high = high < 0 ? digit : -1;
+  }
+  return exif_orientation(bytes);
+}
+
+// Calls see(key, text) for the text chunks of `info`.
+template <class See>
+void each_text(PngReader& reader, png_infop info, See see) {
+  png_textp texts = nullptr;
+  int count = 0;
+  png_get_text(reader.png(), info, &texts, &count);
+  for (int i = 0; i < count; ++i) {
+    const bool itxt = texts[i].compression >= PNG_ITXT_COMPRESSION_NONE;
+    const size_t size = itxt ? texts[i].itxt_length : texts[i].text_length;
+    if (texts[i].key && texts[i].text)
+      see(std::string_view(texts[i].key), std::string_view(texts[i].text, size), itxt);
+  }
+}
+
+int orientation(PngReader& reader) {
+  int from_profile = 0, from_xmp = 0;
+  for (png_infop info : {reader.info(), reader.end_info()}) {
+    png_bytep exif = nullptr;
+    png_uint_32 size = 0;
+    if (png_get_eXIf_1(reader.png(), info, &size, &exif))
+      if (const int found = exif_orientation(std::as_bytes(std::span(exif, size)))) return found;
+    each_text(reader, info, [&](std::string_view key, std::string_view text, bool) {
+      if (key == "Raw profile type exif") from_profile = raw_profile_orientation(text);
+      if (key == "XML:com.adobe.xmp") from_xmp = xmp_orientation(text);
+    });
+  }
+  return from_profile ? from_profile : std::max(1, from_xmp);
+}
+
+// tEXt and zTXt are Latin-1.
+std::string from_latin1(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    const auto byte = uint8_t(c);
+    if (byte < 0x80) {
+      out += c;
+    } else {
+      out += char(0xc0 | byte >> 6);
+      out += char(0x80 | (byte & 0x3f));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Decoded decode_png(Bytes bytes, const std::string& where, const ReadOptions& options) {
+  PngReader reader(bytes, where);
+  const Header h = read_header(reader);
+  check_size(h.width, h.height, options, where);
+  check_plausible(h, png_get_channels(reader.png(), reader.info()), bytes.size(), where);
+  Decoded decoded;
+  if (h.type == PNG_COLOR_TYPE_PALETTE)
+    decoded.image = read_palette(reader, h);
+  else if (options.pillow_exact && h.type == PNG_COLOR_TYPE_GRAY && h.depth == 16)
+    decoded.image = read_grey16_clipped(reader, h);
+  else  // a transparent colour is no alpha channel for Pillow's convert("RGB")
+    decoded.image = read_direct(reader, h, h.transparency && !options.pillow_exact);
+  decoded.orientation = orientation(reader);
+  return decoded;
+}
+
+PictureText read_png_text(Bytes bytes, const std::string& where) {
+  PngReader reader(bytes, where);
+  reader.run([&reader] {  // the pixels' chunks are passed over
+    png_set_keep_unknown_chunks(reader.png(), PNG_HANDLE_CHUNK_NEVER,
+                                reinterpret_cast<png_const_bytep>("IDAT"), 1);
+    png_read_info(reader.png(), reader.info());
+    png_read_end(reader.png(), reader.end_info());
+  });
+  PictureText found;
+  for (png_infop info : {reader.info(), reader.end_info()})
+    each_text(reader, info, [&](std::string_view key, std::string_view text, bool utf8) {
+      found[from_latin1(key)] = utf8 ? valid_utf8(std::string(text)) : from_latin1(text);
+    });
+  return found;
+}
+
+namespace {
+
+class PngWriter {
+ public:
+  explicit PngWriter(std::string* out) {
+    state_.out = out;
+    png_ = png_create_write_struct(PNG_LIBPNG_VER_STRING, &state_, on_error, on_warning);
+    info_ = png_ ? png_create_info_struct(png_) : nullptr;
+    if (!info_) {
+      png_destroy_write_struct(&png_, &info_);
+      throw std::bad_alloc();
+    }
+  }
+  ~PngWriter() { png_destroy_write_struct(&png_, &info_); }
+  PngWriter(const PngWriter&) = delete;
+  PngWriter& operator=(const PngWriter&) = delete;
+
+  template <class Calls>
+  void run(Calls calls) {
+    if (!guarded(png_, calls)) throw IoError(str("encoding the PNG failed: ", state_.reason));
+  }
+
+  png_structp png() { return png_; }
+  png_infop info() { return info_; }
+  PngState* state() { return &state_; }
+
+ private:
+  PngState state_;
+  png_structp png_ = nullptr;
+  png_infop info_ = nullptr;
+};
+
+void on_write(png_structp png, png_bytep from, size_t size) {
+  auto* state = static_cast<PngState*>(png_get_io_ptr(png));
+  bool written = true;
+  try {
+    state->out->append(reinterpret_cast<const char*>(from), size);
+  } catch (const std::bad_alloc&) {
+    written = false;
+  }
+  if (!written) png_error(png, "out of memory");
+}
+
+void on_flush(png_structp) {}
+
+// A PNG keyword: 1 to 79 printable characters, no space at either end or twice in a row.
+void check_key(const std::string& key) {
+  const bool printable =
+      std::all_of(key.begin(), key.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  if (key.empty() || key.size() > 79 || !printable || key.front() == ' ' || key.back() == ' ' ||
+      key.find("  ") != key.npos)
+    throw UsageError(str("'", key,
+                         "' cannot be the key of a picture's text: PNG wants 1 to 79 printable "
+                         "ASCII characters without needless spaces"));
+}
+
+}  // namespace
+
+std::string encode_png(const Image& image, const PictureText& text) {
+  std::vector<std::string> values;
+  std::vector<png_text> chunks;
+  values.reserve(text.size());  // the chunks point into them
+  for (const auto& [key, value] : text) {
+    check_key(key);
+    values.push_back(valid_utf8(value));
+    png_text chunk{};
+    chunk.compression = PNG_ITXT_COMPRESSION_NONE;
+    chunk.key = const_cast<char*>(key.c_str());
+    chunk.text = values.back().data();
+    chunk.itxt_length = values.back().size();
+    chunks.push_back(chunk);
+  }
+  const int type = image.channels == 1   ? PNG_COLOR_TYPE_GRAY
+                   : image.channels == 3 ? PNG_COLOR_TYPE_RGB
+                                         : PNG_COLOR_TYPE_RGB_ALPHA;
+  std::string out;
+  PngWriter writer(&out);
+  writer.run([&writer, &image, &chunks, type] {
+    png_structp png = writer.png();
+    png_set_write_fn(png, writer.state(), on_write, on_flush);
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+    png_set_IHDR(png, writer.info(), image.width, image.height, 8, type, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    if (!chunks.empty()) png_set_text(png, writer.info(), chunks.data(), int(chunks.size()));
+    png_write_info(png, writer.info());
+    for (int y = 0; y < image.height; ++y) png_write_row(png, image.at(0, y));
+    png_write_end(png, nullptr);
+  });
+  return out;
+}
+
+}  // namespace icedit

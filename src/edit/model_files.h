@@ -1,0 +1,67 @@
+#pragma once
+// Where a model's parts lie: a diffusers folder, an id in the Hugging Face cache, the embedded nano model, and single files
+// that replace one component each.
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "io/checkpoint.h"
+#include "io/json_file.h"
+
+namespace icedit {
+
+// What the user asked for; empty means: from `model`.
+struct ModelRequest {
+  std::string model = "nano";  // a folder, "org/name[@revision]", or "nano"
+  std::string transformer, t5, clip, vae;  // a folder or a single file each
+  std::string tokenizer, tokenizer_2;      // folders: CLIP's and T5's
+};
+
+// A model folder's icedit.json: defaults that any option overrides. A folder without it gets those of FLUX.1 Fill.
+struct ModelDefaults {
+  int64_t width = 512;  // pixels of one half
+  int64_t num_inference_steps = 28;
+  double guidance_scale = 50;
+  int64_t max_sequence_length = 512;  // T5 tokens
+  std::string dtype;                  // "", "float32", "bfloat16", "float16"
+  std::string lora;                   // a path, "" for none
+
+  // Throws CheckpointError naming an unknown key or a bad value. Relative paths are taken from the file's folder.
+  static ModelDefaults read(const Path& file);
+};
+
+enum class Part { kTransformer, kT5, kClip, kVae };
+const char* part_name(Part part);  // "transformer", "text_encoder_2", ...: the folder in a diffusers model
+
+// One component's tensors and settings.
+struct Component {
+  Checkpoint checkpoint;  // by diffusers' (transformers') names
+  JsonFile config;
+};
+
+class ModelFiles {
+ public:
+  // Throws ModelUnavailable (nothing there; says where it looked and how to get it), CheckpointError, UsageError.
+  static ModelFiles find(const ModelRequest& request);
+
+  const std::string& name() const { return name_; }
+  const ModelDefaults& defaults() const { return defaults_; }
+  // Opens the component: headers are read, weights are not.
+  Component open(Part part) const;
+  const Path& place(Part part) const { return places_.at(part); }
+  Path tokenizer() const;    // CLIP's folder; throws ModelUnavailable that names the option to give
+  Path tokenizer_2() const;  // T5's
+  JsonFile scheduler() const;
+
+ private:
+  std::string name_;
+  ModelDefaults defaults_;
+  std::map<Part, Path> places_;  // a folder or a file
+  Path tokenizer_, tokenizer_2_, scheduler_;
+};
+
+// The folder of a model that comes with the program ("nano"): share/icedit/models beside bin/, or models/ of the source tree.
+Path embedded_model(const std::string& name);
+
+}  // namespace icedit

@@ -1,0 +1,74 @@
+#pragma once
+// One edit, from a photo and a sentence to a photo. Where a reader of ICEdit starts.
+//   source + instruction -> diptych and mask -> conditioning -> denoise -> decode -> right half
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "edit/conditioning.h"
+#include "edit/diptych.h"
+#include "diffusion/schedule.h"
+#include "edit/residency.h"
+
+namespace icedit {
+
+struct EditRequest {
+  Image source;
+  std::string instruction;
+  std::optional<Image> mask;  // white = may change; of the source's size; implies Layout::kCopy
+  int feather = 0;            // pixels over which the mask's edge is blended
+
+  int64_t seed = 0;
+  int64_t num_images = 1;        // image i uses seed + i
+  bool batch_noise = false;      // one [N, ...] draw instead, as diffusers' num_images_per_prompt
+  NoiseOrder noise_order = NoiseOrder::kCurrent;
+
+  // Unset: the model's defaults.
+  std::optional<int64_t> width, steps, max_sequence_length;
+  std::optional<double> guidance;
+
+  Sizing sizing = Sizing::kFit;
+  Layout layout = Layout::kCopy;
+  bool source_size = false;  // bring the edit back to the source's size by Lanczos
+};
+
+struct EditedImage {
+  Image image;    // the edit
+  Image diptych;  // the pipeline's whole picture
+  int64_t seed = 0;
+};
+
+struct EditHooks {
+  // Before each stage: "reading the instruction", "encoding the picture", "denoising", "decoding".
+  std::function<void(const std::string& stage)> on_stage;
+  // After each step of picture `image`, 0-based.
+  std::function<void(int64_t image, int64_t step, int64_t steps)> on_step;
+  // Every `preview_every` steps (0: never): a small picture of the right half by a linear map, or decoded in full.
+  std::function<void(const Image& preview, int64_t step)> on_preview;
+  int64_t preview_every = 0;
+  bool preview_full = false;
+};
+
+class Editor {
+ public:
+  Editor(ModelFiles files, ResidencyOptions options);
+
+  // Edits one picture after the other; components are loaded once for all of them, text encoders first. on_done is called
+  // with the request's index as soon as its pictures are there.
+  void edit(const std::vector<EditRequest>& requests, const EditHooks& hooks,
+            const std::function<void(size_t index, std::vector<EditedImage> images)>& on_done);
+  std::vector<EditedImage> edit(const EditRequest& request, const EditHooks& hooks = {});
+
+  Residency& residency() { return residency_; }
+
+ private:
+  struct Prepared;
+  Prepared prepare(const EditRequest& request, const PromptEmbeds& prompt);
+  std::vector<Tensor> denoise_all(const EditRequest& request, const Prepared& prepared, const EditHooks& hooks);
+
+  Residency residency_;
+  SchedulerConfig scheduler_;
+};
+
+}  // namespace icedit

@@ -1,0 +1,96 @@
+#pragma once
+// What is in memory when, in which dtype, on which device: decided here and nowhere else.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "adapters/inject.h"
+#include "edit/model_files.h"
+#include "models/clip/text_encoder.h"
+#include "models/clip/tokenizer.h"
+#include "models/flux/transformer.h"
+#include "models/t5/encoder.h"
+#include "models/t5/tokenizer.h"
+#include "models/vae/autoencoder.h"
+
+namespace icedit {
+
+enum class DtypeChoice { kAuto, kF32, kBF16 };
+
+struct Precision {
+  at::ScalarType compute;  // of activations
+  bool keep_stored;        // matrices stay as stored and are converted at each use
+  at::ScalarType noise;    // in which the noise is drawn: that of diffusers' run
+};
+
+// Whether the CPU multiplies bf16 matrices in hardware (AVX-512 BF16 or AMX).
+bool cpu_has_bf16_products();
+
+// bytes of the component in f32 decide whether half-precision matrices are kept as stored.
+Precision choose_precision(DtypeChoice choice, const std::string& model_dtype, Dtype stored, uint64_t f32_bytes,
+                           at::Device device);
+
+enum class Keep {
+  kOne,         // never two components at once (--low-memory, and a single edit)
+  kImageParts,  // text encoders go before the transformer comes; VAE and transformer stay
+  kAll          // everything that was used stays: servers, small models
+};
+
+struct AdapterRequest {
+  std::string path;  // a file, a folder, or an id in the cache
+  double scale = 1;
+};
+
+struct ResidencyOptions {
+  DtypeChoice dtype = DtypeChoice::kAuto;
+  std::optional<at::ScalarType> noise_dtype;
+  at::Device device = at::kCPU;
+  Keep keep = Keep::kOne;
+  std::vector<AdapterRequest> adapters;
+  bool allow_partial_adapters = false;
+};
+
+class Residency {
+ public:
+  Residency(ModelFiles files, ResidencyOptions options);
+
+  const ModelFiles& files() const { return files_; }
+  const Precision& precision() const { return precision_; }
+  at::Device device() const { return options_.device; }
+
+  // Each loads its component if it is not there, after letting go of those that the policy does not keep beside it.
+  const ClipTextEncoder& clip();
+  const T5Encoder& t5();
+  const AutoencoderKl& vae();
+  const FluxTransformer& transformer();  // with the adapters attached
+  const ClipTokenizer& clip_tokenizer();
+  const T5Tokenizer& t5_tokenizer();
+  const VaeConfig& vae_config() const { return vae_config_; }
+
+  void set_keep(Keep keep) { options_.keep = keep; }
+  void release_text();
+  void release_all();
+
+  // Switches an adapter on, off or to another scale, loaded or not.
+  void set_adapter_scale(size_t index, double scale);
+  const std::vector<AdapterRequest>& adapters() const { return options_.adapters; }
+
+ private:
+  LoadOptions load_options(Part part) const;
+  void make_room(Part part);
+
+  ModelFiles files_;
+  ResidencyOptions options_;
+  Precision precision_;
+  VaeConfig vae_config_;
+  std::unique_ptr<ClipTokenizer> clip_tokenizer_;
+  std::unique_ptr<T5Tokenizer> t5_tokenizer_;
+  std::unique_ptr<ClipTextEncoder> clip_;
+  std::unique_ptr<T5Encoder> t5_;
+  std::unique_ptr<AutoencoderKl> vae_;
+  std::unique_ptr<FluxTransformer> transformer_;
+  std::vector<LoadedAdapter> attached_;
+};
+
+}  // namespace icedit

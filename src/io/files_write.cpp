@@ -49,6 +49,7 @@ class DescriptorBuffer : public std::streambuf {
     return traits_type::not_eof(c);
   }
   std::streamsize xsputn(const char* data, std::streamsize size) override {
+    if (size <= 0) return 0;  // memcpy may not be given the null pointer of an empty span
     if (size < epptr() - pptr()) {
       std::memcpy(pptr(), data, static_cast<size_t>(size));
       pbump(static_cast<int>(size));

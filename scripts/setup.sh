@@ -52,28 +52,31 @@ install_packages() {
   "${run[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# wheels NAME=VERSION...: installs wheels without their dependencies into .deps/python, once each
+# install_wheels STAMP PIP_ARGUMENT...: one call of pip into .deps/python. One, because pip --target does not merge
+# folders: the NVIDIA wheels share nvidia/, and a later call would replace it or leave its own files out.
 install_wheels() {
-  local wanted=() w
-  for w in "$@"; do [ -e ".deps/done/$w" ] || wanted+=("$w"); done
-  [ ${#wanted[@]} -gt 0 ] || return 0
-  echo "setup: fetching ${wanted[*]}"
+  local stamp=.deps/done/$1
+  shift
   mkdir -p .deps/done
-  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --upgrade \
-    --target .deps/python "${wanted[@]}" || {
-    echo "setup.sh: pip could not install ${wanted[*]}. It needs a Python from 3.10 to 3.14 on x86-64 Linux, about" \
-      "3 GB in $(pwd)/.deps and a way to PyPI; run scripts/setup.sh again once that is so" >&2; exit 1; }
-  for w in "${wanted[@]}"; do touch ".deps/done/$w"; done
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --upgrade \
+    --target .deps/python "$@" || {
+    echo "setup.sh: pip could not install $*. It needs a Python from 3.10 to 3.14 on x86-64 Linux, 3 GB in" \
+      "$(pwd)/.deps (9 GB with --cuda) and a way to PyPI; run scripts/setup.sh again once that is so" >&2; exit 1; }
+  touch "$stamp"
 }
 
 [ $packages -eq 0 ] || install_packages
-install_wheels "torch==$TORCH" "nvidia-cuda-runtime==$CUDA_RUNTIME" "nvidia-cuda-cupti==$CUPTI" "pyarrow==$ARROW"
-if [ $cuda -eq 1 ]; then
-  [ -e ".deps/done/cuda" ] || {
-    echo "setup: fetching the CUDA libraries that torch $TORCH names"
-    mapfile -t libs < <(grep -hE '^Requires-Dist: (nvidia-|cuda-bindings|cuda-toolkit|triton)' \
-      .deps/python/torch-$TORCH.dist-info/METADATA | sed -E 's/^Requires-Dist: ([^;]*).*/\1/' | tr -d ' ')
-    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .deps/python \
-      "${libs[@]}" && touch .deps/done/cuda
-  }
+
+wheels=("torch==$TORCH" "nvidia-cuda-runtime==$CUDA_RUNTIME" "nvidia-cuda-cupti==$CUPTI" "pyarrow==$ARROW")
+stamp="$(IFS=,; echo "${wheels[*]}")"
+if [ ! -e ".deps/done/$stamp" ]; then
+  echo "setup: fetching ${wheels[*]}"
+  rm -f .deps/done/*
+  install_wheels "$stamp" --no-deps "${wheels[@]}"
+fi
+if [ $cuda -eq 1 ] && [ ! -e .deps/done/cuda ]; then
+  echo "setup: fetching the CUDA libraries that torch $TORCH names (they include the two above)"
+  mapfile -t libs < <(grep -hE '^Requires-Dist: (nvidia-|cuda-toolkit)' ".deps/python/torch-$TORCH.dist-info/METADATA" |
+    sed -E 's/^Requires-Dist: ([^;]*).*/\1/' | tr -d ' ')
+  install_wheels cuda "${libs[@]}"
 fi

@@ -10,7 +10,7 @@ import re
 import sys
 
 # The layout of src/: a folder includes only folders to its left, and itself. "tokenizers" are the files
-# models/*/tokenizer.*, which stand beside their models but do without libtorch.
+# models/*/tokenizer.* and models/tokens/*, which stand beside the models but do without libtorch.
 ORDER = ["base", "io", "tokenizers", "dist", "nn", "models", "adapters", "diffusion", "edit", "data", "train",
          "eval", "server", "cli", "main"]
 RANK = {folder: rank for rank, folder in enumerate(ORDER)}
@@ -60,7 +60,7 @@ def folder_of(path):
     parts = pathlib.PurePosixPath(path).parts
     if len(parts) == 1:
         return pathlib.PurePosixPath(path).stem
-    if parts[0] == "models" and parts[-1].startswith("tokenizer."):
+    if parts[0] == "models" and (parts[1] == "tokens" or parts[-1].startswith("tokenizer.")):
         return "tokenizers"
     return parts[0]
 

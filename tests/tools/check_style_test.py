@@ -15,7 +15,8 @@ GOOD = {
     "src/base/tensor.h": "#pragma once\n#include <ATen/core/Tensor.h>\n",
     "src/io/image.h": '#pragma once\n#include <string>\n#include "base/tensor.h"\n',
     "src/io/image.cpp": '#include "io/image.h"\n#include <png.h>\n',
-    "src/models/t5/tokenizer.h": '#pragma once\n#include "io/image.h"\n',
+    "src/models/tokens/bpe.h": '#pragma once\n#include "io/image.h"\n',
+    "src/models/t5/tokenizer.h": '#pragma once\n#include "models/tokens/bpe.h"\n',
     "src/models/t5/encoder.cpp": '#include "models/t5/tokenizer.h"\n',
     "README.md": "# x\n```\nmake\n```\n```\nsrc/main.cpp   starts\n    models/  t5/ and so on\n    io/      files\n"
                  "    base/    errors\n```\n",

@@ -32,6 +32,7 @@ inline constexpr double kGgufT5 = 1e-5;
 inline constexpr double kGgufQ4 = 5e-6;
 inline constexpr double kGgufQ8 = 1e-5;
 inline constexpr double kFirstStep = 2e-5;
+inline constexpr double kMore = 2e-5;  // more/: models of other shapes
 
 // Of a whole forward that computes in `dtype`, where its f32 tolerance is `f32`.
 inline double of(at::ScalarType dtype, double f32) {

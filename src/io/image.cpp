@@ -143,18 +143,20 @@ Image to_grey(const Image& image) {
   return grey;
 }
 
-PictureText read_picture_text(const Path& path) {
-  const std::string file = file_bytes(path);
-  const Bytes bytes = as_bytes(file);
-  switch (picture_kind(bytes, path.string())) {
+PictureText read_picture_text(Bytes bytes, const std::string& where) {
+  switch (picture_kind(bytes, where)) {
     case ImageFormat::kPng:
-      return read_png_text(bytes, path.string());
+      return read_png_text(bytes, where);
     case ImageFormat::kJpeg:
       return read_jpeg_text(bytes);
     case ImageFormat::kWebp:
       return read_webp_text(bytes);
   }
   return {};
+}
+
+PictureText read_picture_text(const Path& path) {
+  return read_picture_text(as_bytes(file_bytes(path)), path.string());
 }
 
 ImageFormat format_of(const Path& path) {

@@ -45,6 +45,7 @@ Image to_grey(const Image& rgb);
 // Text chunks that travel with a picture: PNG iTXt; JPEG and WebP EXIF UserComment (JSON object of the map).
 using PictureText = std::map<std::string, std::string>;
 PictureText read_picture_text(const Path& path);
+PictureText read_picture_text(Bytes bytes, const std::string& where);
 
 // The format that a file's extension asks for. Throws UsageError for one we do not write.
 ImageFormat format_of(const Path& path);

@@ -1,52 +1,27 @@
-// PNG by libpng. Its errors leave by longjmp, so the calls stand in `guarded` and own nothing.
-#include <png.h>
-
+// PNG's pixels and text, by libpng.
 #include <algorithm>
-#include <csetjmp>
 #include <cstring>
 
 #include "base/error.h"
 #include "io/exif.h"
 #include "io/picture_codecs.h"
+#include "io/png_calls.h"
 
 namespace icedit {
 namespace {
 
-struct PngState {
-  Bytes in;
-  size_t at = 0;
-  std::string* out = nullptr;
-  char reason[200] = "unknown";
-};
-
-void on_error(png_structp png, png_const_charp message) {
-  auto* state = static_cast<PngState*>(png_get_error_ptr(png));
-  std::snprintf(state->reason, sizeof state->reason, "%s", message);
-  png_longjmp(png, 1);
-}
-
-void on_warning(png_structp, png_const_charp) {}
-
 void on_read(png_structp png, png_bytep to, size_t size) {
-  auto* state = static_cast<PngState*>(png_get_io_ptr(png));
+  auto* state = static_cast<png::State*>(png_get_io_ptr(png));
   if (size > state->in.size() - state->at) png_error(png, "the file ends too early");
   std::memcpy(to, state->in.data() + state->at, size);
   state->at += size;
-}
-
-// Runs calls of libpng; false after an error. What `calls` makes is not destroyed on an error.
-template <class Calls>
-bool guarded(png_structp png, Calls calls) {
-  if (setjmp(png_jmpbuf(png))) return false;
-  calls();
-  return true;
 }
 
 class PngReader {
  public:
   PngReader(Bytes bytes, const std::string& where) : where_(where) {
     state_.in = bytes;
-    png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &state_, on_error, on_warning);
+    png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &state_, png::on_error, png::on_warning);
     info_ = png_ ? png_create_info_struct(png_) : nullptr;
     end_info_ = png_ ? png_create_info_struct(png_) : nullptr;
     if (!end_info_ || !info_) {
@@ -65,7 +40,7 @@ class PngReader {
 
   template <class Calls>
   void run(Calls calls) {
-    if (!guarded(png_, calls)) throw_damaged(where_, "PNG", state_.reason);
+    if (!png::guarded(png_, calls)) throw_damaged(where_, "PNG", state_.reason);
   }
 
   png_structp png() { return png_; }
@@ -74,7 +49,7 @@ class PngReader {
 
  private:
   std::string where_;
-  PngState state_;
+  png::State state_;
   png_structp png_ = nullptr;
   png_infop info_ = nullptr, end_info_ = nullptr;
 };
@@ -246,7 +221,7 @@ std::string from_latin1(std::string_view text) {
 // The same file with all its text in front of the pixels, and no pixels: what libpng reads as
 // header. A chunk: 4 bytes size, 4 bytes name, data, 4 bytes checksum.
 std::string without_pixels(Bytes bytes, const std::string& where) {
-  const std::string_view file(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  const std::string_view file = as_text(bytes);
   std::string headers(file.substr(0, 8));
   size_t at = 8;
   while (at + 12 <= file.size()) {
@@ -288,97 +263,6 @@ PictureText read_png_text(Bytes bytes, const std::string& where) {
     found[from_latin1(key)] = utf8 ? valid_utf8(std::string(text)) : from_latin1(text);
   });
   return found;
-}
-
-namespace {
-
-class PngWriter {
- public:
-  explicit PngWriter(std::string* out) {
-    state_.out = out;
-    png_ = png_create_write_struct(PNG_LIBPNG_VER_STRING, &state_, on_error, on_warning);
-    info_ = png_ ? png_create_info_struct(png_) : nullptr;
-    if (!info_) {
-      png_destroy_write_struct(&png_, &info_);
-      throw std::bad_alloc();
-    }
-  }
-  ~PngWriter() { png_destroy_write_struct(&png_, &info_); }
-  PngWriter(const PngWriter&) = delete;
-  PngWriter& operator=(const PngWriter&) = delete;
-
-  template <class Calls>
-  void run(Calls calls) {
-    if (!guarded(png_, calls)) throw IoError(str("encoding the PNG failed: ", state_.reason));
-  }
-
-  png_structp png() { return png_; }
-  png_infop info() { return info_; }
-  PngState* state() { return &state_; }
-
- private:
-  PngState state_;
-  png_structp png_ = nullptr;
-  png_infop info_ = nullptr;
-};
-
-void on_write(png_structp png, png_bytep from, size_t size) {
-  auto* state = static_cast<PngState*>(png_get_io_ptr(png));
-  bool written = true;
-  try {
-    state->out->append(reinterpret_cast<const char*>(from), size);
-  } catch (const std::bad_alloc&) {
-    written = false;
-  }
-  if (!written) png_error(png, "out of memory");
-}
-
-void on_flush(png_structp) {}
-
-// A PNG keyword: 1 to 79 printable characters, no space at either end or twice in a row.
-void check_key(const std::string& key) {
-  const bool printable =
-      std::all_of(key.begin(), key.end(), [](char c) { return c >= ' ' && c <= '~'; });
-  if (key.empty() || key.size() > 79 || !printable || key.front() == ' ' || key.back() == ' ' ||
-      key.find("  ") != key.npos)
-    throw UsageError(str("'", key,
-                         "' cannot be the key of a picture's text: PNG wants 1 to 79 printable "
-                         "ASCII characters without needless spaces"));
-}
-
-}  // namespace
-
-std::string encode_png(const Image& image, const PictureText& text) {
-  std::vector<std::string> values;
-  std::vector<png_text> chunks;
-  values.reserve(text.size());  // the chunks point into them
-  for (const auto& [key, value] : text) {
-    check_key(key);
-    values.push_back(valid_utf8(value));
-    png_text chunk{};
-    chunk.compression = PNG_ITXT_COMPRESSION_NONE;
-    chunk.key = const_cast<char*>(key.c_str());
-    chunk.text = values.back().data();
-    chunk.itxt_length = values.back().size();
-    chunks.push_back(chunk);
-  }
-  const int type = image.channels == 1   ? PNG_COLOR_TYPE_GRAY
-                   : image.channels == 3 ? PNG_COLOR_TYPE_RGB
-                                         : PNG_COLOR_TYPE_RGB_ALPHA;
-  std::string out;
-  PngWriter writer(&out);
-  writer.run([&writer, &image, &chunks, type] {
-    png_structp png = writer.png();
-    png_set_write_fn(png, writer.state(), on_write, on_flush);
-    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
-    png_set_IHDR(png, writer.info(), image.width, image.height, 8, type, PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-    if (!chunks.empty()) png_set_text(png, writer.info(), chunks.data(), int(chunks.size()));
-    png_write_info(png, writer.info());
-    for (int y = 0; y < image.height; ++y) png_write_row(png, image.at(0, y));
-    png_write_end(png, nullptr);
-  });
-  return out;
 }
 
 }  // namespace icedit

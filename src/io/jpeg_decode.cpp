@@ -1,4 +1,8 @@
 // JPEG pixels and text, by libjpeg-turbo.
+#include <cstdio>
+// jpeglib.h needs FILE declared before it.
+#include <jpeglib.h>
+
 #include <algorithm>
 
 #include "base/error.h"
@@ -17,17 +21,14 @@ constexpr std::string_view kXmpMark = "http://ns.adobe.com/xap/1.0/\0"sv;
 
 void on_progress(j_common_ptr info) {
   const auto* decompress = reinterpret_cast<j_decompress_ptr>(info);
-  if (decompress->input_scan_number > kMaxScans) {
-    std::snprintf(jpeg::errors_of(info)->reason, JMSG_LENGTH_MAX, "more than %d scans", kMaxScans);
-    std::longjmp(jpeg::errors_of(info)->jump, 1);
-  }
+  if (decompress->input_scan_number > kMaxScans)
+    jpeg::Errors::fail(info, "it has more than 500 scans");
 }
 
 class JpegReader {
  public:
   JpegReader(Bytes bytes, const std::string& where) : where_(where) {
-    jpeg::set_errors(errors_);
-    info_.err = &errors_.base;
+    info_.err = errors_.handler();
     progress_.progress_monitor = on_progress;
     run([this, bytes] {
       jpeg_create_decompress(&info_);
@@ -41,13 +42,13 @@ class JpegReader {
 
   template <class Calls>
   void run(Calls calls) {
-    if (!jpeg::guarded(errors_, calls)) throw_damaged(where_, "JPEG", errors_.reason);
+    if (!errors_.run(calls)) throw_damaged(where_, "JPEG", errors_.reason());
   }
   jpeg_decompress_struct& info() { return info_; }
 
  private:
   std::string where_;
-  jpeg::Errors errors_{};
+  jpeg::Errors errors_;
   jpeg_progress_mgr progress_{};
   jpeg_decompress_struct info_{};
 };

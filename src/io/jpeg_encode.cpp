@@ -1,4 +1,8 @@
 // JPEG files, written by libjpeg-turbo.
+#include <cstdio>
+// jpeglib.h needs FILE declared before it.
+#include <jpeglib.h>
+
 #include <cstdlib>
 
 #include "base/error.h"
@@ -15,8 +19,7 @@ constexpr size_t kMaxSegment = 65533;  // two of a marker's 65,535 bytes are its
 class JpegWriter {
  public:
   JpegWriter() {
-    jpeg::set_errors(errors_);
-    info_.err = &errors_.base;
+    info_.err = errors_.handler();
     run([this] {
       jpeg_create_compress(&info_);
       jpeg_mem_dest(&info_, &bytes_, &size_);
@@ -31,14 +34,13 @@ class JpegWriter {
 
   template <class Calls>
   void run(Calls calls) {
-    if (!jpeg::guarded(errors_, calls))
-      throw IoError(str("encoding the JPEG failed: ", errors_.reason));
+    if (!errors_.run(calls)) throw IoError(str("encoding the JPEG failed: ", errors_.reason()));
   }
   jpeg_compress_struct& info() { return info_; }
   std::string bytes() const { return {reinterpret_cast<const char*>(bytes_), size_}; }
 
  private:
-  jpeg::Errors errors_{};
+  jpeg::Errors errors_;
   jpeg_compress_struct info_{};
   unsigned char* bytes_ = nullptr;
   unsigned long size_ = 0;

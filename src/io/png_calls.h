@@ -1,17 +1,15 @@
 #pragma once
 // How libpng is called: its errors leave by longjmp, so the calls stand in `guarded` and own
 // nothing.
-#include <png.h>
-
-#include <csetjmp>
-#include <cstdio>
 #include <string>
 
 #include "io/files.h"
 
+struct png_struct_def;
+
 namespace icedit::png {
 
-// What the callbacks see.
+// What the callbacks see: libpng's error and input/output pointer.
 struct State {
   Bytes in;
   size_t at = 0;
@@ -19,20 +17,16 @@ struct State {
   char reason[200] = "unknown";
 };
 
-inline void on_error(png_structp png, png_const_charp message) {
-  auto* state = static_cast<State*>(png_get_error_ptr(png));
-  std::snprintf(state->reason, sizeof state->reason, "%s", message);
-  png_longjmp(png, 1);
-}
+[[noreturn]] void on_error(png_struct_def* png, const char* message);
+void on_warning(png_struct_def* png, const char* message);
 
-inline void on_warning(png_structp, png_const_charp) {}
+bool guarded(png_struct_def* png, void (*calls)(void*), void* context);
 
 // Runs calls of libpng; false after an error. What `calls` makes is not destroyed on an error.
 template <class Calls>
-bool guarded(png_structp png, Calls calls) {
-  if (setjmp(png_jmpbuf(png))) return false;
-  calls();
-  return true;
+bool guarded(png_struct_def* png, Calls calls) {
+  return guarded(
+      png, [](void* context) { (*static_cast<Calls*>(context))(); }, &calls);
 }
 
 }  // namespace icedit::png

@@ -1,4 +1,6 @@
 // PNG's pixels and text, by libpng.
+#include <png.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -17,6 +19,36 @@ void on_read(png_structp png, png_bytep to, size_t size) {
   state->at += size;
 }
 
+struct Chunk {
+  std::string_view name, whole;
+};
+
+// libpng allocates what a chunk's head says before it looks whether the file has it; so this looks
+// first, to the last chunk. 8 bytes signature, then chunks: 4 bytes size, 4 bytes name, data, 4
+// bytes checksum.
+std::vector<Chunk> chunks_of(Bytes bytes, const std::string& where) {
+  const std::string_view file = as_text(bytes);
+  std::vector<Chunk> chunks;
+  for (size_t at = 8; at + 12 <= file.size();) {
+    const uint64_t size =
+        12 + uint64_t{png_get_uint_32(reinterpret_cast<png_const_bytep>(&file[at]))};
+    if (size > file.size() - at) break;
+    chunks.push_back({file.substr(at + 4, 4), file.substr(at, size)});
+    if (chunks.back().name == "IEND") return chunks;
+    at += size;
+  }
+  throw_damaged(where, "PNG", "it ends before its last chunk");
+}
+
+// The same file with its text in front of the pixels, and no pixels: what libpng reads as header.
+std::string without_pixels(Bytes bytes, const std::string& where) {
+  std::string headers(as_text(bytes).substr(0, 8));
+  for (const Chunk& chunk : chunks_of(bytes, where))
+    for (const char* wanted : {"IHDR", "PLTE", "tEXt", "zTXt", "iTXt"})
+      if (chunk.name == wanted) headers += chunk.whole;
+  return headers + std::string("\0\0\0\0IDAT\x35\xaf\x06\x1e", 12);
+}
+
 class PngReader {
  public:
   PngReader(Bytes bytes, const std::string& where) : where_(where) {
@@ -31,7 +63,9 @@ class PngReader {
     run([&] {
       png_set_read_fn(png_, &state_, on_read);
       png_set_user_limits(png_, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // check_size has the say
-      png_set_chunk_malloc_max(png_, 16 << 20);                     // text and profiles, unpacked
+      png_set_chunk_malloc_max(png_, 16 << 20);                     // text, unpacked
+      static const png_byte kUnused[] = "iCCP\0sPLT\0hIST\0pCAL\0sCAL";
+      png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, kUnused, 5);
     });
   }
   ~PngReader() { png_destroy_read_struct(&png_, &info_, &end_info_); }
@@ -218,27 +252,10 @@ std::string from_latin1(std::string_view text) {
   return out;
 }
 
-// The same file with all its text in front of the pixels, and no pixels: what libpng reads as
-// header. A chunk: 4 bytes size, 4 bytes name, data, 4 bytes checksum.
-std::string without_pixels(Bytes bytes, const std::string& where) {
-  const std::string_view file = as_text(bytes);
-  std::string headers(file.substr(0, 8));
-  size_t at = 8;
-  while (at + 12 <= file.size()) {
-    const size_t size = png_get_uint_32(reinterpret_cast<png_const_bytep>(&file[at]));
-    const std::string_view name = file.substr(at + 4, 4);
-    if (name == "IEND") return headers + std::string("\0\0\0\0IDAT\x35\xaf\x06\x1e", 12);
-    if (size > file.size() - at - 12) break;
-    for (const char* wanted : {"IHDR", "PLTE", "tEXt", "zTXt", "iTXt"})
-      if (name == wanted) headers += file.substr(at, 12 + size);
-    at += 12 + size;
-  }
-  throw_damaged(where, "PNG", "it ends before its last chunk");
-}
-
 }  // namespace
 
 Decoded decode_png(Bytes bytes, const std::string& where, const ReadOptions& options) {
+  chunks_of(bytes, where);
   PngReader reader(bytes, where);
   const Header h = read_header(reader);
   check_size(h.width, h.height, options, where);

@@ -1,4 +1,6 @@
 // PNG files, written by libpng.
+#include <png.h>
+
 #include <algorithm>
 
 #include "base/error.h"

@@ -155,6 +155,16 @@ TEST(DamagedPicture, HugeSizesAreRefusedBeforeDecoding) {
   EXPECT_TRUE(contains(message_of(webp), "4194304x4194304"));
 }
 
+// libpng would allocate and clear what the chunk's head says.
+TEST(DamagedPicture, ChunkLargerThanTheFileIsRefused) {
+  for (const std::string chunk : {"tEXt", "IDAT", "eXIf", "abcd"}) {
+    std::string png = golden_file("rgb.png");
+    png.insert(33, big_endian(0x7ffffff0) + chunk);
+    EXPECT_TRUE(contains(message_of(png), "ends before its last chunk")) << chunk;
+    EXPECT_THROW(read_picture_text(bytes_of(png), "holiday.png"), NoInputError) << chunk;
+  }
+}
+
 TEST(DamagedPicture, ForeignFormatsAreNamed) {
   const std::vector<std::pair<std::string, std::string>> files = {
       {"\0\0\0\x18"s + "ftypheic", "HEIC"},

@@ -66,8 +66,6 @@ std::string test_name(const ::testing::TestParamInfo<std::string>& info) {
 INSTANTIATE_TEST_SUITE_P(Pictures, GoldenPicture, ::testing::ValuesIn(golden_pictures()),
                          test_name);
 
-// The rows of the data set goldens were decoded from JPEGs inside Parquet files; the PNGs of image/
-// stand for themselves.
 TEST(Image, ReadsTheSourcesOfThePipelineGoldens) {
   const Image source = read_image(golden_path("image/icedit_1_source.png"));
   EXPECT_EQ(source.width, 50);

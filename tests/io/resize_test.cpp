@@ -99,6 +99,15 @@ TEST(Resize, LongStripToOnePixel) {
             96);  // as Pillow: the weights round to 0 ... 3
 }
 
+TEST(Resize, NearestForPaletteAndOneBitFiles) {
+  for (const std::string& name : golden_pictures()) {
+    const std::string file = read_text(golden_path("pictures/" + name));
+    const bool want = name.starts_with("palette") || name == "one_bit.png";
+    EXPECT_EQ(resized_by_nearest(bytes_of(file)), want) << name;
+    EXPECT_FALSE(resized_by_nearest(bytes_of(file.substr(0, 25))));
+  }
+}
+
 TEST(Crop, OutsideIsZero) {
   const Image image = test_picture(8, 6, 3);
   const Image inside = crop(image, 2, 1, 7, 5);

@@ -6,7 +6,7 @@ function(icedit_folder name)
   else()
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cpp)
   endif()
-  list(FILTER sources EXCLUDE REGEX "/tokenizer\\.cpp$")  # icedit_tokenizers, see src/CMakeLists.txt
+  list(FILTER sources EXCLUDE REGEX "/tokenizer\\.cpp$|/models/tokens/")  # icedit_tokenizers, see src/CMakeLists.txt
   if(NOT sources)
     return()
   endif()

@@ -1,6 +1,8 @@
 #pragma once
-// What the denoiser is told: the instruction as embeddings, the picture as masked latents and a mask.
+// What the denoiser is told: the instruction as embeddings, the picture as masked latents and a
+// mask.
 #include <string>
+#include <vector>
 
 #include "base/tensor.h"
 #include "edit/diptych.h"
@@ -13,11 +15,18 @@ struct PromptEmbeds {
   Tensor pooled_prompt_embeds;  // [1, C_clip]
 };
 
-// The whole prompt (prefix included) through both encoders. Warns of words that do not fit; throws UsageError when empty.
-PromptEmbeds encode_prompt(Residency& residency, const std::string& prompt, int64_t max_sequence_length);
+struct Prompt {
+  std::string text;  // prefix and all
+  int64_t max_sequence_length = 512;
+};
 
-// Draws of the pipeline, in its order. kCurrent: diffusers since 0.33: the unmasked picture's sample, the noise, the masked
-// picture's sample; kEarly (0.32 and before, which ICEdit pins): the noise, the masked picture's sample.
+// All prompts through CLIP, then all through T5. Warns of words that do not fit; throws UsageError
+// for an empty one.
+std::vector<PromptEmbeds> encode_prompts(Residency& residency, const std::vector<Prompt>& prompts);
+
+// Draws of the pipeline, in its order. kCurrent: diffusers since 0.33: the unmasked picture's
+// sample, the noise, the masked picture's sample; kEarly (0.32 and before, which ICEdit pins): the
+// noise, the masked picture's sample.
 enum class NoiseOrder { kCurrent, kEarly };
 
 struct Draws {
@@ -25,20 +34,21 @@ struct Draws {
   Tensor vae_noise;      // [1, C, h, w]: of the masked picture's sample
 };
 // `count` > 1 draws one [count, ...] noise, as diffusers does for num_images_per_prompt.
-Draws draw_noise(int64_t seed, int64_t count, int64_t channels, int64_t h, int64_t w, at::ScalarType dtype,
-                 NoiseOrder order);
+Draws draw_noise(int64_t seed, int64_t count, int64_t channels, int64_t h, int64_t w,
+                 at::ScalarType dtype, NoiseOrder order);
 
 struct FillCondition {
   Tensor masked_latents;  // [1, I, 64]
   Tensor packed_mask;     // [1, I, 256]
 };
-// image [1, 3, H, W] in -1..1, mask [1, 1, H, W] of 0 and 1; the VAE's moments may be kept to draw other samples from.
+// image [1, 3, H, W] in -1..1, mask [1, 1, H, W] of 0 and 1; the VAE's moments may be kept to draw
+// other samples from.
 struct MaskedMoments {
   AutoencoderKl::Moments moments;
   Tensor packed_mask;
 };
 MaskedMoments encode_masked(Residency& residency, const Tensor& image, const Tensor& mask);
-FillCondition sample_condition(const MaskedMoments& encoded, const Tensor& vae_noise, const VaeConfig& vae,
-                               at::ScalarType compute);
+FillCondition sample_condition(const MaskedMoments& encoded, const Tensor& vae_noise,
+                               const VaeConfig& vae, at::ScalarType compute);
 
 }  // namespace icedit

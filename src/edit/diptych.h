@@ -9,18 +9,21 @@
 namespace icedit {
 
 enum class Sizing {
-  kFit,    // the nearest multiple of the patch in both directions, Pillow's bicubic, nothing cut off
+  kFit,  // the nearest multiple of the patch in both directions, Pillow's bicubic, nothing cut off
   kIcedit  // the published script: height floored to 8; a picture of the right width is left alone
 };
-enum class Layout { kCopy, kBlack };  // what stands in the right half before masking: no influence at strength 1
+enum class Layout {
+  kCopy,
+  kBlack
+};  // what stands in the right half before masking: no influence at strength 1
 
 struct Size {
   int width = 0, height = 0;
   bool operator==(const Size&) const = default;
 };
 
-// The size of one half. `multiple`: pixels of a token (16 for FLUX). Throws UsageError when kFit's width is no multiple of
-// it, or a picture so flat that nothing is left.
+// The size of one half. `multiple`: pixels of a token (16 for FLUX). Throws UsageError when kFit's
+// width is no multiple of it, or a picture so flat that nothing is left.
 Size half_size(Size source, int width, Sizing sizing, int multiple);
 
 struct Diptych {
@@ -41,10 +44,12 @@ Tensor preprocess_mask(const Image& mask, int multiple);
 // decoded [1, 3, H, W] -> RGB; x 0.5 + 0.5, clamped, times 255, rounded half to even.
 Image postprocess_image(const Tensor& decoded);
 
-// The edit out of the pipeline's picture: kIcedit cuts with the size before rounding (black rows and all), as published.
+// The edit out of the pipeline's picture: kIcedit cuts with the size before rounding (black rows
+// and all), as published.
 Image right_half(const Image& diptych, Size half, Sizing sizing);
 
-// `edited` where the mask is white, `source` elsewhere, blended over `feather` pixels outside the mask's edge. All of one size.
+// `edited` where the mask is white, `source` elsewhere, blended over `feather` pixels outside the
+// mask's edge. All of one size.
 Image paste_outside(const Image& edited, const Image& source, const Image& mask, int feather);
 
 extern const char* const kPromptPrefix;  // "A diptych with two side-by-side images ... but "

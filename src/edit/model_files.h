@@ -1,6 +1,6 @@
 #pragma once
-// Where a model's parts lie: a diffusers folder, an id in the Hugging Face cache, the embedded nano model, and single files
-// that replace one component each.
+// Where a model's parts lie: a diffusers folder, an id in the Hugging Face cache, the embedded nano
+// model, and single files that replace one component each.
 #include <map>
 #include <optional>
 #include <string>
@@ -13,12 +13,14 @@ namespace icedit {
 
 // What the user asked for; empty means: from `model`.
 struct ModelRequest {
-  std::string model = "nano";  // a folder, "org/name[@revision]", or "nano"
+  std::string model;  // a folder, "org/name[@revision]", "nano"; empty: nano, unless all four parts
+                      // are given
   std::string transformer, t5, clip, vae;  // a folder or a single file each
   std::string tokenizer, tokenizer_2;      // folders: CLIP's and T5's
 };
 
-// A model folder's icedit.json: defaults that any option overrides. A folder without it gets those of FLUX.1 Fill.
+// A model folder's icedit.json: defaults that any option overrides. A folder without it gets those
+// of FLUX.1 Fill.
 struct ModelDefaults {
   int64_t width = 512;  // pixels of one half
   int64_t num_inference_steps = 28;
@@ -27,12 +29,14 @@ struct ModelDefaults {
   std::string dtype;                  // "", "float32", "bfloat16", "float16"
   std::string lora;                   // a path, "" for none
 
-  // Throws CheckpointError naming an unknown key or a bad value. Relative paths are taken from the file's folder.
+  // Throws CheckpointError naming an unknown key or a bad value. Relative paths are taken from the
+  // file's folder.
   static ModelDefaults read(const Path& file);
 };
 
 enum class Part { kTransformer, kT5, kClip, kVae };
-const char* part_name(Part part);  // "transformer", "text_encoder_2", ...: the folder in a diffusers model
+const char* part_name(
+    Part part);  // "transformer", "text_encoder_2", ...: the folder in a diffusers model
 
 // One component's tensors and settings.
 struct Component {
@@ -42,7 +46,8 @@ struct Component {
 
 class ModelFiles {
  public:
-  // Throws ModelUnavailable (nothing there; says where it looked and how to get it), CheckpointError, UsageError.
+  // Throws ModelUnavailable (nothing there; says where it looked and how to get it),
+  // CheckpointError, UsageError.
   static ModelFiles find(const ModelRequest& request);
 
   const std::string& name() const { return name_; }
@@ -61,7 +66,8 @@ class ModelFiles {
   Path tokenizer_, tokenizer_2_, scheduler_;
 };
 
-// The folder of a model that comes with the program ("nano"): share/icedit/models beside bin/, or models/ of the source tree.
+// The folder of a model that comes with the program ("nano"): share/icedit/models beside bin/, or
+// models/ of the source tree.
 Path embedded_model(const std::string& name);
 
 }  // namespace icedit

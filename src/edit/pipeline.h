@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "diffusion/schedule.h"
 #include "edit/conditioning.h"
 #include "edit/diptych.h"
-#include "diffusion/schedule.h"
 #include "edit/residency.h"
 
 namespace icedit {
@@ -20,8 +20,8 @@ struct EditRequest {
   int feather = 0;            // pixels over which the mask's edge is blended
 
   int64_t seed = 0;
-  int64_t num_images = 1;        // image i uses seed + i
-  bool batch_noise = false;      // one [N, ...] draw instead, as diffusers' num_images_per_prompt
+  int64_t num_images = 1;    // image i uses seed + i
+  bool batch_noise = false;  // one [N, ...] draw instead, as diffusers' num_images_per_prompt
   NoiseOrder noise_order = NoiseOrder::kCurrent;
 
   // Unset: the model's defaults.
@@ -44,7 +44,8 @@ struct EditHooks {
   std::function<void(const std::string& stage)> on_stage;
   // After each step of picture `image`, 0-based.
   std::function<void(int64_t image, int64_t step, int64_t steps)> on_step;
-  // Every `preview_every` steps (0: never): a small picture of the right half by a linear map, or decoded in full.
+  // Every `preview_every` steps (0: never): a small picture of the right half by a linear map, or
+  // decoded in full.
   std::function<void(const Image& preview, int64_t step)> on_preview;
   int64_t preview_every = 0;
   bool preview_full = false;
@@ -54,18 +55,22 @@ class Editor {
  public:
   Editor(ModelFiles files, ResidencyOptions options);
 
-  // Edits one picture after the other; components are loaded once for all of them, text encoders first. on_done is called
-  // with the request's index as soon as its pictures are there.
+  // Edits one picture after the other; components are loaded once for all of them, text encoders
+  // first. on_done is called with the request's index as soon as its pictures are there.
   void edit(const std::vector<EditRequest>& requests, const EditHooks& hooks,
             const std::function<void(size_t index, std::vector<EditedImage> images)>& on_done);
   std::vector<EditedImage> edit(const EditRequest& request, const EditHooks& hooks = {});
 
   Residency& residency() { return residency_; }
+  int token_pixels() const;  // of a transformer token's side: 16 for FLUX
 
  private:
   struct Prepared;
-  Prepared prepare(const EditRequest& request, const PromptEmbeds& prompt);
-  std::vector<Tensor> denoise_all(const EditRequest& request, const Prepared& prepared, const EditHooks& hooks);
+  void check(const EditRequest& request) const;
+  Prepared prepare(const EditRequest& request);
+  Schedule schedule(const EditRequest& request, const Prepared& prepared) const;
+  void denoise_images(const EditRequest& request, Prepared& prepared, const EditHooks& hooks);
+  EditedImage finish(const EditRequest& request, const Prepared& prepared, int64_t i);
 
   Residency residency_;
   SchedulerConfig scheduler_;

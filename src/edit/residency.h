@@ -7,6 +7,7 @@
 
 #include "adapters/inject.h"
 #include "edit/model_files.h"
+#include "edit/precision.h"
 #include "models/clip/text_encoder.h"
 #include "models/clip/tokenizer.h"
 #include "models/flux/transformer.h"
@@ -15,21 +16,6 @@
 #include "models/vae/autoencoder.h"
 
 namespace icedit {
-
-enum class DtypeChoice { kAuto, kF32, kBF16 };
-
-struct Precision {
-  at::ScalarType compute;  // of activations
-  bool keep_stored;        // matrices stay as stored and are converted at each use
-  at::ScalarType noise;    // in which the noise is drawn: that of diffusers' run
-};
-
-// Whether the CPU multiplies bf16 matrices in hardware (AVX-512 BF16 or AMX).
-bool cpu_has_bf16_products();
-
-// bytes of the component in f32 decide whether half-precision matrices are kept as stored.
-Precision choose_precision(DtypeChoice choice, const std::string& model_dtype, Dtype stored, uint64_t f32_bytes,
-                           at::Device device);
 
 enum class Keep {
   kOne,         // never two components at once (--low-memory, and a single edit)
@@ -49,6 +35,8 @@ struct ResidencyOptions {
   Keep keep = Keep::kOne;
   std::vector<AdapterRequest> adapters;
   bool allow_partial_adapters = false;
+  bool allow_zero_adapters =
+      false;  // whose B is all zero: an error in an edit, none in a single stage
 };
 
 class Residency {
@@ -59,7 +47,8 @@ class Residency {
   const Precision& precision() const { return precision_; }
   at::Device device() const { return options_.device; }
 
-  // Each loads its component if it is not there, after letting go of those that the policy does not keep beside it.
+  // Each loads its component if it is not there, after letting go of those that the policy does not
+  // keep beside it.
   const ClipTextEncoder& clip();
   const T5Encoder& t5();
   const AutoencoderKl& vae();
@@ -69,16 +58,24 @@ class Residency {
   const VaeConfig& vae_config() const { return vae_config_; }
 
   void set_keep(Keep keep) { options_.keep = keep; }
+  Keep keep() const { return options_.keep; }
+  void release(Part part);
   void release_text();
   void release_all();
+
+  // `what` and the first tensor of the model's files that is not finite, for an error's text.
+  std::string explain_not_finite(const std::string& what) const;
 
   // Switches an adapter on, off or to another scale, loaded or not.
   void set_adapter_scale(size_t index, double scale);
   const std::vector<AdapterRequest>& adapters() const { return options_.adapters; }
 
  private:
-  LoadOptions load_options(Part part) const;
+  LoadOptions load_options(const Component& component) const;
+  template <class Model>
+  const Model& get(std::unique_ptr<Model>& held, Part part);
   void make_room(Part part);
+  void attach_adapters();
 
   ModelFiles files_;
   ResidencyOptions options_;

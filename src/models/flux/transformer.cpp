@@ -12,9 +12,9 @@ namespace {
 void expect_inputs(const Weights& w, const FluxConfig& c) {
   const Shape shape = (w / "x_embedder").shape("weight");
   if (shape.size() == 2 && shape[1] == c.in_channels) return;
-  throw CheckpointError(str(w.where(), ": tensor 'x_embedder.weight' is ", shape, ", expected [", c.hidden(), ", ",
-                            c.in_channels,
-                            "]. Is this FLUX.1-Fill? FLUX.1-dev has 64 input channels, Fill has 384."));
+  throw CheckpointError(str(
+      w.where(), ": tensor 'x_embedder.weight' is ", shape, ", expected [", c.hidden(), ", ",
+      c.in_channels, "]. Is this FLUX.1-Fill? FLUX.1-dev has 64 input channels, Fill has 384."));
 }
 
 }  // namespace
@@ -27,17 +27,24 @@ FluxTransformer::FluxTransformer(const Weights& w, const FluxConfig& config)
       time_text_embed_(w / "time_text_embed", config),
       norm_out_(w / "norm_out" / "linear", config.hidden(), 2 * config.hidden()),
       proj_out_(w / "proj_out", config.hidden(), config.out_channels) {
-  for (int64_t i = 0; i < config.num_layers; ++i) double_blocks_.emplace_back(w / "transformer_blocks" / i, config);
+  for (int64_t i = 0; i < config.num_layers; ++i)
+    double_blocks_.emplace_back(w / "transformer_blocks" / i, config);
   for (int64_t i = 0; i < config.num_single_layers; ++i) {
     single_blocks_.emplace_back(w / "single_transformer_blocks" / i, config);
   }
   w.expect_all_used();
 }
 
+FluxTransformer FluxTransformer::load(const Checkpoint& checkpoint, const JsonFile& config,
+                                      const LoadOptions& options) {
+  return FluxTransformer(Weights(checkpoint, options), FluxConfig::from(config));
+}
+
 void FluxTransformer::check(const FluxInputs& in) const {
   check_shape("hidden_states", in.hidden_states, {-1, -1, config_.in_channels});
   const int64_t batch = in.hidden_states.size(0), image = in.hidden_states.size(1);
-  check_shape("encoder_hidden_states", in.encoder_hidden_states, {batch, -1, config_.joint_attention_dim});
+  check_shape("encoder_hidden_states", in.encoder_hidden_states,
+              {batch, -1, config_.joint_attention_dim});
   check_shape("pooled_projections", in.pooled_projections, {batch, config_.pooled_projection_dim});
   check_shape("timestep", in.timestep, {batch});
   check_shape("img_ids", in.img_ids, {image, 3});
@@ -55,12 +62,13 @@ Tensor FluxTransformer::forward(const FluxInputs& in, Trace* trace) const {
   keep(trace, "rope.sin", rope.sin);
 
   const Tensor vec = time_text_embed_(t, guidance, in.pooled_projections);  // [B, C]
-  Tensor img = x_embedder_(in.hidden_states);                              // [B, I, C]
-  Tensor txt = context_embedder_(in.encoder_hidden_states);                // [B, T, C]
+  Tensor img = x_embedder_(in.hidden_states);                               // [B, I, C]
+  Tensor txt = context_embedder_(in.encoder_hidden_states);                 // [B, T, C]
   keep(trace, "time_text_embed", vec);
   keep(trace, "x_embedder", img);
   keep(trace, "context_embedder", txt);
-  for (const DoubleBlock& block : double_blocks_) std::tie(txt, img) = block.forward(txt, img, vec, rope, trace);
+  for (const DoubleBlock& block : double_blocks_)
+    std::tie(txt, img) = block.forward(txt, img, vec, rope, trace);
 
   const int64_t text_tokens = txt.size(1);
   Tensor joint = at::cat({txt, img}, 1);  // [B, S, C]

@@ -1,6 +1,7 @@
 #pragma once
-// FluxTransformer2DModel: predicts the flow's velocity from noisy latents, conditions, time and text.
-// Source: diffusers models/transformers/transformer_flux.py (formulas), BFL's flux/model.py (names of values).
+// FluxTransformer2DModel: predicts the flow's velocity from noisy latents, conditions, time and
+// text. Source: diffusers models/transformers/transformer_flux.py (formulas), BFL's flux/model.py
+// (names of values).
 #include "models/flux/blocks.h"
 
 namespace icedit {
@@ -20,6 +21,8 @@ class FluxTransformer {
  public:
   // Throws CheckpointError: a missing tensor, a wrong shape, tensors left over.
   FluxTransformer(const Weights& w, const FluxConfig& config);
+  static FluxTransformer load(const Checkpoint& checkpoint, const JsonFile& config,
+                              const LoadOptions& options);
 
   // -> [B, I, out_channels]. Throws UsageError where an input has another shape.
   Tensor forward(const FluxInputs& in, Trace* trace = nullptr) const;

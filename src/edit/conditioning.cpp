@@ -1,0 +1,107 @@
+#include "edit/conditioning.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "diffusion/latents.h"
+
+namespace icedit {
+namespace {
+
+constexpr int64_t kClipTokens = 77;
+constexpr int64_t kMaxT5Tokens = 512;
+
+Tensor ids_tensor(const std::vector<int32_t>& ids, at::Device device) {
+  return at::tensor(ids, at::kInt).to(at::kLong).unsqueeze(0).to(device);
+}
+
+template <class Tokenizer>
+void warn_of_cut(const Tokenizer& tokenizer, const std::string& prompt, int64_t length,
+                 const char* reader, const char* remedy) {
+  const std::vector<int32_t> all = tokenizer.encode(prompt);
+  const auto tokens = static_cast<int64_t>(all.size());
+  if (tokens <= length) return;
+  const std::vector<int32_t> cut(all.begin() + (length - 1),
+                                 all.end() - 1);  // the last one is the end token
+  log::warn(str("the instruction is ", tokens, " tokens with its prefix, ", reader, " reads ",
+                length, "; it does not see '", tokenizer.decode(cut), "'", remedy));
+}
+
+bool only_space(const std::string& text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return std::isspace(c) != 0; });
+}
+
+void check(Residency& residency, const Prompt& prompt) {
+  const int64_t length = prompt.max_sequence_length;
+  if (length < 1 || length > kMaxT5Tokens) {
+    throw UsageError(
+        str("max_sequence_length is ", length, ", expected 1 to ", kMaxT5Tokens, " T5 tokens"));
+  }
+  if (only_space(prompt.text)) throw UsageError("the prompt is empty; say what is to be changed");
+  warn_of_cut(residency.t5_tokenizer(), prompt.text, length, "T5",
+              length < kMaxT5Tokens ? " (--max-sequence-length raises the limit)" : "");
+  // CLIP gives only the pooled vector; T5 carries the words.
+  warn_of_cut(residency.clip_tokenizer(), prompt.text, kClipTokens, "CLIP", "");
+}
+
+}  // namespace
+
+std::vector<PromptEmbeds> encode_prompts(Residency& residency, const std::vector<Prompt>& prompts) {
+  for (const Prompt& prompt : prompts) check(residency, prompt);
+  std::vector<PromptEmbeds> embeds(prompts.size());
+  const auto same_as = [&](size_t i) {  // an earlier prompt that is the same, or i
+    size_t j = 0;
+    while (prompts[j].text != prompts[i].text ||
+           prompts[j].max_sequence_length != prompts[i].max_sequence_length)
+      ++j;
+    return j;
+  };
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    if (same_as(i) != i) continue;
+    const auto ids = residency.clip_tokenizer().encode(prompts[i].text, kClipTokens);
+    embeds[i].pooled_prompt_embeds =
+        residency.clip().forward(ids_tensor(ids, residency.device())).pooled;
+  }
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    if (same_as(i) != i) continue;
+    const auto ids =
+        residency.t5_tokenizer().encode(prompts[i].text, prompts[i].max_sequence_length);
+    embeds[i].prompt_embeds = residency.t5().forward(ids_tensor(ids, residency.device()));
+  }
+  for (size_t i = 0; i < prompts.size(); ++i) embeds[i] = embeds[same_as(i)];
+  return embeds;
+}
+
+Draws draw_noise(int64_t seed, int64_t count, int64_t channels, int64_t h, int64_t w,
+                 at::ScalarType dtype, NoiseOrder order) {
+  at::Generator generator = at::detail::createCPUGenerator(static_cast<uint64_t>(seed));
+  const auto draw = [&](int64_t n) { return at::randn({n, channels, h, w}, generator, dtype); };
+  // The unmasked picture's latents have no weight at strength 1 (sigma starts at 1): only their
+  // draw matters.
+  if (order == NoiseOrder::kCurrent) draw(1);
+  Draws draws;
+  draws.initial_noise = draw(count);
+  draws.vae_noise = draw(1);
+  return draws;
+}
+
+MaskedMoments encode_masked(Residency& residency, const Tensor& image, const Tensor& mask) {
+  const auto compute = residency.precision().compute;
+  const Tensor masked = (image * (1 - mask)).to(residency.device(), compute);
+  return {residency.vae().encode(masked),
+          pack_mask(mask, residency.vae_config().downscale()).to(residency.device(), compute)};
+}
+
+FillCondition sample_condition(const MaskedMoments& encoded, const Tensor& vae_noise,
+                               const VaeConfig& vae, at::ScalarType compute) {
+  const Tensor noise = vae_noise.to(encoded.moments.mean.device(), compute);
+  return {pack_latents(normalise_latents(sample(encoded.moments, noise), vae)),
+          encoded.packed_mask};
+}
+
+}  // namespace icedit

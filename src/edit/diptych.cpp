@@ -1,0 +1,170 @@
+#include "edit/diptych.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace icedit {
+
+const char* const kPromptPrefix =
+    "A diptych with two side-by-side images of the same scene. On the right, the scene is exactly "
+    "the same as on the "
+    "left but ";
+
+namespace {
+
+constexpr uint8_t kWhite = 255;
+
+void paste(Image& onto, const Image& image, int x0) {
+  for (int y = 0; y < image.height; ++y) {
+    std::copy_n(image.at(0, y), size_t(image.width) * image.channels, onto.at(x0, y));
+  }
+}
+
+int floor_to(int value, int multiple) {
+  return value / multiple * multiple;
+}
+
+// HWC bytes -> [1, C, H, W] in 0..1, divided in f32 as numpy does.
+Tensor unit_tensor(const Image& image) {
+  const Tensor bytes = at::from_blob(const_cast<uint8_t*>(image.pixels.data()),
+                                     {1, image.height, image.width, image.channels}, at::kByte);
+  return bytes.permute({0, 3, 1, 2}).to(at::kFloat).div(255.0).contiguous();
+}
+
+Image rounded_to(const Image& image, int multiple) {
+  const int width = floor_to(image.width, multiple), height = floor_to(image.height, multiple);
+  if (width < multiple || height < multiple) {
+    throw UsageError(str("the diptych is ", image.width, "x", image.height,
+                         " pixels, less than one token of ", multiple, "x", multiple,
+                         "; give a larger --width"));
+  }
+  return resize(image, width, height, Filter::kLanczos);
+}
+
+}  // namespace
+
+Size half_size(Size source, int width, Sizing sizing, int multiple) {
+  if (width < 1) throw UsageError(str("width is ", width, ", expected at least ", multiple));
+  if (sizing == Sizing::kIcedit) {
+    if (source.width == width) return source;
+    const double scale = static_cast<double>(width) / source.width;
+    const int height = static_cast<int>(source.height * scale) / 8 * 8;
+    if (height < 8) {
+      throw UsageError(str("a picture of ", source.width, "x", source.height, " is ", height,
+                           " pixels high at width ", width,
+                           "; expected at least 8. Use --sizing fit or a larger --width"));
+    }
+    return {width, height};
+  }
+  if (width % multiple != 0) {
+    const int below = std::max(floor_to(width, multiple), multiple);
+    throw UsageError(str("width is ", width, ", expected a multiple of ", multiple, " such as ",
+                         below, " or ", floor_to(width, multiple) + multiple));
+  }
+  const double rows =
+      static_cast<double>(source.height) * width / (static_cast<double>(multiple) * source.width);
+  return {width, multiple * std::max(1, static_cast<int>(std::nearbyint(rows)))};
+}
+
+Diptych make_diptych(const Image& source, int width, Sizing sizing, Layout layout, int multiple,
+                     const Image* mask) {
+  const Size size = half_size({source.width, source.height}, width, sizing, multiple);
+  const Image half = resize(source, size.width, size.height, Filter::kBicubic);
+  Diptych diptych{Image(2 * size.width, size.height, 3), Image(2 * size.width, size.height, 1),
+                  size};
+  paste(diptych.image, half, 0);
+  if (layout == Layout::kCopy || mask != nullptr) paste(diptych.image, half, size.width);
+  if (mask == nullptr) {
+    Image white(size.width, size.height, 1);
+    std::fill(white.pixels.begin(), white.pixels.end(), kWhite);
+    paste(diptych.mask, white, size.width);
+    return diptych;
+  }
+  if (mask->width != source.width || mask->height != source.height) {
+    throw UsageError(str("the mask is ", mask->width, "x", mask->height,
+                         " pixels, expected the picture's ", source.width, "x", source.height));
+  }
+  if (std::all_of(mask->pixels.begin(), mask->pixels.end(), [](uint8_t v) { return v < 128; })) {
+    throw UsageError(
+        "the mask has no white pixel, so nothing may change; paint white where the edit belongs");
+  }
+  paste(diptych.mask, resize(*mask, size.width, size.height, Filter::kLanczos), size.width);
+  return diptych;
+}
+
+Tensor preprocess_image(const Image& image, int multiple) {
+  return unit_tensor(rounded_to(image, multiple)) * 2.0 - 1.0;
+}
+
+Tensor preprocess_mask(const Image& mask, int multiple) {
+  return unit_tensor(rounded_to(mask, multiple)).ge(0.5).to(at::kFloat);
+}
+
+Image postprocess_image(const Tensor& decoded) {
+  const Tensor bytes = (decoded.to(at::kFloat) * 0.5 + 0.5)
+                           .clamp(0, 1)
+                           .mul(255.0)
+                           .round()
+                           .to(at::kByte)
+                           .squeeze(0)
+                           .permute({1, 2, 0})
+                           .contiguous();
+  Image image(static_cast<int>(bytes.size(1)), static_cast<int>(bytes.size(0)), 3);
+  std::copy_n(bytes.const_data_ptr<uint8_t>(), image.pixels.size(), image.pixels.data());
+  return image;
+}
+
+Image right_half(const Image& diptych, Size half, Sizing sizing) {
+  if (sizing == Sizing::kIcedit) return crop(diptych, half.width, 0, 2 * half.width, half.height);
+  return crop(diptych, diptych.width / 2, 0, diptych.width, diptych.height);
+}
+
+namespace {
+
+// Horizontal (dx = 1) or vertical running mean over `radius` pixels on both sides, in place.
+void box_blur(std::vector<float>& values, int width, int height, int radius, bool vertical) {
+  const int length = vertical ? height : width, lines = vertical ? width : height;
+  const size_t step = vertical ? width : 1, stride = vertical ? 1 : width;
+  std::vector<float> line(length);
+  for (int l = 0; l < lines; ++l) {
+    float* base = values.data() + l * stride;
+    for (int i = 0; i < length; ++i) line[i] = base[i * step];
+    double sum = 0;
+    const auto clamped = [&](int i) { return line[std::clamp(i, 0, length - 1)]; };
+    for (int i = -radius; i <= radius; ++i) sum += clamped(i);
+    for (int i = 0; i < length; ++i) {
+      base[i * step] = static_cast<float>(sum / (2 * radius + 1));
+      sum += clamped(i + radius + 1) - clamped(i - radius);
+    }
+  }
+}
+
+}  // namespace
+
+Image paste_outside(const Image& edited, const Image& source, const Image& mask, int feather) {
+  std::vector<float> weight(mask.pixels.size());
+  for (size_t i = 0; i < weight.size(); ++i) weight[i] = mask.pixels[i] >= 128 ? 1.0f : 0.0f;
+  const std::vector<float> hard = weight;
+  if (feather > 0) {
+    box_blur(weight, mask.width, mask.height, feather, false);
+    box_blur(weight, mask.width, mask.height, feather, true);
+  }
+  Image out = source;
+  for (size_t i = 0; i < weight.size(); ++i) {
+    // The edit is whole inside the mask; outside it fades to the source, which is exact beyond the
+    // feather.
+    const float w = hard[i] > 0 ? 1.0f : weight[i];
+    if (w <= 0) continue;
+    for (int c = 0; c < 3; ++c) {
+      const float blended = w * edited.pixels[3 * i + c] + (1 - w) * source.pixels[3 * i + c];
+      out.pixels[3 * i + c] = static_cast<uint8_t>(std::lround(blended));
+    }
+  }
+  return out;
+}
+
+}  // namespace icedit

@@ -1,0 +1,246 @@
+#include "edit/model_files.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "io/hub.h"
+#include "models/clip/single_file.h"
+#include "models/flux/fill_configs.h"
+#include "models/flux/single_file.h"
+#include "models/t5/single_file.h"
+#include "models/vae/single_file.h"
+
+namespace icedit {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kFill = "black-forest-labs/FLUX.1-Fill-dev";
+
+const char* option_of(Part part) {
+  switch (part) {
+    case Part::kTransformer:
+      return "--transformer";
+    case Part::kT5:
+      return "--t5";
+    case Part::kClip:
+      return "--clip";
+    case Part::kVae:
+      return "--vae";
+  }
+  return "";
+}
+
+const std::string& asked(const ModelRequest& r, Part part) {
+  switch (part) {
+    case Part::kTransformer:
+      return r.transformer;
+    case Part::kT5:
+      return r.t5;
+    case Part::kClip:
+      return r.clip;
+    default:
+      return r.vae;
+  }
+}
+
+JsonFile fill_config(Part part) {
+  switch (part) {
+    case Part::kTransformer:
+      return fill_transformer_config();
+    case Part::kT5:
+      return fill_t5_config();
+    case Part::kClip:
+      return fill_clip_config();
+    default:
+      return fill_vae_config();
+  }
+}
+
+Checkpoint by_public_names(Part part, const Checkpoint& file) {
+  switch (part) {
+    case Part::kTransformer:
+      return flux_single_file(file);
+    case Part::kT5:
+      return t5_single_file(file);
+    case Part::kClip:
+      return clip_single_file(file);
+    default:
+      return vae_single_file(file);
+  }
+}
+
+// A pipeline that is not Fill loads and then paints nonsense: it is refused by name.
+void expect_fill(const Path& folder) {
+  const Path index = folder / "model_index.json";
+  if (!fs::exists(index)) {
+    throw ModelUnavailable(
+        str(folder.string(),
+            ": there is no model_index.json, so this is no diffusers folder; expected ", kFill,
+            "'s layout (transformer/, text_encoder/, text_encoder_2/, vae/, tokenizer/, "
+            "tokenizer_2/, scheduler/). Single files go with --transformer, --t5, --clip, --vae"));
+  }
+  const std::string pipeline = JsonFile(index).text_or("_class_name", "");
+  if (pipeline == "FluxFillPipeline") return;
+  throw CheckpointError(
+      str(index.string(), ": '_class_name' is '", pipeline,
+          "', expected FluxFillPipeline: editing needs ", kFill,
+          ", which can paint into a masked picture; FLUX.1-dev and others cannot"));
+}
+
+constexpr const char* kDefaultsKeys[] = {
+    "width", "num_inference_steps", "guidance_scale", "max_sequence_length", "dtype", "lora"};
+
+int64_t in_range(const JsonFile& json, const std::string& key, int64_t fallback, int64_t most) {
+  const int64_t value = json.integer_or(key, fallback);
+  if (value < 1 || value > most) {
+    throw CheckpointError(str(json.where(), ": '", key, "' is ", value, ", expected 1 to ", most));
+  }
+  return value;
+}
+
+}  // namespace
+
+const char* part_name(Part part) {
+  switch (part) {
+    case Part::kTransformer:
+      return "transformer";
+    case Part::kT5:
+      return "text_encoder_2";
+    case Part::kClip:
+      return "text_encoder";
+    case Part::kVae:
+      return "vae";
+  }
+  return "";
+}
+
+ModelDefaults ModelDefaults::read(const Path& file) {
+  const JsonFile json(file);
+  for (const std::string& key : json.keys()) {
+    if (std::find(std::begin(kDefaultsKeys), std::end(kDefaultsKeys), key) ==
+        std::end(kDefaultsKeys)) {
+      throw CheckpointError(str(file.string(), ": unknown key '", key,
+                                "'; known are width, num_inference_steps, "
+                                "guidance_scale, max_sequence_length, dtype, lora"));
+    }
+  }
+  ModelDefaults d;
+  d.width = in_range(json, "width", d.width, 16384);
+  d.num_inference_steps = in_range(json, "num_inference_steps", d.num_inference_steps, 10000);
+  d.max_sequence_length = in_range(json, "max_sequence_length", d.max_sequence_length, 512);
+  d.guidance_scale = json.number_or("guidance_scale", d.guidance_scale);
+  d.dtype = json.text_or("dtype", "");
+  if (!d.dtype.empty() && d.dtype != "float32" && d.dtype != "bfloat16" && d.dtype != "float16") {
+    throw CheckpointError(
+        str(file.string(), ": 'dtype' is '", d.dtype, "', expected float32, bfloat16 or float16"));
+  }
+  d.lora = json.text_or("lora", "");
+  if (!d.lora.empty() && Path(d.lora).is_relative()) {
+    d.lora = (file.parent_path() / d.lora).lexically_normal().string();
+  }
+  return d;
+}
+
+Path embedded_model(const std::string& name) {
+  std::error_code error;
+  const Path program = fs::read_symlink("/proc/self/exe", error);
+  std::vector<Path> looked;
+  for (Path folder = program.parent_path(); !error && folder.has_relative_path();
+       folder = folder.parent_path()) {
+    for (const Path& models : {folder / "share/icedit/models", folder / "models"}) {
+      looked.push_back(models / name / "model");
+      if (fs::exists(looked.back() / "model_index.json")) return looked.back();
+    }
+  }
+  throw ModelUnavailable(str("the embedded model '", name,
+                             "' is not beside the program (looked for share/icedit/models/", name,
+                             " and models/", name, " above ", program.string(),
+                             "); install with `cmake --install`, or name a model with --model"));
+}
+
+ModelFiles ModelFiles::find(const ModelRequest& request) {
+  constexpr Part kParts[] = {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae};
+  const bool all_given = std::all_of(std::begin(kParts), std::end(kParts),
+                                     [&](Part part) { return !asked(request, part).empty(); });
+  ModelFiles files;
+  Path folder;
+  if (request.model.empty() ? !all_given : request.model == "nano") {
+    files.name_ = "nano";
+    folder = embedded_model("nano");
+  } else if (!request.model.empty()) {
+    files.name_ = request.model;
+    folder = resolve_path_or_id(request.model, "--model");
+    if (!fs::is_directory(folder)) {
+      throw UsageError(str("--model ", request.model,
+                           ": this is a file, expected a folder; a single file goes with "
+                           "--transformer, --t5, --clip or --vae"));
+    }
+  } else {
+    files.name_ = request.transformer;
+  }
+  if (!folder.empty()) {
+    expect_fill(folder);
+    if (fs::exists(folder / "icedit.json"))
+      files.defaults_ = ModelDefaults::read(folder / "icedit.json");
+    files.tokenizer_ = folder / "tokenizer";
+    files.tokenizer_2_ = folder / "tokenizer_2";
+    files.scheduler_ = folder / "scheduler" / "scheduler_config.json";
+  }
+  for (const Part part : kParts) {
+    const std::string& other = asked(request, part);
+    files.places_[part] =
+        other.empty() ? folder / part_name(part) : resolve_path_or_id(other, option_of(part));
+  }
+  if (!request.tokenizer.empty())
+    files.tokenizer_ = resolve_path_or_id(request.tokenizer, "--tokenizer");
+  if (!request.tokenizer_2.empty())
+    files.tokenizer_2_ = resolve_path_or_id(request.tokenizer_2, "--tokenizer-2");
+  return files;
+}
+
+Component ModelFiles::open(Part part) const {
+  const Path& place = places_.at(part);
+  if (fs::is_directory(place)) {
+    // A component's own folder, or a whole model given for one component.
+    const Path inner = place / part_name(part);
+    const Path& folder =
+        !fs::exists(place / "config.json") && fs::is_directory(inner) ? inner : place;
+    return {by_public_names(part, Checkpoint::open(folder)), JsonFile(folder / "config.json")};
+  }
+  const Path config = place.parent_path() / "config.json";
+  return {by_public_names(part, Checkpoint::open(place)),
+          fs::exists(config) ? JsonFile(config) : fill_config(part)};
+}
+
+namespace {
+
+Path tokenizer_folder(const Path& folder, const char* whose, const char* option,
+                      const char* files) {
+  if (fs::is_directory(folder)) return folder;
+  if (folder.empty()) {
+    throw ModelUnavailable(str(whose, "'s tokenizer is needed: give the folder that holds ", files,
+                               " with ", option, " (", kFill, " has it)"));
+  }
+  throw ModelUnavailable(str(folder.string(), ": ", whose,
+                             "'s tokenizer folder is not there; it should hold ", files,
+                             ". Get the model again or give the folder with ", option));
+}
+
+}  // namespace
+
+Path ModelFiles::tokenizer() const {
+  return tokenizer_folder(tokenizer_, "CLIP", "--tokenizer", "vocab.json and merges.txt");
+}
+
+Path ModelFiles::tokenizer_2() const {
+  return tokenizer_folder(tokenizer_2_, "T5", "--tokenizer-2", "spiece.model");
+}
+
+JsonFile ModelFiles::scheduler() const {
+  if (scheduler_.empty()) return fill_scheduler_config();
+  return JsonFile(scheduler_);
+}
+
+}  // namespace icedit

@@ -1,0 +1,187 @@
+#include "edit/pipeline.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include "base/error.h"
+#include "diffusion/denoise.h"
+#include "diffusion/latents.h"
+#include "edit/preview.h"
+
+namespace icedit {
+namespace {
+
+void tell(const EditHooks& hooks, const std::string& stage) {
+  if (hooks.on_stage) hooks.on_stage(stage);
+}
+
+bool only_space(const std::string& text) {
+  return text.find_first_not_of(" \t\r\n") == std::string::npos;
+}
+
+// latents [1, I, 64] of h x w -> the whole diptych.
+Image decode(Residency& residency, const Tensor& latents, int64_t h, int64_t w) {
+  const Tensor z = denormalise_latents(unpack_latents(latents, h, w), residency.vae_config());
+  return postprocess_image(residency.vae().decode(z));
+}
+
+}  // namespace
+
+// What of a request is computed before the transformer is needed.
+struct Editor::Prepared {
+  Diptych diptych;
+  MaskedMoments encoded;
+  PromptEmbeds prompt;
+  int64_t h = 0, w = 0;         // latent size of the diptych
+  std::vector<Tensor> latents;  // denoised, one a picture
+};
+
+Editor::Editor(ModelFiles files, ResidencyOptions options)
+    : residency_(std::move(files), std::move(options)),
+      scheduler_(SchedulerConfig::from(residency_.files().scheduler())) {}
+
+int Editor::token_pixels() const {
+  return static_cast<int>(2 * residency_.vae_config().downscale());
+}
+
+Editor::Prepared Editor::prepare(const EditRequest& request) {
+  const auto width = static_cast<int>(request.width.value_or(residency_.files().defaults().width));
+  Prepared p;
+  p.diptych = make_diptych(request.source, width, request.sizing, request.layout, token_pixels(),
+                           request.mask ? &*request.mask : nullptr);
+  const Tensor image = preprocess_image(p.diptych.image, token_pixels());
+  p.encoded = encode_masked(residency_, image, preprocess_mask(p.diptych.mask, token_pixels()));
+  p.h = image.size(2) / residency_.vae_config().downscale();
+  p.w = image.size(3) / residency_.vae_config().downscale();
+  return p;
+}
+
+Schedule Editor::schedule(const EditRequest& request, const Prepared& p) const {
+  const ModelDefaults& defaults = residency_.files().defaults();
+  // Of the size that was passed in, before the processor rounds it: that is what diffusers does.
+  const int64_t tokens = image_tokens(p.diptych.image.height, p.diptych.image.width,
+                                      residency_.vae_config().downscale());
+  return make_schedule(scheduler_, request.steps.value_or(defaults.num_inference_steps), tokens);
+}
+
+// One picture after the other: the same numbers for any num_images, and no more memory.
+void Editor::denoise_images(const EditRequest& request, Prepared& p, const EditHooks& hooks) {
+  const Precision& precision = residency_.precision();
+  const VaeConfig& vae = residency_.vae_config();
+  const Schedule sched = schedule(request, p);
+  const int64_t steps = sched.timesteps.size(0);
+  const FluxTransformer& model = residency_.transformer();
+  const auto place = [&](const Tensor& t) { return t.to(residency_.device(), precision.compute); };
+  for (int64_t i = 0; i < request.num_images; ++i) {
+    const int64_t seed = request.batch_noise ? request.seed : request.seed + i;
+    const int64_t count = request.batch_noise ? request.num_images : 1;
+    const Draws draws = draw_noise(seed, count, vae.latent_channels, p.h, p.w, precision.noise,
+                                   request.noise_order);
+    const FillCondition fill = sample_condition(p.encoded, draws.vae_noise, vae, precision.compute);
+    DenoiseInputs in;
+    in.initial_latents =
+        place(pack_latents(draws.initial_noise.narrow(0, request.batch_noise ? i : 0, 1)));
+    in.condition = at::cat({fill.masked_latents, fill.packed_mask}, 2);
+    in.prompt_embeds = place(p.prompt.prompt_embeds);
+    in.pooled_prompt_embeds = place(p.prompt.pooled_prompt_embeds);
+    in.image_ids = image_ids(p.h, p.w).to(residency_.device());
+    in.text_ids = text_ids(in.prompt_embeds.size(1)).to(residency_.device());
+    in.sigmas = sched.sigmas.to(residency_.device());
+    in.guidance = request.guidance.value_or(residency_.files().defaults().guidance_scale);
+    const LatentPreview preview(unpack_latents(fill.masked_latents, p.h, p.w), p.diptych.image);
+    p.latents.push_back(denoise(model, in, [&](int64_t step, const Tensor&, const Tensor& guess) {
+      if (hooks.on_step) hooks.on_step(i, step, steps);
+      if (!hooks.on_preview || hooks.preview_every < 1 || (step + 1) % hooks.preview_every != 0)
+        return;
+      const Image picture = hooks.preview_full ? decode(residency_, guess, p.h, p.w)
+                                               : preview.picture(unpack_latents(guess, p.h, p.w));
+      hooks.on_preview(right_half(picture, {picture.width / 2, picture.height}, Sizing::kFit),
+                       step);
+    }));
+    if (!at::isfinite(p.latents.back()).all().item<bool>()) {
+      throw CheckpointError(
+          residency_.explain_not_finite("the denoised latents hold NaN or infinity"));
+    }
+  }
+}
+
+EditedImage Editor::finish(const EditRequest& request, const Prepared& p, int64_t i) {
+  EditedImage out;
+  out.seed = request.batch_noise ? request.seed : request.seed + i;
+  out.diptych = decode(residency_, p.latents[i], p.h, p.w);
+  out.image = right_half(out.diptych, p.diptych.half, request.sizing);
+  const Image& source = request.source;
+  if (request.source_size)
+    out.image = resize(out.image, source.width, source.height, Filter::kLanczos);
+  if (request.mask) {
+    const int w = out.image.width, h = out.image.height;
+    out.image = paste_outside(out.image, resize(source, w, h, Filter::kBicubic),
+                              resize(*request.mask, w, h, Filter::kLanczos), request.feather);
+  }
+  return out;
+}
+
+void Editor::check(const EditRequest& request) const {
+  const Image& source = request.source;
+  if (source.width < 1 || source.height < 1) throw UsageError("the picture has no pixels");
+  if (source.channels != 3)
+    throw UsageError(str("the picture has ", source.channels, " channels, expected 3 (RGB)"));
+  if (only_space(request.instruction)) {
+    throw UsageError(
+        "the instruction is empty; say what is to be changed, as in \"make it winter\"");
+  }
+  if (request.num_images < 1)
+    throw UsageError(str("num-images is ", request.num_images, ", expected at least 1"));
+  if (request.feather < 0)
+    throw UsageError(str("feather is ", request.feather, ", expected 0 or more pixels"));
+  if (request.steps && *request.steps < 1)
+    throw UsageError(str("steps is ", *request.steps, ", expected at least 1"));
+}
+
+void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hooks,
+                  const std::function<void(size_t, std::vector<EditedImage>)>& on_done) {
+  const c10::InferenceMode inference;
+  // Full previews need the VAE while the transformer is at work.
+  const bool decodes_early = hooks.on_preview && hooks.preview_every > 0 && hooks.preview_full;
+  if (decodes_early && residency_.keep() == Keep::kOne) residency_.set_keep(Keep::kImageParts);
+  std::vector<Prompt> prompts;
+  for (const EditRequest& request : requests) {
+    check(request);
+    prompts.push_back(
+        {kPromptPrefix + request.instruction,
+         request.max_sequence_length.value_or(residency_.files().defaults().max_sequence_length)});
+  }
+  tell(hooks, "reading the instruction");
+  const std::vector<PromptEmbeds> embeds = encode_prompts(residency_, prompts);
+
+  std::vector<Prepared> prepared;
+  tell(hooks, "encoding the picture");
+  for (size_t i = 0; i < requests.size(); ++i) {
+    prepared.push_back(prepare(requests[i]));
+    prepared.back().prompt = embeds[i];
+  }
+  // With one component at a time every picture is denoised before the first is decoded; else each
+  // is shown as it is done.
+  const bool decode_last = residency_.keep() == Keep::kOne;
+  const auto decode_one = [&](size_t i) {
+    tell(hooks, "decoding");
+    std::vector<EditedImage> images;
+    for (int64_t k = 0; k < requests[i].num_images; ++k)
+      images.push_back(finish(requests[i], prepared[i], k));
+    on_done(i, std::move(images));
+  };
+  for (size_t i = 0; i < requests.size(); ++i) {
+    tell(hooks, "denoising");
+    denoise_images(requests[i], prepared[i], hooks);
+    if (!decode_last) decode_one(i);
+  }
+  for (size_t i = 0; decode_last && i < requests.size(); ++i) decode_one(i);
+}
+
+std::vector<EditedImage> Editor::edit(const EditRequest& request, const EditHooks& hooks) {
+  std::vector<EditedImage> images;
+  edit({request}, hooks, [&](size_t, std::vector<EditedImage> done) { images = std::move(done); });
+  return images;
+}
+
+}  // namespace icedit

@@ -1,0 +1,139 @@
+#include "edit/residency.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "io/hub.h"
+
+namespace icedit {
+namespace {
+
+constexpr Part kParts[] = {Part::kClip, Part::kT5, Part::kVae, Part::kTransformer};
+
+bool is_text(Part part) {
+  return part == Part::kClip || part == Part::kT5;
+}
+
+}  // namespace
+
+Residency::Residency(ModelFiles files, ResidencyOptions options)
+    : files_(std::move(files)), options_(std::move(options)) {
+  const Component transformer = files_.open(Part::kTransformer);
+  precision_ = choose_precision(options_.dtype, files_.defaults().dtype,
+                                stored_dtype(transformer.checkpoint), options_.device);
+  if (options_.noise_dtype) precision_.noise = *options_.noise_dtype;
+  vae_config_ = VaeConfig::from(files_.open(Part::kVae).config);
+}
+
+LoadOptions Residency::load_options(const Component& component) const {
+  LoadOptions load;
+  load.compute = precision_.compute;
+  load.device = options_.device;
+  load.keep_stored = keep_as_stored(component.checkpoint, precision_.compute);
+  return load;
+}
+
+void Residency::release(Part part) {
+  switch (part) {
+    case Part::kClip:
+      clip_.reset();
+      break;
+    case Part::kT5:
+      t5_.reset();
+      break;
+    case Part::kVae:
+      vae_.reset();
+      break;
+    case Part::kTransformer:
+      attached_.clear();
+      transformer_.reset();
+      break;
+  }
+}
+
+void Residency::release_text() {
+  release(Part::kClip);
+  release(Part::kT5);
+}
+
+void Residency::release_all() {
+  for (const Part part : kParts) release(part);
+}
+
+// Lets go of what may not stay beside `part`.
+void Residency::make_room(Part part) {
+  for (const Part other : kParts) {
+    if (other == part || options_.keep == Keep::kAll) continue;
+    if (options_.keep == Keep::kOne || is_text(other) || is_text(part)) release(other);
+  }
+}
+
+template <class Model>
+const Model& Residency::get(std::unique_ptr<Model>& held, Part part) {
+  if (held != nullptr) return *held;
+  make_room(part);
+  const Component component = files_.open(part);
+  log::verbose(str("loading ", part_name(part), " (",
+                   bytes_text(double(component.checkpoint.total_bytes())), ") from ",
+                   component.checkpoint.where()));
+  held = std::make_unique<Model>(
+      Model::load(component.checkpoint, component.config, load_options(component)));
+  return *held;
+}
+
+const ClipTextEncoder& Residency::clip() {
+  return get(clip_, Part::kClip);
+}
+const T5Encoder& Residency::t5() {
+  return get(t5_, Part::kT5);
+}
+const AutoencoderKl& Residency::vae() {
+  return get(vae_, Part::kVae);
+}
+
+const FluxTransformer& Residency::transformer() {
+  const bool fresh = transformer_ == nullptr;
+  const FluxTransformer& model = get(transformer_, Part::kTransformer);
+  if (fresh) attach_adapters();
+  return model;
+}
+
+void Residency::attach_adapters() {
+  for (const AdapterRequest& request : options_.adapters) {
+    const Path path = resolve_path_or_id(request.path, "--lora");
+    AttachOptions attach;
+    attach.name = request.path;
+    attach.scale = request.scale;
+    attach.allow_partial = options_.allow_partial_adapters;
+    attach.allow_zero = options_.allow_zero_adapters;
+    attached_.push_back(attach_adapter(transformer_->linears(), AdapterFile::open(path), attach));
+  }
+}
+
+std::string Residency::explain_not_finite(const std::string& what) const {
+  for (const Part part : kParts) {
+    const Component component = files_.open(part);
+    const std::string name = first_not_finite(component.checkpoint);
+    if (name.empty()) continue;
+    return str(component.checkpoint.where(), ": tensor '", name, "' holds NaN or infinity, so ",
+               what, "; the file is damaged, get it again");
+  }
+  return str(what, " though every weight is finite; try --dtype f32, or other --lora scales");
+}
+
+void Residency::set_adapter_scale(size_t index, double scale) {
+  options_.adapters.at(index).scale = scale;
+  if (index < attached_.size()) attached_[index].set_scale(scale);
+}
+
+const ClipTokenizer& Residency::clip_tokenizer() {
+  if (!clip_tokenizer_) clip_tokenizer_ = std::make_unique<ClipTokenizer>(files_.tokenizer());
+  return *clip_tokenizer_;
+}
+
+const T5Tokenizer& Residency::t5_tokenizer() {
+  if (!t5_tokenizer_) t5_tokenizer_ = std::make_unique<T5Tokenizer>(files_.tokenizer_2());
+  return *t5_tokenizer_;
+}
+
+}  // namespace icedit

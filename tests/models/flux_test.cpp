@@ -1,0 +1,115 @@
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "golden.h"
+#include "models/flux/transformer.h"
+
+namespace icedit {
+namespace {
+
+FluxTransformer load(const std::string& folder, const LoadOptions& options = {}) {
+  const Path path = golden::path(folder);
+  return FluxTransformer::load(Checkpoint::open(path), JsonFile(path / "config.json"), options);
+}
+
+FluxInputs inputs(const golden::Tensors& t, at::ScalarType dtype = at::kFloat) {
+  FluxInputs in;
+  in.hidden_states = golden::get(t, "input.hidden_states").to(dtype);
+  in.encoder_hidden_states = golden::get(t, "input.encoder_hidden_states").to(dtype);
+  in.pooled_projections = golden::get(t, "input.pooled_projections").to(dtype);
+  in.timestep = golden::get(t, "input.timestep").to(dtype);
+  in.guidance = golden::get(t, "input.guidance").to(dtype);
+  in.img_ids = golden::get(t, "input.img_ids");
+  in.txt_ids = golden::get(t, "input.txt_ids");
+  return in;
+}
+
+TEST(Flux, EveryIntermediateIsDiffusers) {
+  const auto golden = golden::load("transformer/forward.safetensors");
+  const FluxTransformer model = load("tiny-fill/transformer");
+  Trace trace;
+  model.forward(inputs(golden), &trace);
+  std::map<std::string, Tensor> got(trace.tensors().begin(), trace.tensors().end());
+  int compared = 0;
+  for (const auto& [name, want] : golden) {
+    if (name.rfind("input.", 0) == 0) continue;
+    const std::string key = name.rfind("out.", 0) == 0 ? name.substr(4) : name;
+    ASSERT_TRUE(got.count(key)) << name << " is not traced";
+    EXPECT_TRUE(golden::close(got[key], want, golden::tolerance::kTransformer)) << name;
+    ++compared;
+  }
+  EXPECT_GT(compared, 25);
+}
+
+TEST(Flux, ShardedHalfPrecisionCheckpointGivesTheSameInF32) {
+  const auto golden = golden::load("transformer/forward.safetensors");
+  for (const bool keep_stored : {false, true}) {
+    LoadOptions options;
+    options.keep_stored = keep_stored;
+    const FluxTransformer model = load("tiny-fill-sharded/transformer", options);
+    EXPECT_TRUE(golden::close(model.forward(inputs(golden)), golden::get(golden, "out.output"),
+                              golden::tolerance::kTransformer))
+        << "keep_stored " << keep_stored;
+  }
+}
+
+TEST(Flux, Bf16) {
+  const auto golden = golden::load("transformer/forward.safetensors");
+  const auto want = golden::get(golden::load("transformer/forward_bf16.safetensors"), "out.output");
+  LoadOptions options;
+  options.compute = at::kBFloat16;
+  const FluxTransformer model = load("tiny-fill-sharded/transformer", options);
+  const Tensor got = model.forward(inputs(golden, at::kBFloat16));
+  EXPECT_EQ(got.scalar_type(), at::kBFloat16);
+  EXPECT_TRUE(golden::close(got, want, golden::tolerance::of(at::kBFloat16, 0)));
+}
+
+TEST(Flux, RotaryTables) {
+  const auto golden = golden::load("transformer/rope.safetensors");
+  const std::map<std::string, std::vector<int64_t>> axes = {
+      {"0", {4, 6, 6}}, {"1", {4, 6, 6}}, {"full", {16, 56, 56}}};
+  for (const auto& [name, sizes] : axes) {
+    const Rope rope = rotary_tables(golden::get(golden, name + ".ids"), sizes);
+    EXPECT_TRUE(
+        golden::close(rope.cos, golden::get(golden, name + ".cos"), golden::tolerance::kRope))
+        << name;
+    EXPECT_TRUE(
+        golden::close(rope.sin, golden::get(golden, name + ".sin"), golden::tolerance::kRope))
+        << name;
+  }
+}
+
+TEST(Flux, TimestepSinusoids) {
+  const auto golden = golden::load("transformer/timestep_embedding.safetensors");
+  EXPECT_TRUE(golden::close(timestep_sinusoids(golden::get(golden, "t")),
+                            golden::get(golden, "embedding"),
+                            golden::tolerance::kTimestepEmbedding));
+}
+
+TEST(Flux, WrongInputsAreNamed) {
+  const auto golden = golden::load("transformer/forward.safetensors");
+  const FluxTransformer model = load("tiny-fill/transformer");
+  FluxInputs in = inputs(golden);
+  in.encoder_hidden_states = at::zeros({1, 7, 31});
+  try {
+    model.forward(in);
+    FAIL() << "no error";
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(error.what(), "encoder_hidden_states: expected [1, *, 32], got [1, 7, 31]");
+  }
+}
+
+TEST(Flux, ConfigsThatDoNotHoldTogether) {
+  const auto parse = [](const std::string& text) {
+    return FluxConfig::from(JsonFile::parse(text, "x.json"));
+  };
+  EXPECT_THROW(parse(R"({"_class_name": "UNet2DConditionModel"})"), CheckpointError);
+  EXPECT_THROW(parse(R"({"axes_dims_rope": [16, 56, 58]})"), CheckpointError);
+  EXPECT_THROW(parse(R"({"num_layers": -1})"), CheckpointError);
+  EXPECT_THROW(parse(R"({"num_attention_heads": 0})"), CheckpointError);
+  EXPECT_THROW(parse(R"({"patch_size": 2})"), CheckpointError);
+  EXPECT_NO_THROW(parse("{}"));
+}
+
+}  // namespace
+}  // namespace icedit

@@ -25,7 +25,8 @@ Tensor denoise(const FluxTransformer& model, const DenoiseInputs& in, const OnSt
   for (int64_t i = 0; i + 1 < in.sigmas.size(0); ++i) {
     throw_if_interrupted();
     const Tensor sigma = in.sigmas[i], sigma_next = in.sigmas[i + 1];
-    // Times 1000 and through the model's dtype and back, as diffusers: in bf16 the timestep is rounded on the way.
+    // Times 1000 and through the model's dtype and back, as diffusers: in bf16 the timestep is
+    // rounded on the way.
     inputs.timestep = (sigma * 1000).expand({batch}).to(dtype) / 1000;
     inputs.hidden_states = at::cat({x, in.condition}, 2);
     const Tensor v = model.forward(inputs);

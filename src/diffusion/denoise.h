@@ -6,7 +6,8 @@
 
 namespace icedit {
 
-// What stays the same over all steps. B batch, I image tokens, T text tokens; in the compute dtype, ids and sigmas in f32.
+// What stays the same over all steps. B batch, I image tokens, T text tokens; in the compute dtype,
+// ids and sigmas in f32.
 struct DenoiseInputs {
   Tensor initial_latents;       // [B, I, 64]
   Tensor condition;             // [B, I, 320]: masked-image latents, then the packed mask
@@ -17,10 +18,12 @@ struct DenoiseInputs {
   double guidance = 50;
 };
 
-// After step i (0-based) with the latents so far, and the guess of the final ones (x - sigma v), for previews.
+// After step i (0-based) with the latents so far, and the guess of the final ones (x - sigma v),
+// for previews.
 using OnStep = std::function<void(int64_t step, const Tensor& latents, const Tensor& final_guess)>;
 
 // -> [B, I, 64]. Throws Interrupted between two steps after Ctrl+C.
-Tensor denoise(const FluxTransformer& model, const DenoiseInputs& in, const OnStep& on_step = nullptr);
+Tensor denoise(const FluxTransformer& model, const DenoiseInputs& in,
+               const OnStep& on_step = nullptr);
 
 }  // namespace icedit

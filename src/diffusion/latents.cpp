@@ -5,18 +5,22 @@
 namespace icedit {
 
 Tensor pack_latents(const Tensor& latents) {
-  const int64_t b = latents.size(0), c = latents.size(1), h = latents.size(2) / 2, w = latents.size(3) / 2;
+  const int64_t b = latents.size(0), c = latents.size(1), h = latents.size(2) / 2,
+                w = latents.size(3) / 2;
   return latents.reshape({b, c, h, 2, w, 2}).permute({0, 2, 4, 1, 3, 5}).reshape({b, h * w, c * 4});
 }
 
 Tensor unpack_latents(const Tensor& packed, int64_t h, int64_t w) {
   const int64_t b = packed.size(0), c = packed.size(2) / 4;
-  return packed.reshape({b, h / 2, w / 2, c, 2, 2}).permute({0, 3, 1, 4, 2, 5}).reshape({b, c, h, w});
+  return packed.reshape({b, h / 2, w / 2, c, 2, 2})
+      .permute({0, 3, 1, 4, 2, 5})
+      .reshape({b, c, h, w});
 }
 
 Tensor pack_mask(const Tensor& mask, int64_t f) {
   const int64_t b = mask.size(0), h = mask.size(2) / f, w = mask.size(3) / f;
-  const Tensor cells = mask.reshape({b, h, f, w, f}).permute({0, 2, 4, 1, 3}).reshape({b, f * f, h, w});
+  const Tensor cells =
+      mask.reshape({b, h, f, w, f}).permute({0, 2, 4, 1, 3}).reshape({b, f * f, h, w});
   return pack_latents(cells);
 }
 
@@ -27,6 +31,8 @@ Tensor image_ids(int64_t h, int64_t w) {
   return ids.reshape({-1, 3});
 }
 
-Tensor text_ids(int64_t tokens) { return at::zeros({tokens, 3}, at::kFloat); }
+Tensor text_ids(int64_t tokens) {
+  return at::zeros({tokens, 3}, at::kFloat);
+}
 
 }  // namespace icedit

@@ -11,7 +11,8 @@ Tensor pack_latents(const Tensor& latents);
 // The inverse for latents of h x w.
 Tensor unpack_latents(const Tensor& packed, int64_t h, int64_t w);
 
-// mask [B, 1, H, W] (1 may change) -> [B, tokens, 4 f^2]: each latent pixel's f x f mask pixels become channels, then packed.
+// mask [B, 1, H, W] (1 may change) -> [B, tokens, 4 f^2]: each latent pixel's f x f mask pixels
+// become channels, then packed.
 Tensor pack_mask(const Tensor& mask, int64_t downscale);
 
 // [h/2 * w/2, 3] f32: (0, row, column) of each token, for latents of h x w.

@@ -9,10 +9,11 @@
 namespace icedit {
 
 SchedulerConfig SchedulerConfig::from(const JsonFile& json) {
-  for (const char* key : {"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "invert_sigmas",
-                          "stochastic_sampling"}) {
+  for (const char* key : {"use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas",
+                          "invert_sigmas", "stochastic_sampling"}) {
     if (json.boolean_or(key, false)) {
-      throw CheckpointError(str(json.where(), ": '", key, "' is on, which no FLUX scheduler uses; set it to false"));
+      throw CheckpointError(
+          str(json.where(), ": '", key, "' is on, which no FLUX scheduler uses; set it to false"));
     }
   }
   if (json.has("shift_terminal") && json.number("shift_terminal") != 0) {
@@ -34,7 +35,8 @@ SchedulerConfig SchedulerConfig::from(const JsonFile& json) {
   if (c.num_train_timesteps < 1 || c.max_image_seq_len <= c.base_image_seq_len) {
     throw CheckpointError(str(json.where(), ": num_train_timesteps is ", c.num_train_timesteps,
                               ", base_image_seq_len ", c.base_image_seq_len, ", max_image_seq_len ",
-                              c.max_image_seq_len, "; expected positive, and the maximum above the base"));
+                              c.max_image_seq_len,
+                              "; expected positive, and the maximum above the base"));
   }
   return c;
 }
@@ -44,8 +46,8 @@ int64_t image_tokens(int64_t height, int64_t width, int64_t downscale) {
 }
 
 double shift_mu(const SchedulerConfig& c, int64_t tokens) {
-  const double slope =
-      (c.max_shift - c.base_shift) / static_cast<double>(c.max_image_seq_len - c.base_image_seq_len);
+  const double slope = (c.max_shift - c.base_shift) /
+                       static_cast<double>(c.max_image_seq_len - c.base_image_seq_len);
   const double offset = c.base_shift - slope * static_cast<double>(c.base_image_seq_len);
   return static_cast<double>(tokens) * slope + offset;
 }
@@ -58,10 +60,13 @@ Schedule make_schedule(const SchedulerConfig& c, int64_t steps, int64_t tokens) 
   auto* out = sigmas.mutable_data_ptr<float>();
   const double last = 1.0 / static_cast<double>(steps);
   for (int64_t i = 0; i < steps; ++i) {
-    // numpy's linspace(1, 1/n, n): start + i * step, in f64, the last exactly 1/n; everything after that in f32.
+    // numpy's linspace(1, 1/n, n): start + i * step, in f64, the last exactly 1/n; everything after
+    // that in f32.
     const double step = steps > 1 ? (last - 1.0) / static_cast<double>(steps - 1) : 0.0;
-    const auto s = static_cast<float>(steps > 1 && i == steps - 1 ? last : 1.0 + static_cast<double>(i) * step);
-    out[i] = c.use_dynamic_shifting ? e_mu / (e_mu + (1.0f / s - 1.0f)) : shift * s / (1.0f + (shift - 1.0f) * s);
+    const auto s = static_cast<float>(
+        steps > 1 && i == steps - 1 ? last : 1.0 + static_cast<double>(i) * step);
+    out[i] = c.use_dynamic_shifting ? e_mu / (e_mu + (1.0f / s - 1.0f))
+                                    : shift * s / (1.0f + (shift - 1.0f) * s);
   }
   return {sigmas, sigmas.narrow(0, 0, steps) * static_cast<double>(c.num_train_timesteps)};
 }

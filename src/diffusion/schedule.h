@@ -1,6 +1,7 @@
 #pragma once
 // FlowMatchEulerDiscreteScheduler as the FLUX pipelines drive it.
-// Source: diffusers schedulers/scheduling_flow_match_euler_discrete.py, pipelines/flux/pipeline_flux_fill.py.
+// Source: diffusers schedulers/scheduling_flow_match_euler_discrete.py,
+// pipelines/flux/pipeline_flux_fill.py.
 #include <cstdint>
 
 #include "base/tensor.h"
@@ -15,7 +16,8 @@ struct SchedulerConfig {
   double base_shift = 0.5, max_shift = 1.15;
   int64_t base_image_seq_len = 256, max_image_seq_len = 4096;
 
-  // Throws CheckpointError for settings that no FLUX uses and that would change the sigmas (Karras, beta, ...).
+  // Throws CheckpointError for settings that no FLUX uses and that would change the sigmas (Karras,
+  // beta, ...).
   static SchedulerConfig from(const JsonFile& json);
 };
 
@@ -24,7 +26,8 @@ struct Schedule {
   Tensor timesteps;  // [steps] f32, sigmas * 1000
 };
 
-// Tokens of a picture of height x width pixels: (height / f / 2) (width / f / 2), f the VAE's downscale.
+// Tokens of a picture of height x width pixels: (height / f / 2) (width / f / 2), f the VAE's
+// downscale.
 int64_t image_tokens(int64_t height, int64_t width, int64_t downscale);
 
 // The shift's strength for so many tokens.

@@ -16,13 +16,15 @@ std::string shape_text(at::IntArrayRef shape) {
 }  // namespace
 
 void check_shape(const std::string& name, const Tensor& tensor, const Shape& expected) {
-  if (!tensor.defined()) throw UsageError(str(name, ": expected ", shape_text(expected), ", got nothing"));
+  if (!tensor.defined())
+    throw UsageError(str(name, ": expected ", shape_text(expected), ", got nothing"));
   bool fits = tensor.dim() == static_cast<int64_t>(expected.size());
   for (size_t i = 0; fits && i < expected.size(); ++i) {
     fits = expected[i] < 0 || expected[i] == tensor.size(static_cast<int64_t>(i));
   }
   if (!fits) {
-    throw UsageError(str(name, ": expected ", shape_text(expected), ", got ", shape_text(tensor.sizes())));
+    throw UsageError(
+        str(name, ": expected ", shape_text(expected), ", got ", shape_text(tensor.sizes())));
   }
 }
 

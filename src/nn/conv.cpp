@@ -4,8 +4,9 @@
 
 namespace icedit {
 
-Conv2d::Conv2d(const Weights& w, int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding)
-    : weight(w.tensor("weight", {out, in, kernel, kernel})),
+Conv2d::Conv2d(const Weights& w, int64_t in, int64_t out, int64_t kernel, int64_t stride,
+               int64_t padding)
+    : weight(w.tensor("weight", {out, in, kernel, kernel}, at::MemoryFormat::ChannelsLast)),
       bias(w.tensor("bias", {out})),
       stride(stride),
       padding(padding) {}

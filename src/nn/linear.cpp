@@ -27,13 +27,14 @@ struct Linear::State {
 
 namespace {
 
-// The frozen weight is converted in the forward and once more in the backward, so that no converted copy is kept.
+// The frozen weight is converted in the forward and once more in the backward, so that no converted
+// copy is kept.
 class ConvertedLinear : public torch::autograd::Function<ConvertedLinear> {
  public:
   using Context = torch::autograd::AutogradContext;
 
-  static Tensor forward(Context* context, const Tensor& x, const Tensor& weight, const Tensor& scale,
-                        const Tensor& bias) {
+  static Tensor forward(Context* context, const Tensor& x, const Tensor& weight,
+                        const Tensor& scale, const Tensor& bias) {
     context->save_for_backward({weight, scale});
     return at::linear(x, dense(weight, scale, x), bias);
   }
@@ -41,7 +42,8 @@ class ConvertedLinear : public torch::autograd::Function<ConvertedLinear> {
   static torch::autograd::variable_list backward(Context* context,
                                                  torch::autograd::variable_list grads) {
     const auto saved = context->get_saved_variables();
-    return {at::matmul(grads[0], dense(saved[0], saved[1], grads[0])), Tensor(), Tensor(), Tensor()};
+    return {at::matmul(grads[0], dense(saved[0], saved[1], grads[0])), Tensor(), Tensor(),
+            Tensor()};
   }
 
  private:
@@ -51,10 +53,12 @@ class ConvertedLinear : public torch::autograd::Function<ConvertedLinear> {
   }
 };
 
-bool is_fp8(const Tensor& tensor) { return tensor.element_size() == 1; }
+bool is_fp8(const Tensor& tensor) {
+  return tensor.element_size() == 1;
+}
 
-// ComfyUI's "scaled fp8" files name it scale_weight, others weight_scale; input scales are for fp8 products, which we
-// do not do.
+// ComfyUI's "scaled fp8" files name it scale_weight, others weight_scale; input scales are for fp8
+// products, which we do not do.
 Tensor load_scale(const Weights& w, int64_t out) {
   for (const char* name : {"scale_input", "input_scale"}) {
     if (w.has(name)) w.tensor(name, w.shape(name));
@@ -73,14 +77,16 @@ Tensor load_scale(const Weights& w, int64_t out) {
 
 }  // namespace
 
-Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias) : state_(std::make_shared<State>()) {
+Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
+    : state_(std::make_shared<State>()) {
   State& s = *state_;
   s.path = w.path();
   s.in = in;
   s.out = out;
   s.compute = w.options().compute;
   const bool half = w.dtype("weight") != Dtype::kF32;
-  s.weight = w.options().keep_stored && half ? w.stored("weight", {out, in}) : w.tensor("weight", {out, in});
+  s.weight = w.options().keep_stored && half ? w.stored("weight", {out, in})
+                                             : w.tensor("weight", {out, in});
   s.scale = load_scale(w, out);
   if (s.scale.defined() && !is_fp8(s.weight)) {
     s.weight = s.weight * s.scale;
@@ -104,11 +110,21 @@ Tensor Linear::operator()(const Tensor& x) const {
   return y;
 }
 
-const std::string& Linear::path() const { return state_->path; }
-int64_t Linear::in() const { return state_->in; }
-int64_t Linear::out() const { return state_->out; }
-Tensor Linear::weight() const { return state_->dense() ? state_->weight : state_->dense_weight(); }
-Tensor Linear::bias() const { return state_->bias; }
+const std::string& Linear::path() const {
+  return state_->path;
+}
+int64_t Linear::in() const {
+  return state_->in;
+}
+int64_t Linear::out() const {
+  return state_->out;
+}
+Tensor Linear::weight() const {
+  return state_->dense() ? state_->weight : state_->dense_weight();
+}
+Tensor Linear::bias() const {
+  return state_->bias;
+}
 
 void Linear::attach(std::shared_ptr<const LinearAdapter> adapter) const {
   state_->adapters.push_back(std::move(adapter));

@@ -20,7 +20,8 @@ class LinearAdapter {
 // A handle: copies share weights and adapters, so a list of Linears reaches those inside the model.
 class Linear {
  public:
-  // Loads "weight" [out, in] and, when `bias`, "bias" [out]. fp8 weights take "scale_weight" or "weight_scale".
+  // Loads "weight" [out, in] and, when `bias`, "bias" [out]. fp8 weights take "scale_weight" or
+  // "weight_scale".
   Linear(const Weights& w, int64_t in, int64_t out, bool bias = true);
 
   Tensor operator()(const Tensor& x) const;  // [..., in] -> [..., out]
@@ -34,7 +35,8 @@ class Linear {
   // Adapters are added in the order of attaching.
   void attach(std::shared_ptr<const LinearAdapter> adapter) const;
   void detach(const LinearAdapter* adapter) const;
-  // Adds `delta` [out, in] to the weight for good (merging); the weight is held in the compute dtype from then on.
+  // Adds `delta` [out, in] to the weight for good (merging); the weight is held in the compute
+  // dtype from then on.
   void add_to_weight(const Tensor& delta) const;
   // Makes the weight and bias trainable, held in the compute dtype.
   std::vector<Tensor> train_weights() const;

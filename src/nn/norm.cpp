@@ -4,7 +4,9 @@
 
 namespace icedit {
 
-Tensor layer_norm(const Tensor& x, double eps) { return at::layer_norm(x, {x.size(-1)}, {}, {}, eps); }
+Tensor layer_norm(const Tensor& x, double eps) {
+  return at::layer_norm(x, {x.size(-1)}, {}, {}, eps);
+}
 
 LayerNorm::LayerNorm(const Weights& w, int64_t channels, double eps)
     : weight(w.tensor("weight", {channels})), bias(w.tensor("bias", {channels})), eps(eps) {}

@@ -7,12 +7,18 @@
 namespace icedit {
 namespace {
 
-constexpr std::pair<Dtype, at::ScalarType> kTypes[] = {
-    {Dtype::kBool, at::kBool},   {Dtype::kU8, at::kByte},      {Dtype::kI8, at::kChar},
-    {Dtype::kI16, at::kShort},   {Dtype::kI32, at::kInt},      {Dtype::kI64, at::kLong},
-    {Dtype::kF16, at::kHalf},    {Dtype::kBF16, at::kBFloat16}, {Dtype::kF32, at::kFloat},
-    {Dtype::kF64, at::kDouble},  {Dtype::kF8E4M3, at::kFloat8_e4m3fn},
-    {Dtype::kF8E5M2, at::kFloat8_e5m2}};
+constexpr std::pair<Dtype, at::ScalarType> kTypes[] = {{Dtype::kBool, at::kBool},
+                                                       {Dtype::kU8, at::kByte},
+                                                       {Dtype::kI8, at::kChar},
+                                                       {Dtype::kI16, at::kShort},
+                                                       {Dtype::kI32, at::kInt},
+                                                       {Dtype::kI64, at::kLong},
+                                                       {Dtype::kF16, at::kHalf},
+                                                       {Dtype::kBF16, at::kBFloat16},
+                                                       {Dtype::kF32, at::kFloat},
+                                                       {Dtype::kF64, at::kDouble},
+                                                       {Dtype::kF8E4M3, at::kFloat8_e4m3fn},
+                                                       {Dtype::kF8E5M2, at::kFloat8_e5m2}};
 
 bool finite(const Tensor& tensor) {
   if (!tensor.is_floating_point()) return true;
@@ -33,7 +39,8 @@ Dtype dtype_of(at::ScalarType type) {
   for (const auto& [ours, theirs] : kTypes) {
     if (theirs == type) return ours;
   }
-  throw UsageError(str("a tensor of type ", at::toString(type), " cannot be stored as safetensors"));
+  throw UsageError(
+      str("a tensor of type ", at::toString(type), " cannot be stored as safetensors"));
 }
 
 Tensor mapped_tensor(const Checkpoint::Entry& entry) {
@@ -47,7 +54,8 @@ Tensor mapped_tensor(const Checkpoint::Entry& entry) {
     tensor = at::empty(info.shape, options);
     std::memcpy(tensor.data_ptr(), data, info.end - info.begin);
   } else {
-    tensor = at::from_blob(data, info.shape, [mapping](void*) {}, options);
+    tensor = at::from_blob(
+        data, info.shape, [mapping](void*) {}, options);
   }
   if (!entry.swap_halves) return tensor;
   const auto halves = tensor.chunk(2, 0);

@@ -1,5 +1,6 @@
 #pragma once
-// Named intermediate tensors of a forward, for `icedit stage` and the golden tests. Costs a branch when it is off.
+// Named intermediate tensors of a forward, for `icedit stage` and the golden tests. Costs a branch
+// when it is off.
 #include <string>
 #include <utility>
 #include <vector>

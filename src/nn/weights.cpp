@@ -41,16 +41,20 @@ Dtype Weights::dtype(const std::string& name) const {
   return state_->checkpoint.entry((*this / name).path_).info.dtype;
 }
 
-const LoadOptions& Weights::options() const { return state_->options; }
-const std::string& Weights::where() const { return state_->checkpoint.where(); }
+const LoadOptions& Weights::options() const {
+  return state_->options;
+}
+const std::string& Weights::where() const {
+  return state_->checkpoint.where();
+}
 
 Tensor Weights::stored(const std::string& name, const Shape& shape) const {
   const std::string full = (*this / name).path_;
   const Checkpoint::Entry& entry = state_->checkpoint.entry(full);
   if (entry.info.shape != shape) {
-    throw CheckpointError(str(where(), ": tensor '", full, "' is ", entry.info.shape, ", expected ",
-                              shape,
-                              ". The file does not fit the model's config.json; is it another model's?"));
+    throw CheckpointError(
+        str(where(), ": tensor '", full, "' is ", entry.info.shape, ", expected ", shape,
+            ". The file does not fit the model's config.json; is it another model's?"));
   }
   state_->used.insert(full);
   Tensor tensor = mapped_tensor(entry);
@@ -59,10 +63,10 @@ Tensor Weights::stored(const std::string& name, const Shape& shape) const {
   return tensor;
 }
 
-Tensor Weights::tensor(const std::string& name, const Shape& shape) const {
+Tensor Weights::tensor(const std::string& name, const Shape& shape, at::MemoryFormat layout) const {
   const std::string full = (*this / name).path_;
   const Tensor as_stored = stored(name, shape);
-  Tensor tensor = as_stored.to(state_->options.compute);
+  Tensor tensor = as_stored.to(state_->options.compute).contiguous(layout);
   // What was converted lives in memory now; the file's pages need not.
   if (tensor.is_same(as_stored)) return tensor;
   const Checkpoint::Entry& entry = state_->checkpoint.entry(full);
@@ -74,20 +78,25 @@ Tensor Weights::tensor(const std::string& name, const Shape& shape) const {
 void Weights::expect_all_used(const std::vector<std::string>& ignore) const {
   std::vector<std::string> left;
   for (const auto& [name, entry] : state_->checkpoint.entries()) {
-    const bool ignored = std::any_of(ignore.begin(), ignore.end(), [&, &name = name](const auto& part) {
-      return name.find(part) != std::string::npos;
-    });
+    const bool ignored = std::any_of(
+        ignore.begin(), ignore.end(),
+        [&, &name = name](const auto& part) { return name.find(part) != std::string::npos; });
     if (!ignored && state_->used.count(name) == 0) left.push_back(name);
   }
   if (left.empty()) return;
-  throw CheckpointError(str(where(), ": ", left.size(), " tensors belong to no part of this model, the first is '",
-                            left.front(), "'. The checkpoint and its config.json do not fit each other."));
+  throw CheckpointError(
+      str(where(), ": ", left.size(), " tensors belong to no part of this model, the first is '",
+          left.front(), "'. The checkpoint and its config.json do not fit each other."));
 }
 
-const std::vector<std::pair<std::string, Linear>>& Weights::linears() const { return state_->linears; }
+const std::vector<std::pair<std::string, Linear>>& Weights::linears() const {
+  return state_->linears;
+}
 void Weights::file_linear(const Linear& linear) const {
   state_->linears.emplace_back(linear.path(), linear);
 }
-const std::vector<std::pair<std::string, Tensor>>& Weights::loaded() const { return state_->loaded; }
+const std::vector<std::pair<std::string, Tensor>>& Weights::loaded() const {
+  return state_->loaded;
+}
 
 }  // namespace icedit

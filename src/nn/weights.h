@@ -1,5 +1,6 @@
 #pragma once
-// A path into a checkpoint. Modules load their tensors by diffusers' names in their initialiser lists:
+// A path into a checkpoint. Modules load their tensors by diffusers' names in their initialiser
+// lists:
 //   JointAttention(const Weights& w, ...) : to_q(w / "to_q", hidden, hidden)
 #include <memory>
 #include <string>
@@ -16,8 +17,8 @@ class Linear;
 struct LoadOptions {
   // The dtype of activations, and of every tensor that is no Linear's matrix.
   at::ScalarType compute = at::kFloat;
-  // Linear matrices: converted to `compute` once, or left as stored (mapped from the file where the device is the CPU) and
-  // converted at each use.
+  // Linear matrices: converted to `compute` once, or left as stored (mapped from the file where the
+  // device is the CPU) and converted at each use.
   bool keep_stored = false;
   at::Device device = at::kCPU;
 };
@@ -33,8 +34,10 @@ class Weights {
   // As stored; both throw CheckpointError when the tensor is missing.
   Shape shape(const std::string& name) const;
   Dtype dtype(const std::string& name) const;
-  // The tensor `name` below this path in the compute dtype. Throws CheckpointError: missing, or not of `shape`.
-  Tensor tensor(const std::string& name, const Shape& shape) const;
+  // The tensor `name` below this path in the compute dtype. Throws CheckpointError: missing, or not
+  // of `shape`.
+  Tensor tensor(const std::string& name, const Shape& shape,
+                at::MemoryFormat layout = at::MemoryFormat::Contiguous) const;
   // As stored: mapped where it can be. For Linear.
   Tensor stored(const std::string& name, const Shape& shape) const;
 
@@ -42,13 +45,16 @@ class Weights {
   const LoadOptions& options() const;
   const std::string& where() const;
 
-  // Throws CheckpointError naming tensors that no module took, but for those whose name contains one of `ignore`.
+  // Throws CheckpointError naming tensors that no module took, but for those whose name contains
+  // one of `ignore`.
   void expect_all_used(const std::vector<std::string>& ignore = {}) const;
 
-  // Every Linear made so far, under its path, in the order of their making: what adapters, inspection and export walk.
+  // Every Linear made so far, under its path, in the order of their making: what adapters,
+  // inspection and export walk.
   const std::vector<std::pair<std::string, Linear>>& linears() const;
   void file_linear(const Linear& linear) const;  // by Linear's constructor
-  // Every tensor that was loaded, by full name (matrices as they are held): for training all weights, and for export.
+  // Every tensor that was loaded, by full name (matrices as they are held): for training all
+  // weights, and for export.
   const std::vector<std::pair<std::string, Tensor>>& loaded() const;
 
  private:
@@ -57,7 +63,8 @@ class Weights {
   std::string path_;
 };
 
-// A CPU tensor that looks at a checkpoint's bytes; it keeps the mapping alive. Copies where the bytes are not aligned.
+// A CPU tensor that looks at a checkpoint's bytes; it keeps the mapping alive. Copies where the
+// bytes are not aligned.
 Tensor mapped_tensor(const Checkpoint::Entry& entry);
 at::ScalarType scalar_type(Dtype dtype);
 Dtype dtype_of(at::ScalarType type);  // throws UsageError for a type that safetensors has not

@@ -9,7 +9,9 @@ namespace {
 
 constexpr double kNormEps = 1e-6;
 
-Tensor gelu_tanh(const Tensor& x) { return at::gelu(x, "tanh"); }
+Tensor gelu_tanh(const Tensor& x) {
+  return at::gelu(x, "tanh");
+}
 
 // q, k [B, S, H, D] are turned, then everything attends to everything. -> [B, S, C]
 Tensor attend(const Qkv& qkv, const Rope& rope) {
@@ -43,9 +45,12 @@ std::vector<Modulation> AdaLayerNormZero::operator()(const Tensor& vec) const {
 FeedForward::FeedForward(const Weights& w, int64_t hidden)
     : in(w / "net" / "0" / "proj", hidden, 4 * hidden), out(w / "net" / "2", 4 * hidden, hidden) {}
 
-Tensor FeedForward::operator()(const Tensor& x) const { return out(gelu_tanh(in(x))); }
+Tensor FeedForward::operator()(const Tensor& x) const {
+  return out(gelu_tanh(in(x)));
+}
 
-QkvProjection::QkvProjection(const Weights& w, const FluxConfig& c, const std::vector<std::string>& names)
+QkvProjection::QkvProjection(const Weights& w, const FluxConfig& c,
+                             const std::vector<std::string>& names)
     : to_q(w / names[0], c.hidden(), c.hidden()),
       to_k(w / names[1], c.hidden(), c.hidden()),
       to_v(w / names[2], c.hidden(), c.hidden()),
@@ -80,8 +85,9 @@ DoubleBlock::DoubleBlock(const Weights& w, const FluxConfig& c)
       ff(w / "ff", c.hidden()),
       ff_context(w / "ff_context", c.hidden()) {}
 
-std::pair<Tensor, Tensor> DoubleBlock::forward(const Tensor& txt_in, const Tensor& img_in, const Tensor& vec,
-                                               const Rope& rope, Trace* trace) const {
+std::pair<Tensor, Tensor> DoubleBlock::forward(const Tensor& txt_in, const Tensor& img_in,
+                                               const Tensor& vec, const Rope& rope,
+                                               Trace* trace) const {
   const auto img_mod = norm1(vec), txt_mod = norm1_context(vec);
   const Tensor img_normed = modulate(img_in, img_mod[0]);
   const auto [txt_attn, img_attn] = attn(modulate(txt_in, txt_mod[0]), img_normed, rope);
@@ -111,7 +117,8 @@ SingleBlock::SingleBlock(const Weights& w, const FluxConfig& c)
       attn(w / "attn", c, {"to_q", "to_k", "to_v", "norm_q", "norm_k"}),
       proj_out(w / "proj_out", 5 * c.hidden(), c.hidden()) {}
 
-Tensor SingleBlock::forward(const Tensor& x, const Tensor& vec, const Rope& rope, Trace* trace) const {
+Tensor SingleBlock::forward(const Tensor& x, const Tensor& vec, const Rope& rope,
+                            Trace* trace) const {
   const Modulation mod = norm(vec).front();
   const Tensor normed = modulate(x, mod);
   const Tensor attended = attend(attn(normed), rope);

@@ -1,6 +1,6 @@
 #pragma once
-// FLUX's double and single blocks. Names of parts are diffusers', names of values BFL's (img, txt, vec).
-// B batch  I image tokens  T text tokens  S = T+I  C hidden  H heads  D head dim
+// FLUX's double and single blocks. Names of parts are diffusers', names of values BFL's (img, txt,
+// vec). B batch  I image tokens  T text tokens  S = T+I  C hidden  H heads  D head dim
 #include <utility>
 
 #include "models/flux/config.h"
@@ -50,7 +50,8 @@ struct QkvProjection {
 struct JointAttention {
   JointAttention(const Weights& w, const FluxConfig& c);
   // (txt [B, T, C], img [B, I, C]) -> the same.
-  std::pair<Tensor, Tensor> operator()(const Tensor& txt, const Tensor& img, const Rope& rope) const;
+  std::pair<Tensor, Tensor> operator()(const Tensor& txt, const Tensor& img,
+                                       const Rope& rope) const;
   QkvProjection image, text;
   Linear to_out, to_add_out;
 };
@@ -58,8 +59,8 @@ struct JointAttention {
 struct DoubleBlock {
   DoubleBlock(const Weights& w, const FluxConfig& c);
   // txt [B, T, C], img [B, I, C], vec [B, C] -> (txt, img).
-  std::pair<Tensor, Tensor> forward(const Tensor& txt, const Tensor& img, const Tensor& vec, const Rope& rope,
-                                    Trace* trace) const;
+  std::pair<Tensor, Tensor> forward(const Tensor& txt, const Tensor& img, const Tensor& vec,
+                                    const Rope& rope, Trace* trace) const;
   std::string path;
   AdaLayerNormZero norm1, norm1_context;
   JointAttention attn;
@@ -68,7 +69,8 @@ struct DoubleBlock {
 
 struct SingleBlock {
   SingleBlock(const Weights& w, const FluxConfig& c);
-  Tensor forward(const Tensor& x, const Tensor& vec, const Rope& rope, Trace* trace) const;  // x [B, S, C]
+  Tensor forward(const Tensor& x, const Tensor& vec, const Rope& rope,
+                 Trace* trace) const;  // x [B, S, C]
   std::string path;
   AdaLayerNormZero norm;
   Linear proj_mlp;

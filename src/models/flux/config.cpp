@@ -31,7 +31,8 @@ FluxConfig FluxConfig::from(const JsonFile& json) {
   c.num_attention_heads = positive(json, "num_attention_heads", c.num_attention_heads, 1 << 12);
   c.attention_head_dim = positive(json, "attention_head_dim", c.attention_head_dim, 1 << 12);
   c.joint_attention_dim = positive(json, "joint_attention_dim", c.joint_attention_dim, 1 << 20);
-  c.pooled_projection_dim = positive(json, "pooled_projection_dim", c.pooled_projection_dim, 1 << 20);
+  c.pooled_projection_dim =
+      positive(json, "pooled_projection_dim", c.pooled_projection_dim, 1 << 20);
   c.guidance_embeds = json.boolean_or("guidance_embeds", false);
   if (json.has("axes_dims_rope")) c.axes_dims_rope = json.integers("axes_dims_rope");
   if (json.integer_or("patch_size", 1) != 1) {
@@ -43,7 +44,8 @@ FluxConfig FluxConfig::from(const JsonFile& json) {
       throw CheckpointError(str(json.where(), ": ", layers, " layers; expected 0 to 1000"));
     }
   }
-  const int64_t rope = std::accumulate(c.axes_dims_rope.begin(), c.axes_dims_rope.end(), int64_t{0});
+  const int64_t rope =
+      std::accumulate(c.axes_dims_rope.begin(), c.axes_dims_rope.end(), int64_t{0});
   bool even = c.axes_dims_rope.size() == 3;
   for (const int64_t axis : c.axes_dims_rope) even = even && axis > 0 && axis % 2 == 0;
   if (!even || rope != c.attention_head_dim) {

@@ -14,8 +14,8 @@ struct FluxConfig {
   int64_t num_single_layers = 38;  // single blocks
   int64_t num_attention_heads = 24;
   int64_t attention_head_dim = 128;
-  int64_t joint_attention_dim = 4096;    // T5's width
-  int64_t pooled_projection_dim = 768;   // CLIP's width
+  int64_t joint_attention_dim = 4096;   // T5's width
+  int64_t pooled_projection_dim = 768;  // CLIP's width
   bool guidance_embeds = true;
   std::vector<int64_t> axes_dims_rope = {16, 56, 56};
 

@@ -10,9 +10,11 @@ Rope rotary_tables(const Tensor& ids, const std::vector<int64_t>& axes, double t
   std::vector<Tensor> cos, sin;
   const auto f64 = ids.options().dtype(at::kDouble);
   for (size_t axis = 0; axis < axes.size(); ++axis) {
-    const Tensor position = ids.select(1, static_cast<int64_t>(axis)).to(at::kFloat).to(at::kDouble);
+    const Tensor position =
+        ids.select(1, static_cast<int64_t>(axis)).to(at::kFloat).to(at::kDouble);
     const Tensor exponent = at::arange(0, axes[axis], 2, f64) / static_cast<double>(axes[axis]);
-    const Tensor angle = at::outer(position, 1.0 / at::pow(theta, exponent)).repeat_interleave(2, 1);
+    const Tensor angle =
+        at::outer(position, 1.0 / at::pow(theta, exponent)).repeat_interleave(2, 1);
     cos.push_back(angle.cos().to(at::kFloat));
     sin.push_back(angle.sin().to(at::kFloat));
   }
@@ -30,7 +32,8 @@ Tensor apply_rotary(const Tensor& x, const Rope& rope) {
 Tensor timestep_sinusoids(const Tensor& t, int64_t channels) {
   const int64_t half = channels / 2;
   const auto f32 = t.options().dtype(at::kFloat);
-  const Tensor frequency = at::exp(-std::log(10000.0) * at::arange(0, half, f32) / static_cast<double>(half));
+  const Tensor frequency =
+      at::exp(-std::log(10000.0) * at::arange(0, half, f32) / static_cast<double>(half));
   const Tensor angle = t.to(at::kFloat).unsqueeze(1) * frequency;
   return at::cat({angle.cos(), angle.sin()}, -1);
 }
@@ -38,7 +41,9 @@ Tensor timestep_sinusoids(const Tensor& t, int64_t channels) {
 EmbeddingMlp::EmbeddingMlp(const Weights& w, int64_t in, int64_t hidden)
     : linear_1(w / "linear_1", in, hidden), linear_2(w / "linear_2", hidden, hidden) {}
 
-Tensor EmbeddingMlp::operator()(const Tensor& x) const { return linear_2(at::silu(linear_1(x))); }
+Tensor EmbeddingMlp::operator()(const Tensor& x) const {
+  return linear_2(at::silu(linear_1(x)));
+}
 
 namespace {
 constexpr int64_t kSinusoids = 256;
@@ -47,10 +52,12 @@ constexpr int64_t kSinusoids = 256;
 TimeTextEmbed::TimeTextEmbed(const Weights& w, const FluxConfig& c)
     : timestep_embedder(w / "timestep_embedder", kSinusoids, c.hidden()),
       text_embedder(w / "text_embedder", c.pooled_projection_dim, c.hidden()) {
-  if (c.guidance_embeds) guidance_embedder.emplace_back(w / "guidance_embedder", kSinusoids, c.hidden());
+  if (c.guidance_embeds)
+    guidance_embedder.emplace_back(w / "guidance_embedder", kSinusoids, c.hidden());
 }
 
-Tensor TimeTextEmbed::operator()(const Tensor& t, const Tensor& guidance, const Tensor& pooled) const {
+Tensor TimeTextEmbed::operator()(const Tensor& t, const Tensor& guidance,
+                                 const Tensor& pooled) const {
   const auto embed = [&](const EmbeddingMlp& mlp, const Tensor& x) {
     return mlp(timestep_sinusoids(x).to(pooled.scalar_type()));
   };

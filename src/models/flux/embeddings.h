@@ -1,5 +1,6 @@
 #pragma once
-// Where and when: rotary tables from ids, sinusoids from the timestep, and the vector that modulates every block.
+// Where and when: rotary tables from ids, sinusoids from the timestep, and the vector that
+// modulates every block.
 #include <vector>
 
 #include "models/flux/config.h"
@@ -12,13 +13,15 @@ struct Rope {
   Tensor cos, sin;  // [S, D], each value twice (interleaved pairs)
 };
 
-// ids [S, 3] (row index in column 1, column index in column 2, text rows all 0). Source: diffusers FluxPosEmbed.
+// ids [S, 3] (row index in column 1, column index in column 2, text rows all 0). Source: diffusers
+// FluxPosEmbed.
 Rope rotary_tables(const Tensor& ids, const std::vector<int64_t>& axes, double theta = 10000);
 
 // x [B, S, H, D] turned by the tables in f32, returned in x's dtype.
 Tensor apply_rotary(const Tensor& x, const Rope& rope);
 
-// t [B] (already times 1000) -> [B, 256] f32, cosines first. Source: diffusers get_timestep_embedding.
+// t [B] (already times 1000) -> [B, 256] f32, cosines first. Source: diffusers
+// get_timestep_embedding.
 Tensor timestep_sinusoids(const Tensor& t, int64_t channels = 256);
 
 // linear_2(silu(linear_1(x))).
@@ -31,8 +34,8 @@ struct EmbeddingMlp {
 // vec = embed(t) + embed(guidance) + embed(pooled).
 struct TimeTextEmbed {
   TimeTextEmbed(const Weights& w, const FluxConfig& c);
-  // t, guidance [B] in the model's dtype, already times 1000; guidance undefined where the model takes none;
-  // pooled [B, pooled_projection_dim] -> [B, C].
+  // t, guidance [B] in the model's dtype, already times 1000; guidance undefined where the model
+  // takes none; pooled [B, pooled_projection_dim] -> [B, C].
   Tensor operator()(const Tensor& t, const Tensor& guidance, const Tensor& pooled) const;
 
   EmbeddingMlp timestep_embedder;

@@ -12,7 +12,6 @@
 namespace icedit {
 namespace {
 
-constexpr int32_t kUnknownId = 2;
 constexpr std::string_view kSpace = "\u2581";  // stands for the space before a word
 
 std::vector<AddedToken> sentinels(int64_t count) {
@@ -31,7 +30,7 @@ struct T5Tokenizer::Impl {
 
   Impl(const TokenizerSettings& settings, UnigramVocabulary&& vocabulary)
       : charsmap(vocabulary.charsmap, vocabulary.where),
-        unigram(std::move(vocabulary.pieces), kUnknownId, vocabulary.where),
+        unigram(std::move(vocabulary.pieces), kUnknownPiece, vocabulary.where),
         added(
             settings.tokens([&](const std::string& token) { return unigram.find(token); },
                             unigram.size()),

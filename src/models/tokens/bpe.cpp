@@ -69,7 +69,7 @@ int32_t Bpe::find(const std::string& token) const {
   return it == ids_.end() ? -1 : it->second;
 }
 
-const Bpe::Merge* Bpe::merge_of(int32_t left, int32_t right) const {
+const Bpe::Result* Bpe::merge_of(int32_t left, int32_t right) const {
   const auto it = merges_.find(pair_key(left, right));
   return it == merges_.end() ? nullptr : &it->second;
 }
@@ -91,7 +91,7 @@ void Bpe::encode(std::string_view word, std::vector<int32_t>& ids) const {
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
   const auto offer = [&](size_t left) {
     if (left == kNone || symbols[left].after == kNone) return;
-    if (const Merge* m = merge_of(symbols[left].id, symbols[symbols[left].after].id))
+    if (const Result* m = merge_of(symbols[left].id, symbols[symbols[left].after].id))
       queue.emplace(m->rank, left, m->id);
   };
   for (size_t i = 0; i < symbols.size(); ++i) offer(i);
@@ -101,7 +101,7 @@ void Bpe::encode(std::string_view word, std::vector<int32_t>& ids) const {
     Symbol& left = symbols[at];
     if (left.id < 0 || left.after == kNone) continue;
     Symbol& right = symbols[left.after];
-    const Merge* merge = merge_of(left.id, right.id);
+    const Result* merge = merge_of(left.id, right.id);
     if (merge == nullptr || merge->id != id) continue;  // one of the two has changed since
     left.id = id;
     left.after = right.after;

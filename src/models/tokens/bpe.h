@@ -30,14 +30,14 @@ class Bpe {
   static constexpr std::string_view kWordEnd = "</w>";
 
  private:
-  struct Merge {
+  struct Result {  // of a merge
     int32_t rank, id;
   };
-  const Merge* merge_of(int32_t left, int32_t right) const;
+  const Result* merge_of(int32_t left, int32_t right) const;
 
-  std::unordered_map<std::string, int32_t> ids_;
+  TokenIds ids_;
   std::unordered_map<int32_t, const std::string*> tokens_;  // into ids_
-  std::unordered_map<uint64_t, Merge> merges_;              // by the pair of ids
+  std::unordered_map<uint64_t, Result> merges_;             // by the pair of ids
   std::array<int32_t, 256> byte_ids_{}, last_byte_ids_{};
   int32_t largest_id_ = 0;
 };

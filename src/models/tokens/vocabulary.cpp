@@ -32,98 +32,19 @@ const Json& member(const Json& object, const char* key, const std::string& where
   return it == object.end() ? kNull : *it;
 }
 
-int32_t token_id(uint64_t id, const std::string& token, const std::string& where) {
-  if (id > static_cast<uint64_t>(kMaxTokenId))
-    fail(where, str("token '", token, "' has the id ", id, ", expected 0 to ", kMaxTokenId));
-  return static_cast<int32_t>(id);
-}
-
 int32_t token_id(const Json& value, const std::string& token, const std::string& where) {
-  if (!value.is_number_unsigned())
-    fail(where, str("token '", token, "' has the id ", value.dump(), ", expected a number"));
-  return token_id(value.get<uint64_t>(), token, where);
+  if (!value.is_number_unsigned() || value.get<uint64_t>() > uint64_t{kMaxTokenId})
+    fail(where,
+         str("token '", token, "' has the id ", value.dump(), ", expected 0 to ", kMaxTokenId));
+  return value.get<int32_t>();
 }
 
-std::unordered_map<std::string, int32_t> parse_ids(const Json& json, const std::string& where) {
-  std::unordered_map<std::string, int32_t> ids;
+TokenIds parse_ids(const Json& json, const std::string& where) {
+  TokenIds ids;
   if (!json.is_object() || json.empty()) fail(where, "expected an object of tokens and their ids");
   ids.reserve(json.size());
   for (const auto& [token, id] : json.items()) ids.emplace(token, token_id(id, token, where));
   return ids;
-}
-
-// vocab.json as it is read, without a tree of 49,408 nodes in between: that took half of the time
-// to load CLIP's.
-class VocabReader : public nlohmann::json_sax<Json> {
- public:
-  explicit VocabReader(const std::string& where) : where_(where) { ids_.reserve(50000); }
-  std::unordered_map<std::string, int32_t> take() { return std::move(ids_); }
-
-  bool start_object(size_t) override {
-    if (depth_++ != 0) fail_here();
-    return true;
-  }
-  bool key(std::string& token) override {
-    token_ = std::move(token);
-    return true;
-  }
-  bool number_unsigned(uint64_t id) override {
-    if (depth_ != 1) fail_here();
-    const int32_t checked = token_id(id, token_, where_);
-    ids_[std::move(token_)] = checked;
-    return true;
-  }
-  bool end_object() override { return true; }
-  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& e) override {
-    throw CheckpointError(str(where_, ": is not JSON (", e.what(), "). Download it again."));
-  }
-  bool null() override { return fail_here(); }
-  bool boolean(bool) override { return fail_here(); }
-  bool number_integer(int64_t) override { return fail_here(); }
-  bool number_float(double, const std::string&) override { return fail_here(); }
-  bool string(std::string&) override { return fail_here(); }
-  bool binary(Json::binary_t&) override { return fail_here(); }
-  bool start_array(size_t) override { return fail_here(); }
-  bool end_array() override { return fail_here(); }
-
- private:
-  bool fail_here() const {
-    fail(where_, str("expected an object of tokens and their ids, and '", token_, "' has none"));
-  }
-
-  const std::string& where_;
-  std::unordered_map<std::string, int32_t> ids_;
-  std::string token_;
-  int depth_ = 0;
-};
-
-std::unordered_map<std::string, int32_t> read_ids(const Path& path, const std::string& where) {
-  VocabReader reader(where);
-  Json::sax_parse(read_text(path), &reader);
-  auto ids = reader.take();
-  if (ids.empty()) fail(where, "expected an object of tokens and their ids, and it is empty");
-  return ids;
-}
-
-std::pair<std::string, std::string> parse_merge(const std::string& line, const std::string& where) {
-  const size_t space = line.find(' ');
-  if (space == std::string::npos || line.find(' ', space + 1) != std::string::npos)
-    fail(where, str("the merge '", line, "' is not two tokens with a space between"));
-  return {line.substr(0, space), line.substr(space + 1)};
-}
-
-std::vector<std::pair<std::string, std::string>> read_merges(const Path& path) {
-  std::vector<std::pair<std::string, std::string>> merges;
-  const std::string text = read_text(path);
-  for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find('\n', begin), text.size());
-    std::string line = text.substr(begin, end - begin);
-    begin = end + 1;
-    if (line.ends_with('\r')) line.pop_back();
-    if (line.empty() || line.starts_with("#version")) continue;
-    merges.push_back(parse_merge(line, path.string()));
-  }
-  return merges;
 }
 
 std::vector<AddedToken> added_tokens_of(const Json& tokenizer, const std::string& where) {
@@ -226,6 +147,9 @@ UnigramVocabulary unigram_of_spiece_model(const Path& path) {
   SpieceModel model = SpieceModel::parse(read_text(path), out.where);
   out.charsmap = std::move(model.charsmap);
   using Type = SpieceModel::Type;
+  if (model.pieces.size() <= kUnknownPiece || model.pieces[kUnknownPiece].type != Type::kUnknown)
+    fail(out.where, str("of its ", model.pieces.size(), " pieces number ", kUnknownPiece,
+                        " is not the unknown one, as in every T5 tokenizer"));
   for (SpieceModel::Piece& piece : model.pieces) {
     if (piece.type == Type::kControl || piece.type == Type::kUserDefined)
       out.spiece_tokens->push_back(
@@ -259,8 +183,8 @@ BpeVocabulary read_bpe_vocabulary(const Path& folder) {
                      "vocab.json and merges.txt, or tokenizer.json (tokenizer/)");
   BpeVocabulary out;
   out.where = (folder / "vocab.json").string();
-  out.ids = read_ids(folder / "vocab.json", out.where);
-  out.merges = read_merges(folder / "merges.txt");
+  out.ids = read_vocab_json(folder / "vocab.json");
+  out.merges = read_merges_txt(folder / "merges.txt");
   return out;
 }
 

@@ -5,17 +5,16 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
 #include "io/files.h"
 #include "models/tokens/added_tokens.h"
+#include "models/tokens/bpe_files.h"
 
 namespace icedit {
 
-// An id beyond this is a broken file; the largest public vocabularies have 262,144 tokens.
-constexpr int32_t kMaxTokenId = (1 << 22) - 1;
+// T5's unknown piece; transformers takes no other.
+constexpr int32_t kUnknownPiece = 2;
 
 // What else tokenizer.json says; it counts only where tokenizer_config.json does not say it.
 struct TokenizerJson {
@@ -24,8 +23,8 @@ struct TokenizerJson {
 };
 
 struct BpeVocabulary {
-  std::unordered_map<std::string, int32_t> ids;
-  std::vector<std::pair<std::string, std::string>> merges;  // the first one goes first
+  TokenIds ids;
+  std::vector<BpeMerge> merges;  // the first one goes first
   TokenizerJson json;
   std::string where;  // for errors
 };

@@ -34,8 +34,8 @@ class Weights {
   // As stored; both throw CheckpointError when the tensor is missing.
   Shape shape(const std::string& name) const;
   Dtype dtype(const std::string& name) const;
-  // The tensor `name` below this path in the compute dtype. Throws CheckpointError: missing, or not
-  // of `shape`.
+  // The tensor `name` below this path in the compute dtype, laid out in memory as `layout`. Throws
+  // CheckpointError: missing, or not of `shape`.
   Tensor tensor(const std::string& name, const Shape& shape,
                 at::MemoryFormat layout = at::MemoryFormat::Contiguous) const;
   // As stored: mapped where it can be. For Linear.

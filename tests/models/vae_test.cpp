@@ -105,6 +105,16 @@ TEST(Vae, MatricesKeptAsStoredGiveTheSame) {
       golden::equal(stored.decode(get(want, "latents")), converted.decode(get(want, "latents"))));
 }
 
+// Callers look at the results as other shapes, which channels last would forbid.
+TEST(Vae, ResultsAreContiguous) {
+  const c10::InferenceMode no_grad;
+  const auto want = golden::load("more/vae_scale4_batch2/case.safetensors");
+  const AutoencoderKl vae = load("more/vae_scale4_batch2");
+  const auto moments = vae.encode(get(want, "input"));
+  EXPECT_TRUE(moments.mean.is_contiguous() && moments.logvar.is_contiguous());
+  EXPECT_TRUE(vae.decode(get(want, "latents")).is_contiguous());
+}
+
 TEST(Vae, ItsInPlaceStepsLeaveTheInputAndTheGradientsAlone) {
   const auto want = golden::load("more/vae_scale4_batch2/case.safetensors");
   const AutoencoderKl vae = load("more/vae_scale4_batch2");

@@ -46,19 +46,20 @@ AutoencoderKl::Moments AutoencoderKl::encode(const Tensor& image, Trace* trace) 
   Tensor moments = encoder_(image.to(device_, compute_), trace);
   if (quant_conv_) moments = (*quant_conv_)(moments);
   const std::vector<Tensor> halves = moments.chunk(2, /*dim=*/1);
-  return {halves[0], halves[1].clamp(-30.0, 20.0)};
+  return {halves[0].contiguous(), halves[1].clamp(-30.0, 20.0).contiguous()};
 }
 
 Tensor AutoencoderKl::decode(const Tensor& latents, Trace* trace) const {
   expect_features("latents", latents, config_.latent_channels, 1);
   Tensor z = latents.to(device_, compute_);
   if (post_quant_conv_) z = (*post_quant_conv_)(z);
-  return decoder_(std::move(z), trace);
+  return decoder_(std::move(z), trace).contiguous();
 }
 
 Tensor sample(const AutoencoderKl::Moments& moments, const Tensor& noise) {
   if (noise.sizes() != moments.mean.sizes()) {
-    throw UsageError(str("noise: expected ", moments.mean.sizes().vec(), ", got ", noise.sizes().vec()));
+    throw UsageError(
+        str("noise: expected ", moments.mean.sizes().vec(), ", got ", noise.sizes().vec()));
   }
   const Tensor std = (0.5 * moments.logvar.clamp(-30.0, 20.0)).exp();
   return moments.mean + std * noise.to(std);

@@ -9,8 +9,9 @@
 namespace icedit {
 namespace {
 
-const ComponentMarks kMarks = {
-    "VAE", {"", "first_stage_model.", "vae."}, {"decoder.conv_in.weight", "encoder.conv_in.weight"}};
+const ComponentMarks kMarks = {"VAE",
+                               {"", "first_stage_model.", "vae."},
+                               {"decoder.conv_in.weight", "encoder.conv_in.weight"}};
 
 // CompVis' decoder counts its levels from the picture inwards, diffusers' from the latent outwards.
 int64_t levels_of_decoder(const Checkpoint& vae) {
@@ -18,7 +19,8 @@ int64_t levels_of_decoder(const Checkpoint& vae) {
   int64_t levels = 0;
   std::smatch match;
   for (const auto& [name, entry] : vae.entries()) {
-    if (std::regex_match(name, match, up)) levels = std::max<int64_t>(levels, std::stoll(match[1]) + 1);
+    if (std::regex_match(name, match, up))
+      levels = std::max<int64_t>(levels, std::stoll(match[1]) + 1);
   }
   return levels;
 }
@@ -28,16 +30,20 @@ std::string replaced(const std::string& text, const std::string& from, const std
   return at == std::string::npos ? text : text.substr(0, at) + to + text.substr(at + from.size());
 }
 
-// "encoder.down.1.block.0.nin_shortcut.weight" -> "encoder.down_blocks.1.resnets.0.conv_shortcut.weight".
+// "encoder.down.1.block.0.nin_shortcut.weight" ->
+// "encoder.down_blocks.1.resnets.0.conv_shortcut.weight".
 std::string diffusers_name(const std::string& name, int64_t levels) {
-  static const std::regex level(R"((encoder|decoder)\.(down|up)\.(\d{1,3})\.(block|downsample|upsample)\.(.*))");
+  static const std::regex level(
+      R"((encoder|decoder)\.(down|up)\.(\d{1,3})\.(block|downsample|upsample)\.(.*))");
   static const std::regex middle(R"((encoder|decoder)\.mid\.(block|attn)_(\d)\.(.*))");
   static const std::regex attention(R"((q|k|v|norm|proj_out)\.(weight|bias))");
   std::smatch m;
   if (std::regex_match(name, m, level)) {
     const int64_t given = std::stoll(m[3]);
-    const std::string blocks = str(m[1], ".", m[2], "_blocks.", m[2] == "up" ? levels - 1 - given : given, ".");
-    if (m[4] == "block") return blocks + "resnets." + replaced(m[5], "nin_shortcut", "conv_shortcut");
+    const std::string blocks =
+        str(m[1], ".", m[2], "_blocks.", m[2] == "up" ? levels - 1 - given : given, ".");
+    if (m[4] == "block")
+      return blocks + "resnets." + replaced(m[5], "nin_shortcut", "conv_shortcut");
     return str(blocks, m[4], "rs.0.", m[5]);  // downsamplers, upsamplers
   }
   if (std::regex_match(name, m, middle)) {

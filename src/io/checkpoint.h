@@ -1,5 +1,6 @@
 #pragma once
-// The tensors of one component, wherever they lie: one .safetensors file, or several with an index.json, in a folder.
+// The tensors of one component, wherever they lie: one .safetensors file, or several with an
+// index.json, in a folder.
 #include <map>
 #include <memory>
 #include <string>
@@ -12,16 +13,17 @@ namespace icedit {
 class Checkpoint {
  public:
   // `path`: a .safetensors file, a *.safetensors.index.json, or a folder that holds exactly one of
-  // diffusion_pytorch_model / model (.safetensors, .safetensors.index.json; a `.fp16` variant where there is nothing
-  // else). Throws ModelUnavailable (nothing there; lists what was looked for; .bin files are named as unsupported),
-  // CheckpointError (index and shards disagree: a missing shard or tensor is named).
+  // diffusion_pytorch_model / model (.safetensors, .safetensors.index.json; a `.fp16` variant where
+  // there is nothing else). Throws ModelUnavailable (nothing there; lists what was looked for; .bin
+  // files are named as unsupported), CheckpointError (index and shards disagree: a missing shard or
+  // tensor is named).
   static Checkpoint open(const Path& path);
 
   // Where a tensor lies.
   struct Entry {
     std::shared_ptr<const SafetensorsFile> file;
-    std::string stored_name;  // its name in the file
-    TensorInfo info;  // shape and bytes; may be some rows of the stored tensor
+    std::string stored_name;   // its name in the file
+    TensorInfo info;           // shape and bytes; may be some rows of the stored tensor
     bool swap_halves = false;  // the second half of the rows comes first (BFL's final modulation)
   };
 
@@ -30,7 +32,7 @@ class Checkpoint {
 
   const std::map<std::string, Entry>& entries() const { return entries_; }
   bool has(const std::string& name) const { return entries_.count(name) != 0; }
-  const Entry& entry(const std::string& name) const;  // throws CheckpointError
+  const Entry& entry(const std::string& name) const;   // throws CheckpointError
   const std::string& where() const { return where_; }  // for errors: the file or folder
   std::vector<Path> files() const;                     // every file, each once
   uint64_t total_bytes() const;                        // of all tensors as stored

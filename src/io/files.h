@@ -16,10 +16,12 @@ namespace icedit {
 using Path = std::filesystem::path;
 using Bytes = std::span<const std::byte>;
 
-// A whole file mapped read-only (private); pages come in as they are touched. The mapping lives as long as the object.
+// A whole file mapped read-only (private); pages come in as they are touched. The mapping lives as
+// long as the object.
 class MappedFile {
  public:
-  // Throws ModelUnavailable-free errors: NoInputError (not there, a folder), IoError (cannot be read).
+  // Throws NoInputError (not there, a folder), IoError (cannot be
+  // read).
   explicit MappedFile(const Path& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -40,8 +42,9 @@ class MappedFile {
 // The whole file. Throws NoInputError, IoError; also when it is larger than max_bytes.
 std::string read_text(const Path& path, size_t max_bytes = size_t{256} << 20);
 
-// Calls write(stream) on a temporary file beside `path`, syncs it and renames it over `path`; on any error the temporary
-// is removed and `path` is as before. Makes missing parent folders. Throws IoError naming the file and the system's reason.
+// Calls write(stream) on a temporary file beside `path`, syncs it and renames it over `path`; on
+// any error the temporary is removed and `path` is as before. Makes missing parent folders. Throws
+// IoError naming the file and the system's reason.
 void write_atomically(const Path& path, const std::function<void(std::ostream&)>& write);
 void write_text_atomically(const Path& path, std::string_view text);
 

@@ -1,7 +1,7 @@
 #pragma once
 // Hugging Face ids in the local cache. Nothing is downloaded.
-// Source: huggingface_hub's constants.py (HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME) and its cache
-// layout models--ORG--NAME/{refs/REV,snapshots/COMMIT}.
+// Source: huggingface_hub's constants.py (HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME,
+// XDG_CACHE_HOME) and its cache layout models--ORG--NAME/{refs/REV,snapshots/COMMIT}.
 #include <string>
 
 #include "io/files.h"

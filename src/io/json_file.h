@@ -1,5 +1,6 @@
 #pragma once
-// A JSON object from a file (a component's config.json), read by key with errors that name file, key and value.
+// A JSON object from a file (a component's config.json), read by key with errors that name file,
+// key and value.
 #include <cstdint>
 #include <memory>
 #include <string>

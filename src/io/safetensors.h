@@ -1,6 +1,6 @@
 #pragma once
-// The safetensors format: 8 bytes little-endian header length, a JSON header, then the tensors' bytes.
-// Every header field is checked against the file before anything is allocated or read.
+// The safetensors format: 8 bytes little-endian header length, a JSON header, then the tensors'
+// bytes. Every header field is checked against the file before anything is allocated or read.
 // Source: https://github.com/huggingface/safetensors (README, "Format").
 #include <cstdint>
 #include <map>
@@ -16,7 +16,8 @@ namespace icedit {
 struct TensorInfo {
   Dtype dtype;
   std::vector<int64_t> shape;  // empty: a scalar
-  size_t begin = 0, end = 0;   // bytes from the start of the file
+  // Bytes from the start of the file; older writers did not align them to the element's size.
+  size_t begin = 0, end = 0;
 
   int64_t numel() const;
 };
@@ -53,7 +54,8 @@ struct TensorBytes {
   Bytes bytes;
 };
 
-// Writes atomically, tensors in the order given, data aligned to 8 bytes as the reference does. Throws IoError.
+// Writes atomically, tensors in the order given, data aligned to 8 bytes as the reference does.
+// Throws IoError.
 void write_safetensors(const Path& path, const std::vector<TensorBytes>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

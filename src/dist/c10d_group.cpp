@@ -1,0 +1,133 @@
+#include "dist/c10d_group.h"
+
+#include <ATen/ATen.h>
+
+#include <thread>
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "base/interrupt.h"
+
+namespace icedit {
+namespace {
+
+using std::chrono::steady_clock;
+
+c10d::ReduceOp reduce_op(Reduce op) {
+  switch (op) {
+    case Reduce::kMin:
+      return c10d::ReduceOp::MIN;
+    case Reduce::kMax:
+      return c10d::ReduceOp::MAX;
+    default:
+      return c10d::ReduceOp::SUM;
+  }
+}
+
+double seconds(std::chrono::milliseconds time) {
+  return double(time.count()) / 1000;
+}
+
+}  // namespace
+
+std::string first_line(const std::string& text) {
+  std::string line = text.substr(0, text.find('\n'));
+  const size_t end = line.find("] ");  // Gloo begins with its "[FILE:LINE] "
+  if (line.starts_with('[') && end != line.npos) line.erase(0, end + 2);
+  return line;
+}
+
+c10::intrusive_ptr<c10d::Store> join_store(const LaunchEnv& env, const GroupOptions& options) {
+  c10d::TCPStoreOptions store;
+  store.port = uint16_t(env.master_port);
+  store.isServer = env.rank == 0 && !env.agent_store;
+  store.numWorkers = size_t(env.world_size);
+  store.multiTenant = store.isServer;
+  store.timeout = options.timeout;
+  try {
+    auto joined = c10::make_intrusive<c10d::TCPStore>(env.master_addr, store);
+    return c10::make_intrusive<c10d::PrefixStore>(
+        str("icedit/", env.run_id, "/", env.restart_count), std::move(joined));
+  } catch (const std::exception& error) {
+    throw PeerError(str("rank ", env.rank, " of ", env.world_size, " did not meet the others at ",
+                        env.master_addr, ":", env.master_port, " within ", seconds(options.timeout),
+                        " s (", first_line(error.what()),
+                        "): are all ranks started, is MASTER_ADDR right and the port open?"));
+  }
+}
+
+C10dGroup::C10dGroup(const LaunchEnv& env, const GroupOptions& options,
+                     c10::intrusive_ptr<c10d::Backend> backend)
+    : Group(env.rank, env.world_size), timeout_(options.timeout), backend_(std::move(backend)) {}
+
+C10dGroup::~C10dGroup() = default;
+
+// Its destructor would wait for what is under way, until the time is up. The process is about to
+// end: let it go.
+void C10dGroup::abandon() {
+  backend_.release();
+}
+
+// Asks rather than sleeps until woken, since a signal has to end the wait: torchrun kills what has
+// not ended after 30 s.
+void C10dGroup::wait(c10d::Work& work) {
+  const auto start = steady_clock::now();
+  auto pause = std::chrono::microseconds(20);
+  while (!work.isCompleted()) {
+    throw_if_interrupted();
+    if (steady_clock::now() - start > timeout_ + std::chrono::seconds(5))
+      throw std::runtime_error("no answer in time");
+    std::this_thread::sleep_for(pause);
+    pause = std::min(pause * 2, std::chrono::microseconds(1000));
+  }
+  work.wait();  // throws what went wrong
+}
+
+void C10dGroup::run(const char* what, const Start& start) {
+  if (!backend_)
+    throw PeerError(str(what, ": the ranks have lost each other before; end the process"));
+  try {
+    const auto work = start(*backend_);
+    wait(*work);
+  } catch (const Interrupted&) {
+    abandon();
+    throw;
+  } catch (const std::exception& error) {
+    abandon();
+    throw PeerError(str("rank ", rank(), " of ", size(), ": ", what, " failed (",
+                        first_line(error.what()),
+                        "): another rank ended, or did not answer within ", seconds(timeout_),
+                        " s; its own output says why"));
+  }
+}
+
+void C10dGroup::all_reduce(const Tensor& tensor, Reduce op) {
+  run("all-reduce", [&](c10d::Backend& backend) {
+    std::vector<Tensor> tensors = {tensor.detach()};
+    c10d::AllreduceOptions options;
+    options.reduceOp = reduce_op(op);
+    options.timeout = timeout_;
+    return backend.allreduce(tensors, options);
+  });
+}
+
+void C10dGroup::broadcast(const Tensor& tensor, int root) {
+  run("broadcast", [&](c10d::Backend& backend) {
+    std::vector<Tensor> tensors = {tensor.detach()};
+    c10d::BroadcastOptions options;
+    options.rootRank = root;
+    options.timeout = timeout_;
+    return backend.broadcast(tensors, options);
+  });
+}
+
+void C10dGroup::barrier() {
+  run("barrier", [&](c10d::Backend& backend) {
+    c10d::BarrierOptions options;
+    options.timeout = timeout_;
+    return backend.barrier(options);
+  });
+}
+
+}  // namespace icedit

@@ -1,0 +1,98 @@
+#include "dist/group.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+
+#include <map>
+
+#include "dist/gloo.h"
+#include "dist/nccl.h"
+
+namespace icedit {
+namespace {
+
+class SingleGroup : public Group {
+ public:
+  SingleGroup() : Group(0, 1) {}
+  void all_reduce(const Tensor&, Reduce) override {}
+  void broadcast(const Tensor&, int) override {}
+  void barrier() override {}
+};
+
+// Calls exchange(buffer) with all tensors of one dtype in a row, then puts the values back.
+template <class Exchange>
+void in_one_buffer(const std::vector<Tensor>& tensors, Exchange exchange) {
+  const c10::NoGradGuard no_grad;
+  std::map<std::pair<at::ScalarType, at::DeviceType>, std::vector<Tensor>> kinds;
+  for (const Tensor& tensor : tensors)
+    kinds[{tensor.scalar_type(), tensor.device().type()}].push_back(tensor.detach());
+  for (auto& [kind, same] : kinds) {
+    std::vector<Tensor> flat;
+    for (const Tensor& tensor : same) flat.push_back(tensor.reshape({-1}));
+    const Tensor buffer = at::cat(flat);
+    exchange(buffer);
+    int64_t at = 0;
+    for (Tensor& tensor : same) {
+      tensor.copy_(buffer.narrow(0, at, tensor.numel()).view(tensor.sizes()));
+      at += tensor.numel();
+    }
+  }
+}
+
+// FNV-1a: whether two texts are the same, not whether someone wants them to look so.
+int64_t fingerprint(const std::string& text) {
+  uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ uint8_t(c)) * 0x100000001b3;
+  return int64_t(hash);
+}
+
+}  // namespace
+
+void Group::all_reduce_mean(const std::vector<Tensor>& tensors) {
+  if (size_ == 1) return;
+  in_one_buffer(tensors, [this](const Tensor& buffer) {
+    all_reduce(buffer);
+    Tensor(buffer).div_(size_);
+  });
+}
+
+void Group::broadcast_all(const std::vector<Tensor>& tensors, int root) {
+  if (size_ == 1) return;
+  in_one_buffer(tensors, [this, root](const Tensor& buffer) { broadcast(buffer, root); });
+}
+
+std::vector<int64_t> Group::gather(int64_t value) {
+  Tensor values = at::zeros({size_}, at::kLong);
+  values[rank_] = value;
+  values = buffer_for(values);
+  all_reduce(values);
+  values = values.cpu();
+  return {values.data_ptr<int64_t>(), values.data_ptr<int64_t>() + size_};
+}
+
+bool Group::all(bool value) {
+  for (const int64_t other : gather(value))
+    if (!other) return false;
+  return true;
+}
+
+void Group::expect_equal(const std::string& what, const std::string& text) {
+  const std::vector<int64_t> prints = gather(fingerprint(text));
+  std::vector<int> others;
+  for (int rank = 1; rank < size_; ++rank)
+    if (prints[rank] != prints[0]) others.push_back(rank);
+  if (!others.empty())
+    throw UsageError(
+        str(what, " of rank ", others, " differs from rank 0's; all ranks need the same"));
+}
+
+std::unique_ptr<Group> make_group(const LaunchEnv& env, const GroupOptions& options) {
+  if (options.backend != "gloo" && options.backend != "nccl")
+    throw UsageError(str("the backend between the ranks is '", options.backend,
+                         "', expected gloo (CPU) or nccl (CUDA)"));
+  if (env.alone()) return std::make_unique<SingleGroup>();
+  if (options.backend == "nccl") return make_nccl_group(env, options);
+  return make_gloo_group(env, options);
+}
+
+}  // namespace icedit

@@ -1,0 +1,157 @@
+// Gloo over the loopback interface. The headers it is compiled against are older than the gloo in
+// the wheel, so every call that is used stands here.
+#include "dist/group.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "ranks.h"
+
+namespace icedit {
+namespace {
+
+using Variables = Ranks::Variables;
+
+Variables with_timeout(Variables variables, int milliseconds) {
+  variables["ICEDIT_TEST_TIMEOUT_MS"] = std::to_string(milliseconds);
+  return variables;
+}
+
+void expect_all_good(const std::string& role, int world_size) {
+  for (const auto& [rank, result] : Ranks(role, world_size, at_port(free_port())).wait())
+    EXPECT_EQ(result.code, 0) << role << " rank " << rank << ": " << result.output;
+}
+
+// torchrun's agent: serves the store, and outlives the ranks.
+class AgentStore {
+ public:
+  AgentStore() {
+    c10d::TCPStoreOptions options;
+    options.port = 0;
+    options.isServer = true;
+    options.waitWorkers = false;
+    store_ = c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options);
+  }
+  Variables variables(int restart_count) const {
+    Variables variables = at_port(store_->getPort());
+    variables["TORCHELASTIC_USE_AGENT_STORE"] = "True";
+    variables["TORCHELASTIC_RUN_ID"] = "a test";
+    variables["TORCHELASTIC_RESTART_COUNT"] = std::to_string(restart_count);
+    return variables;
+  }
+
+ private:
+  c10::intrusive_ptr<c10d::TCPStore> store_;
+};
+
+TEST(Group, OneRankDoesNothing) {
+  const auto group = make_group(LaunchEnv{});
+  EXPECT_TRUE(group->is_first());
+  EXPECT_EQ(group->size(), 1);
+  const Tensor t = at::arange(4.0);
+  group->all_reduce(t);
+  group->all_reduce_mean({t});
+  group->broadcast(t);
+  group->broadcast_all({t});
+  group->barrier();
+  EXPECT_TRUE(at::equal(t, at::arange(4.0)));
+  EXPECT_EQ(group->gather(7), std::vector<int64_t>{7});
+  EXPECT_FALSE(group->all(false));
+  group->expect_equal("anything", "x");
+}
+
+TEST(Group, UnknownBackendsAndMissingPluginsAreNamed) {
+  EXPECT_THROW(make_group(LaunchEnv{}, {.backend = "mpi"}), UsageError);
+  LaunchEnv two;
+  two.world_size = 2;
+  try {
+    make_group(two, {.backend = "nccl"});
+    FAIL() << "there is no plug-in beside the tests";
+  } catch (const ModelUnavailable& error) {
+    EXPECT_NE(std::string(error.what()).find("libicedit_nccl.so"), std::string::npos);
+  }
+}
+
+TEST(Gloo, AllReduce) {
+  expect_all_good("all_reduce", 3);
+}
+TEST(Gloo, ManyTensorsInOneExchange) {
+  expect_all_good("many_tensors", 3);
+}
+TEST(Gloo, BarrierWaitsForTheLast) {
+  expect_all_good("barrier", 2);
+}
+
+TEST(Gloo, RanksWithDifferentConfigurationsEndAlike) {
+  for (const auto& [rank, result] : Ranks("different", 3, at_port(free_port())).wait()) {
+    EXPECT_EQ(result.code, int(ExitCode::kUsage));
+    EXPECT_NE(result.output.find("the configuration of rank [1, 2] differs from rank 0's"),
+              std::string::npos)
+        << result.output;
+  }
+}
+
+TEST(Gloo, ARankThatDiesEndsTheOthersAtOnce) {
+  for (const auto& [rank, result] : Ranks("death", 3, at_port(free_port())).wait()) {
+    EXPECT_EQ(result.code, rank == 1 ? 128 + SIGKILL : int(ExitCode::kFailure)) << result.output;
+    EXPECT_LT(result.seconds, 10);
+    if (rank == 1) continue;
+    EXPECT_NE(result.output.find("another rank ended"), std::string::npos) << result.output;
+  }
+}
+
+TEST(Gloo, ARankThatLeavesEndsTheOthers) {
+  const auto results = Ranks("left", 2, at_port(free_port())).wait();
+  EXPECT_EQ(results.at(1).code, 0);
+  EXPECT_EQ(results.at(0).code, int(ExitCode::kFailure)) << results.at(0).output;
+  EXPECT_NE(results.at(0).output.find("broadcast failed"), std::string::npos)
+      << results.at(0).output;
+}
+
+TEST(Gloo, ARankThatHangsIsGivenUpAfterTheTimeout) {
+  const auto results = Ranks("hang", 2, with_timeout(at_port(free_port()), 1000)).wait();
+  const RankResult& waiting = results.at(0);
+  EXPECT_EQ(waiting.code, int(ExitCode::kFailure)) << waiting.output;
+  EXPECT_NE(waiting.output.find("barrier failed"), std::string::npos) << waiting.output;
+  EXPECT_NE(waiting.output.find("have lost each other before"), std::string::npos)
+      << waiting.output;
+  EXPECT_LT(waiting.seconds, 10);
+}
+
+TEST(Gloo, ASignalEndsTheWaiting) {
+  Ranks ranks("signalled", 2, at_port(free_port()));
+  ASSERT_TRUE(ranks.wait_for_output(0, "waiting"));
+  ranks.signal(0, SIGTERM);
+  const auto results = ranks.wait();
+  EXPECT_EQ(results.at(0).code, int(ExitCode::kInterrupted)) << results.at(0).output;
+  EXPECT_LT(results.at(0).seconds, 2);
+  EXPECT_EQ(results.at(1).code, int(ExitCode::kFailure)) << results.at(1).output;
+}
+
+TEST(Gloo, ARankThatIsNeverStartedIsAnError) {
+  for (const int alone : {0, 1}) {
+    const auto results = Ranks("met", 2, with_timeout(at_port(free_port()), 1000), {alone}).wait();
+    EXPECT_EQ(results.at(alone).code, int(ExitCode::kFailure)) << results.at(alone).output;
+    EXPECT_NE(results.at(alone).output.find("within 1 s"), std::string::npos)
+        << results.at(alone).output;
+    EXPECT_LT(results.at(alone).seconds, 15);
+  }
+}
+
+// torchrun starts all ranks again after one has failed, at the same store.
+TEST(Gloo, RestartsAtTheAgentsStoreDoNotMeetTheirPast) {
+  const AgentStore agent;
+  for (const auto& [rank, result] : Ranks("death", 2, agent.variables(0)).wait())
+    EXPECT_NE(result.code, 0) << result.output;
+  for (int restart = 1; restart <= 2; ++restart)
+    for (const auto& [rank, result] : Ranks("met", 2, agent.variables(restart)).wait()) {
+      EXPECT_EQ(result.code, 0) << result.output;
+      EXPECT_NE(result.output.find("met 2"), std::string::npos) << result.output;
+    }
+}
+
+}  // namespace
+}  // namespace icedit

@@ -17,6 +17,10 @@ if(ICEDIT_INSTALL_CUDA)
   list(REMOVE_ITEM cuda_libraries ${wanted})
   install(FILES ${cuda_libraries} DESTINATION ${private_lib})
 endif()
+if(TARGET icedit_nccl)
+  set_target_properties(icedit_nccl PROPERTIES INSTALL_RPATH "$ORIGIN")
+  install(TARGETS icedit_nccl LIBRARY DESTINATION ${private_lib})
+endif()
 
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/models/nano/model ${CMAKE_SOURCE_DIR}/models/nano/lora
   DESTINATION share/icedit/models/nano)

@@ -155,9 +155,9 @@ TEST(BrokenFiles, T5TokenizerJson) {
 
 TEST(BrokenFiles, Settings) {
   for (const char* content :
-       {"", "[]", "{\"eos_token\": {}}", "{\"eos_token\": {\"content\": 1}}",
-        "{\"padding_side\": \"up\"}", "{\"added_tokens_decoder\": []}",
-        "{\"added_tokens_decoder\": {\"x\": \"a\"}}",
+       {"", "[]", "{\"eos_token\": {}}", "{\"pad_token\": \"\"}",
+        "{\"eos_token\": {\"content\": 1}}", "{\"padding_side\": \"up\"}",
+        "{\"added_tokens_decoder\": []}", "{\"added_tokens_decoder\": {\"x\": \"a\"}}",
         "{\"added_tokens_decoder\": {\"99999999999999999999\": \"a\"}}",
         "{\"added_tokens_decoder\": {\"5\": 5}}", "{\"extra_ids\": -1}", "{\"extra_ids\": 1e9}",
         "{\"extra_ids\": \"a\"}", "{\"extra_special_tokens\": 5}",

@@ -56,7 +56,7 @@ std::optional<std::string_view> Charsmap::replacement(std::string_view chunk) co
     node ^= unit.offset();
     if (!unit.has_value()) continue;
     const size_t begin = node < units_.size() ? Unit{units_[node]}.value() : SIZE_MAX;
-    if (begin >= replacements_.size()) return {};
+    if (begin >= replacements_.size() || U8_IS_TRAIL(replacements_[begin])) return {};
     const size_t end = std::min(replacements_.find('\0', begin), replacements_.size());
     return std::string_view(replacements_).substr(begin, end - begin);
   }

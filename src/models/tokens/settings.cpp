@@ -78,6 +78,7 @@ void read_named(const Json& config, bool special, TokenizerSettings& settings, c
   for (const auto& [key, value] : config.items()) {
     if (!key.ends_with("_token") || !(value.is_string() || value.is_object())) continue;
     settings.named[key] = {parse_token(value, key, special, path), value.is_string()};
+    if (settings.content(key).empty()) fail(path, key, "a token that is not empty");
   }
 }
 

@@ -1,0 +1,46 @@
+#include "adapters/moe_lora.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+
+namespace icedit {
+
+// N tokens  E experts  k picked
+Tensor MoeLoraLayer::add_to(const Tensor& y, const Tensor& x) const {
+  const double factor = scaling() * scale->effective();
+  if (factor == 0.0) return y;
+  const auto dtype = at::promote_types(x.scalar_type(), route.scalar_type());
+  const Tensor tokens = x.reshape({-1, x.size(-1)}).to(dtype);  // [N, in]
+  const Tensor logits = at::linear(tokens, route.to(dtype));    // [N, E]
+  const auto [top, indices] = at::topk(logits, top_k, -1);      // [N, k] each
+  const auto wide = at::promote_types(at::kFloat, x.scalar_type());
+  const Tensor picked = at::softmax(top, -1, wide).to(y.scalar_type());  // [N, k]
+  if (on_route) {
+    Shape shape = x.sizes().vec();
+    shape.back() = experts();
+    const Tensor weights = at::zeros_like(logits, picked.options()).scatter(-1, indices, picked);
+    const Tensor out_weights = weights.reshape(shape), out_logits = logits.reshape(shape);
+    shape.back() = top_k;
+    on_route({out_logits, indices.reshape(shape), out_weights});
+  }
+  const bool training = at::GradMode::is_enabled();
+  Tensor out = y.reshape({-1, y.size(-1)}).to(dtype);  // [N, out]
+  bool ours = false;                                   // whether `out` may be written to
+  for (int64_t e = 0; e < experts(); ++e) {
+    const Tensor places = (indices == e).nonzero();  // [n, 2]: token, rank among its picks
+    if (places.size(0) == 0 && !training) continue;
+    const Tensor rows = places.select(1, 0);
+    Tensor delta = at::linear(at::linear(tokens.index_select(0, rows), a[e].to(dtype)),
+                              b[e].to(dtype));  // [n, out]
+    if (factor != 1.0) delta.mul_(factor);
+    // The weight of an only pick is 1.
+    if (top_k > 1 || training)
+      delta = delta * picked.index({rows, places.select(1, 1)}).unsqueeze(-1);
+    delta = delta.to(dtype);
+    out = ours ? out.index_add_(0, rows, delta) : out.index_add(0, rows, delta);
+    ours = true;
+  }
+  return out.to(y.scalar_type()).reshape(y.sizes());
+}
+
+}  // namespace icedit

@@ -1,0 +1,91 @@
+#include "adapters/peft_config.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "io/json_file.h"
+
+namespace icedit {
+namespace {
+
+// JsonFile sorts its keys; which of two patterns comes first matters here.
+std::vector<std::string> keys_in_order(const std::string& json, const std::string& key) {
+  std::vector<std::string> keys;
+  const auto object = nlohmann::ordered_json::parse(json);
+  for (const auto& item : object.at(key).items()) keys.push_back(item.key());
+  return keys;
+}
+
+double positive(const JsonFile& json, const std::string& key) {
+  const double value = json.number(key);
+  if (!(value > 0) || !std::isfinite(value)) {
+    throw CheckpointError(
+        str(json.where(), ": '", key, "' is ", value, "; expected a number above 0"));
+  }
+  return value;
+}
+
+std::vector<std::pair<Pattern, double>> patterns(const JsonFile& json, const std::string& text,
+                                                 const std::string& key) {
+  std::vector<std::pair<Pattern, double>> found;
+  if (!json.has(key)) return found;
+  const JsonFile object = json.object(key);
+  for (const std::string& name : keys_in_order(text, key)) {
+    found.emplace_back(Pattern("(.*\\.)?(" + name + ")$", object.where()), positive(object, name));
+  }
+  return found;
+}
+
+void refuse(const JsonFile& json, const std::string& key, const std::string& what) {
+  throw CheckpointError(
+      str(json.where(), ": '", key, "' asks for ", what,
+          ", which is not supported; only plain LoRA is. Merge the adapter into the base model in "
+          "Python (peft's merge_and_unload) and load the merged model."));
+}
+
+void expect_plain_lora(const JsonFile& json, const std::string& prefix) {
+  const std::string type = json.text_or(prefix + "peft_type", "LORA");
+  if (type != "LORA") refuse(json, prefix + "peft_type", type);
+  if (json.boolean_or(prefix + "use_dora", false)) refuse(json, prefix + "use_dora", "DoRA");
+  if (json.boolean_or(prefix + "use_qalora", false)) refuse(json, prefix + "use_qalora", "QA-LoRA");
+  if (json.boolean_or(prefix + "lora_bias", false))
+    refuse(json, prefix + "lora_bias", "a LoRA with biases");
+  const std::string key = prefix + "init_lora_weights";
+  // A boolean, or the name of a method; these three change the base weights too.
+  std::string init;
+  try {
+    init = json.text_or(key, "");
+  } catch (const CheckpointError&) {
+    json.boolean_or(key, true);
+  }
+  for (const char* method : {"pissa", "olora", "loftq"}) {
+    if (init.rfind(method, 0) == 0) refuse(json, key, init + " (it changes the base weights)");
+  }
+}
+
+}  // namespace
+
+PeftConfig PeftConfig::parse(const std::string& text, const std::string& where,
+                             const std::string& prefix) {
+  const JsonFile json = JsonFile::parse(text, where);
+  expect_plain_lora(json, prefix);
+  PeftConfig config;
+  config.where_ = where;
+  if (json.has(prefix + "r")) config.rank_ = positive(json, prefix + "r");
+  if (json.has(prefix + "lora_alpha")) config.alpha_ = positive(json, prefix + "lora_alpha");
+  config.rank_patterns_ = patterns(json, text, prefix + "rank_pattern");
+  config.alpha_patterns_ = patterns(json, text, prefix + "alpha_pattern");
+  config.rslora_ = json.boolean_or(prefix + "use_rslora", false);
+  return config;
+}
+
+std::optional<double> PeftConfig::find(const Patterns& patterns, std::optional<double> common,
+                                       const std::string& module) {
+  for (const auto& [pattern, value] : patterns) {
+    if (pattern.matches_start(module)) return value;
+  }
+  return common;
+}
+
+}  // namespace icedit

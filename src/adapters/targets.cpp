@@ -1,0 +1,102 @@
+#include "adapters/targets.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "adapters/pattern.h"
+#include "base/error.h"
+
+namespace icedit {
+namespace {
+
+// Insertions, deletions and changes between `a` and `b`, or the nearest end of `b`.
+size_t edit_distance(const std::string& a, const std::string& b, bool any_end) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j < row.size(); ++j) row[j] = any_end ? 0 : j;
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0]++;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t changed = diagonal + (a[i] != b[j]);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({changed, row[j] + 1, diagonal + 1});
+    }
+  }
+  return row.back();
+}
+
+bool is_suffix(const std::string& name, const std::string& target) {
+  return name == target || name.ends_with("." + target);
+}
+
+std::vector<std::string> nearest(const std::vector<std::string>& names, const std::string& wanted,
+                                 size_t count, bool any_end) {
+  const std::string cut = wanted.substr(0, 200);  // the time is the product of the lengths
+  std::vector<std::pair<size_t, std::string>> ranked;
+  for (const auto& name : names) ranked.emplace_back(edit_distance(cut, name, any_end), name);
+  std::stable_sort(ranked.begin(), ranked.end(),
+                   [](const auto& x, const auto& y) { return x.first < y.first; });
+  std::vector<std::string> found;
+  for (size_t i = 0; i < std::min(count, ranked.size()); ++i) found.push_back(ranked[i].second);
+  return found;
+}
+
+// What an expression means letter by letter, for the nearest names only: ".*attn\\.to_q" is
+// "attn.to_q".
+std::string plain_letters(const std::string& expression) {
+  std::string letters;
+  for (size_t i = 0; i < expression.size(); ++i) {
+    const char c = expression[i];
+    if (c == '\\' && i + 1 < expression.size()) {
+      letters += expression[++i];
+    } else if (c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0) {
+      letters += c;
+    }
+  }
+  return letters;
+}
+
+[[noreturn]] void fail(const std::vector<std::string>& names, const std::string& target) {
+  throw UsageError(str("target_modules: '", target, "' matches none of the model's ", names.size(),
+                       " modules; the nearest are ",
+                       nearest(names, plain_letters(target), 3, true)));
+}
+
+}  // namespace
+
+std::vector<std::string> nearest_names(const std::vector<std::string>& names,
+                                       const std::string& wanted, size_t count) {
+  return nearest(names, wanted, count, false);
+}
+
+std::vector<std::string> match_targets(const std::vector<std::string>& names,
+                                       const std::string& expression) {
+  if (expression == "all-linear") return names;
+  const Pattern pattern(expression, "target_modules");
+  std::vector<std::string> matched;
+  for (const auto& name : names) {
+    if (pattern.matches_all(name)) matched.push_back(name);
+  }
+  if (matched.empty()) fail(names, expression);
+  return matched;
+}
+
+std::vector<std::string> match_targets(const std::vector<std::string>& names,
+                                       const std::vector<std::string>& targets) {
+  if (targets.empty())
+    throw UsageError("target_modules: the list is empty; name the modules to adapt");
+  for (const auto& target : targets) {
+    const bool used = std::any_of(names.begin(), names.end(),
+                                  [&](const auto& n) { return is_suffix(n, target); });
+    if (!used) fail(names, target);
+  }
+  std::vector<std::string> matched;
+  for (const auto& name : names) {
+    if (std::any_of(targets.begin(), targets.end(),
+                    [&](const auto& t) { return is_suffix(name, t); })) {
+      matched.push_back(name);
+    }
+  }
+  return matched;
+}
+
+}  // namespace icedit

@@ -1,0 +1,202 @@
+// LoRA files of every layout against what diffusers and peft make of them.
+#include "tiny_model.h"
+
+namespace icedit {
+namespace {
+
+using golden::tolerance::kLora;
+
+class Lora : public ::testing::Test {
+ protected:
+  Lora() : t_(golden::load("lora/forward.safetensors")), in_(inputs_of(t_)) {}
+
+  ::testing::AssertionResult is(const std::string& name) const {
+    return golden::close(model_.forward(in_), golden::get(t_, "out." + name), kLora);
+  }
+  LoadedAdapter attach(const std::string& file, double scale = 1.0) const {
+    AttachOptions options;
+    options.scale = scale;
+    return attach_adapter(model_.linears(), open_golden(file), options);
+  }
+
+  FluxTransformer model_ = tiny_model();
+  golden::Tensors t_;
+  FluxInputs in_;
+};
+
+TEST_F(Lora, DiffusersLayoutAtEveryScaleWithoutReloading) {
+  EXPECT_TRUE(is("base"));
+  for (const std::string name : {"alpha4", "alpha8"}) {
+    LoadedAdapter adapter = attach("lora/" + name);
+    for (const std::string scale : {"1.0", "0.5", "0.25"}) {
+      adapter.set_scale(std::stod(scale));
+      EXPECT_TRUE(is(name + ".loaded.scale" + scale));
+    }
+    adapter.set_scale(0);
+    EXPECT_TRUE(is("base"));
+    adapter.set_scale(1);
+    adapter.enable(false);
+    EXPECT_TRUE(golden::equal(model_.forward(in_), tiny_model().forward(in_)));
+    adapter.enable(true);
+    EXPECT_TRUE(is(name + ".loaded.scale1.0"));
+    adapter.detach();
+    EXPECT_TRUE(is("base"));
+  }
+}
+
+TEST_F(Lora, AlphaIsTheRankOnlyWhereItIsNotStated) {
+  const AdapterFile bare = open_golden("lora/alpha8"), stated = open_golden("lora/alpha8_metadata");
+  EXPECT_EQ(bare.lora.at(0).alpha, 4);
+  EXPECT_EQ(stated.lora.at(0).alpha, 8);
+  ASSERT_EQ(bare.notes.size(), 1u);
+  EXPECT_TRUE(has(bare.notes[0], "no alpha is stated; alpha = rank"));
+  EXPECT_TRUE(stated.notes.empty());
+}
+
+TEST_F(Lora, MetadataGivesWhatWasTrained) {
+  LoadedAdapter adapter = attach("lora/alpha8_metadata");
+  EXPECT_TRUE(is("alpha8_metadata.loaded.scale1.0"));
+  EXPECT_TRUE(is("alpha8.trained"));
+  adapter.detach();
+  attach("lora/alpha4_metadata");
+  EXPECT_TRUE(is("alpha4.trained"));
+}
+
+TEST_F(Lora, PeftFolder) {
+  LoadedAdapter adapter = attach("lora/alpha8_peft");
+  EXPECT_EQ(open_golden("lora/alpha8_peft").layout, "peft");
+  EXPECT_TRUE(is("alpha8.trained"));
+  adapter.detach();
+  // The file alone finds its config beside it.
+  attach("lora/alpha4_peft/adapter_model.safetensors");
+  EXPECT_TRUE(is("alpha4.trained"));
+}
+
+TEST_F(Lora, TwoAtOnce) {
+  attach("lora/alpha4");
+  attach("lora/second", 0.5);
+  EXPECT_TRUE(is("alpha4_and_second.scale1.0_0.5"));
+}
+
+TEST_F(Lora, Kohya) {
+  const LoadedAdapter adapter = attach("lora/kohya/lora.safetensors");
+  EXPECT_TRUE(is("kohya.scale1.0"));
+  EXPECT_EQ(adapter.report().tensors, 87u);  // 29 fused modules of three tensors
+  EXPECT_EQ(adapter.report().modules.size(), 46u);
+}
+
+TEST_F(Lora, KohyaFactorsAreDiffusersOnes) {
+  const auto want = golden::load("lora/kohya/as_diffusers.safetensors");
+  const AdapterFile file = open_golden("lora/kohya/lora.safetensors");
+  EXPECT_EQ(file.layout, "kohya");
+  ASSERT_EQ(2 * file.lora.size(), want.size());
+  for (const LoraModule& lora : file.lora) {
+    const std::string head = "transformer." + lora.module + ".lora_";
+    EXPECT_TRUE(golden::equal(lora.a * (lora.alpha / 4), golden::get(want, head + "A.weight")))
+        << head;
+    EXPECT_TRUE(golden::equal(lora.b, golden::get(want, head + "B.weight"))) << head;
+  }
+}
+
+TEST_F(Lora, MergedWeightsGiveTheSame) {
+  AttachOptions options;
+  options.scale = 0.5;
+  const AttachReport report = merge_adapter(model_.linears(), open_golden("lora/alpha8"), options);
+  EXPECT_TRUE(is("alpha8.loaded.scale0.5"));
+  EXPECT_EQ(report.modules.size(), 31u);
+}
+
+TEST_F(Lora, ReportSaysWhatWasDone) {
+  const LoadedAdapter adapter = attach("lora/alpha8_metadata", 0.5);
+  const AttachReport& report = adapter.report();
+  EXPECT_EQ(report.tensors, 62u);
+  EXPECT_EQ(report.tensors_in_file, 62u);
+  EXPECT_EQ(report.modules.size(), 31u);
+  EXPECT_EQ(report.blocks, 6u);  // 2 double, 3 single, x_embedder
+  double delta = 0, weight = 0;
+  std::map<std::string, Linear> linears(model_.linears().begin(), model_.linears().end());
+  for (const auto& layer : adapter.layers()) {
+    const Tensor product = at::mm(layer.lora->b, layer.lora->a) * (8.0 / 4.0);
+    delta += std::pow(product.norm().item<double>() * 0.5, 2);
+    weight += std::pow(layer.linear.weight().norm().item<double>(), 2);
+  }
+  EXPECT_NEAR(report.relative_delta, std::sqrt(delta / weight), 1e-6);
+  EXPECT_TRUE(has(report.line(), "62 of 62 tensors on 31 layers in 6 blocks, rank 4, delta "));
+}
+
+TEST_F(Lora, InBf16TheAdapterTakesTheModelsDtype) {
+  const auto t = golden::load("more_lora/forward.safetensors");
+  LoadOptions options;
+  options.compute = at::kBFloat16;
+  const FluxTransformer model = tiny_model(options);
+  const LoadedAdapter adapter =
+      attach_adapter(model.linears(), open_golden("lora/alpha8_metadata"));
+  EXPECT_EQ(adapter.layers().at(0).lora->a.scalar_type(), at::kBFloat16);
+  const Tensor got = model.forward(inputs_of(t, at::kBFloat16));
+  EXPECT_EQ(got.scalar_type(), at::kBFloat16);
+  EXPECT_TRUE(golden::close(got, golden::get(t, "out.bf16.alpha8_metadata"),
+                            golden::tolerance::of(at::kBFloat16, 0)));
+}
+
+TEST_F(Lora, WideFactorsAreNotNarrowed) {
+  // As in training: a bf16 base with f32 factors; the sum is rounded once.
+  LoraLayer layer;
+  layer.a = at::randn({4, 32});
+  layer.b = at::randn({16, 4});
+  layer.alpha = 8;
+  layer.scale = std::make_shared<AdapterScale>();
+  const Tensor x = at::randn({2, 5, 32}).to(at::kBFloat16),
+               y = at::randn({2, 5, 16}).to(at::kBFloat16);
+  const Tensor want =
+      y.to(at::kFloat) + at::linear(at::linear(x.to(at::kFloat), layer.a), layer.b) * 2;
+  EXPECT_TRUE(golden::equal(layer.add_to(y, x), want.to(at::kBFloat16)));
+}
+
+// more_lora/: a file and the output with it.
+class LoraLayouts : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
+
+TEST_P(LoraLayouts, GivesDiffusersOutput) {
+  const auto t = golden::load("more_lora/forward.safetensors");
+  const auto [name, layout] = GetParam();
+  const Path folder = golden::path(str("more_lora/", name));
+  const bool is_folder = std::filesystem::is_directory(folder);
+  const AdapterFile file =
+      AdapterFile::open(is_folder ? folder : Path(folder.string() + ".safetensors"));
+  EXPECT_EQ(file.layout, layout);
+  EXPECT_TRUE(file.unmatched.empty());
+  const FluxTransformer model = tiny_model();
+  const LoadedAdapter adapter = attach_adapter(model.linears(), file);
+  EXPECT_EQ(adapter.report().tensors, adapter.report().tensors_in_file);
+  EXPECT_TRUE(golden::close(model.forward(inputs_of(t)), golden::get(t, str("out.", name)), kLora));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, LoraLayouts,
+    ::testing::Values(std::pair{"peft_patterns", "peft"}, std::pair{"peft_rslora", "peft"},
+                      std::pair{"metadata_patterns", "diffusers"},
+                      std::pair{"dev_width", "diffusers"}, std::pair{"alpha_tensors", "diffusers"},
+                      std::pair{"old_names", "diffusers"}, std::pair{"half", "diffusers"},
+                      std::pair{"kohya_all", "kohya"}, std::pair{"comfy", "bfl"},
+                      std::pair{"comfy_peft_names", "bfl"}, std::pair{"onetrainer", "kohya"},
+                      std::pair{"xlabs", "xlabs"}),
+    [](const auto& info) { return std::string(info.param.first); });
+
+TEST(LoraNotes, SkippedTextEncodersAndIgnoredAlphaAreSaid) {
+  const AdapterFile file = open_golden("more_lora/kohya_all.safetensors");
+  EXPECT_EQ(file.skipped.size(), 3u);
+  std::string notes;
+  for (const auto& note : file.notes) notes += note + "\n";
+  EXPECT_TRUE(has(notes, "3 tensors are skipped"));
+  EXPECT_TRUE(has(notes, "lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha"));
+  EXPECT_TRUE(has(notes, "alpha of the final layer is ignored"));
+  EXPECT_TRUE(has(notes, "no alpha is stated for "));
+}
+
+TEST(LoraNotes, ProductNormIsThatOfTheProduct) {
+  const Tensor a = at::randn({3, 50}), b = at::randn({40, 3});
+  EXPECT_NEAR(product_norm(a, b), at::mm(b, a).norm().item<double>(), 1e-3);
+  EXPECT_TRUE(golden::close(product(a, b, 0.5), at::mm(b, a) * 0.5, 1e-6));
+}
+
+}  // namespace
+}  // namespace icedit

@@ -1,0 +1,147 @@
+// MoE-LoRA: outputs, the chosen experts, and gradients, against tests/goldens/make/moe.py.
+#include <ATen/core/grad_mode.h>
+
+#include "adapters/moe_lora.h"
+#include "tiny_model.h"
+
+namespace icedit {
+namespace {
+
+using golden::tolerance::kMoe;
+
+AdapterFileOptions picking(int64_t top_k) {
+  AdapterFileOptions options;
+  options.top_k = top_k;
+  return options;
+}
+
+TEST(Moe, OutputsAndChosenExperts) {
+  const auto t = golden::load("moe/forward.safetensors");
+  for (const int64_t top_k : {1, 2}) {
+    const FluxTransformer model = tiny_model();
+    const LoadedAdapter adapter =
+        attach_adapter(model.linears(), open_golden("moe", picking(top_k)));
+    std::map<std::string, MoeRouting> seen;
+    for (const auto& layer : adapter.layers()) {
+      if (!layer.moe) continue;
+      layer.moe->on_route = [&seen, name = layer.module](const MoeRouting& r) { seen[name] = r; };
+    }
+    const Tensor got = model.forward(inputs_of(t));
+    EXPECT_TRUE(golden::close(got, golden::get(t, str("top", top_k, ".output")), kMoe)) << top_k;
+    EXPECT_EQ(seen.size(), 5u);
+    for (const auto& [name, routing] : seen) {
+      const std::string head = str("top", top_k, ".", name, ".");
+      EXPECT_TRUE(golden::equal(routing.indices, golden::get(t, head + "indices"))) << head;
+      EXPECT_TRUE(golden::close(routing.weights, golden::get(t, head + "weights"), kMoe)) << head;
+    }
+  }
+}
+
+TEST(Moe, OneLayer) {
+  const auto t = golden::load("moe/forward.safetensors");
+  const FluxTransformer model = tiny_model();
+  const LoadedAdapter adapter = attach_adapter(model.linears(), open_golden("moe"));
+  for (const auto& layer : adapter.layers()) {
+    if (layer.module != "transformer_blocks.0.ff.net.2") continue;
+    const Tensor x = golden::get(t, "layer.x");
+    EXPECT_EQ(layer.moe->top_k, 1);
+    EXPECT_EQ(layer.moe->alpha, 4);
+    EXPECT_TRUE(golden::close(layer.linear(x), golden::get(t, "layer.top1"), kMoe));
+    layer.moe->top_k = 2;
+    EXPECT_TRUE(golden::close(layer.linear(x), golden::get(t, "layer.top2"), kMoe));
+    return;
+  }
+  FAIL() << "no such layer";
+}
+
+TEST(Moe, SwitchedOffItChangesNothing) {
+  const auto t = golden::load("moe/forward.safetensors");
+  const FluxTransformer model = tiny_model();
+  LoadedAdapter adapter = attach_adapter(model.linears(), open_golden("moe"));
+  const Tensor plain = tiny_model().forward(inputs_of(t));
+  adapter.set_scale(0);
+  EXPECT_TRUE(golden::equal(model.forward(inputs_of(t)), plain));
+  adapter.set_scale(1);
+  EXPECT_FALSE(golden::equal(model.forward(inputs_of(t)), plain));
+  adapter.detach();
+  EXPECT_TRUE(golden::equal(model.forward(inputs_of(t)), plain));
+}
+
+TEST(Moe, FileSaysWhatItIs) {
+  const AdapterFile file = open_golden("moe");
+  EXPECT_EQ(file.layout, "icedit-moe");
+  EXPECT_EQ(file.moe.size(), 5u);
+  EXPECT_EQ(file.lora.size(), 26u);
+  const FluxTransformer model = tiny_model();
+  const LoadedAdapter adapter = attach_adapter(model.linears(), file);
+  EXPECT_EQ(adapter.report().tensors, 97u);  // 26 of two, 5 of nine
+  EXPECT_TRUE(has(adapter.report().line(), "5 mixtures among them"));
+}
+
+TEST(Moe, CannotBeMerged) {
+  const FluxTransformer model = tiny_model();
+  const std::string error =
+      error_of<UsageError>([&] { merge_adapter(model.linears(), open_golden("moe")); });
+  EXPECT_TRUE(has(error, "cannot be merged"));
+}
+
+TEST(Moe, TopKBeyondTheExpertsIsAnError) {
+  const std::string error = error_of<UsageError>([] { open_golden("moe", picking(5)); });
+  EXPECT_TRUE(has(error, "top_k is 5, expected 1 to the number of experts, 4"));
+}
+
+// Every expert's part computed for every token, as the formula says.
+Tensor dense(const MoeLoraLayer& m, const Tensor& y, const Tensor& x) {
+  const Tensor logits = at::linear(x, m.route);
+  const auto [top, indices] = at::topk(logits, m.top_k, -1);
+  const Tensor weights = at::zeros_like(logits).scatter(-1, indices, at::softmax(top, -1));
+  Tensor out = y;
+  for (size_t e = 0; e < m.a.size(); ++e) {
+    out = out + at::linear(at::linear(x, m.a[e]), m.b[e]) * m.scaling() *
+                    weights.narrow(-1, int64_t(e), 1);
+  }
+  return out;
+}
+
+TEST(Moe, GradientsAreThoseOfTheFormulaEvenForUnusedExperts) {
+  for (const int64_t top_k : {1, 2, 5}) {
+    MoeLoraLayer moe;
+    for (int e = 0; e < 5; ++e) {
+      moe.a.push_back(at::randn({3, 8}).requires_grad_(true));
+      moe.b.push_back(at::randn({6, 3}).requires_grad_(true));
+    }
+    moe.route = at::randn({5, 8}).requires_grad_(true);
+    moe.alpha = 6;
+    moe.top_k = top_k;
+    moe.scale = std::make_shared<AdapterScale>();
+    const Tensor x =
+        at::randn({1, 2, 8}).requires_grad_(true);  // two tokens: some experts get none
+    const Tensor y = at::randn({1, 2, 6}).requires_grad_(true), target = at::randn({1, 2, 6});
+    std::vector<Tensor> leaves = {x, y, moe.route};
+    leaves.insert(leaves.end(), moe.a.begin(), moe.a.end());
+    leaves.insert(leaves.end(), moe.b.begin(), moe.b.end());
+    const auto gradients = [&](const Tensor& out) {
+      for (const Tensor& leaf : leaves) leaf.mutable_grad() = Tensor();
+      at::mse_loss(out, target).backward();
+      std::vector<Tensor> found;
+      for (const Tensor& leaf : leaves) found.push_back(leaf.grad());
+      return found;
+    };
+    const Tensor out = moe.add_to(y, x);
+    EXPECT_TRUE(golden::close(out, dense(moe, y, x), 1e-6));
+    const auto got = gradients(out), want = gradients(dense(moe, y, x));
+    for (size_t i = 0; i < got.size(); ++i) {
+      if (want[i].abs().max().item<double>() == 0 || (i == 2 && top_k == 1)) {
+        EXPECT_TRUE(got[i].defined() && !got[i].any().item<bool>())
+            << "leaf " << i << " top_k " << top_k;
+        continue;
+      }
+      EXPECT_TRUE(golden::close(got[i], want[i], 1e-5)) << "leaf " << i << " top_k " << top_k;
+    }
+    const at::NoGradGuard no_grad;
+    EXPECT_TRUE(golden::close(moe.add_to(y, x), out, 1e-6));
+  }
+}
+
+}  // namespace
+}  // namespace icedit

@@ -10,6 +10,9 @@
 namespace icedit {
 namespace {
 
+// std::regex recurses for every character.
+constexpr size_t kLongestName = 500;
+
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
@@ -82,6 +85,7 @@ constexpr struct {
 }  // namespace
 
 std::optional<AdapterKey> parse_adapter_key(const std::string& name) {
+  if (name.size() > kLongestName) return std::nullopt;
   if (const auto xlabs = parse_xlabs(name)) return xlabs;
   const auto ending = parse_ending(name);
   if (!ending) return std::nullopt;

@@ -19,8 +19,6 @@ class Fitting {
   Fitting(const LinearList& linears, const AdapterFile& file, const AttachOptions& options)
       : file_(file), options_(options), unmatched_(file.unmatched) {
     for (const auto& [path, linear] : linears) linears_.emplace(path, linear);
-    if (!unmatched_.empty())
-      problem(str("tensor '", unmatched_[0], "' has a name that no layout has"), {});
   }
 
   FittedAdapter run() {
@@ -32,6 +30,9 @@ class Fitting {
       if (auto done = fit(moe)) fitted.moe.push_back(std::move(*done));
     }
     if (fitted.lora.empty() && fitted.moe.empty()) fail_for_nothing();
+    if (!file_.unmatched.empty()) {
+      problem(str("tensor '", file_.unmatched[0], "' has a name that no layout has"), {});
+    }
     if (!problems_.empty()) report_problems();
     if (!options_.allow_zero) expect_effect(fitted);
     if (!padded_.empty()) {
@@ -80,9 +81,11 @@ class Fitting {
   }
 
   std::nullopt_t no_module(const std::string& module, const std::vector<std::string>& tensors) {
-    problem(str("tensor '", tensors[0], "' is for ", module,
-                ", which the model does not have (the nearest are ",
-                nearest_names(paths(), module, 2), ")"),
+    // Only the first problem is told; the nearest names of hundreds would take seconds.
+    const std::string nearest =
+        problems_.empty() ? str(" (the nearest are ", nearest_names(paths(), module, 2), ")") : "";
+    problem(str("tensor '", tensors[0], "' is for ", module, ", which the model does not have",
+                nearest),
             tensors);
     return std::nullopt;
   }
@@ -108,14 +111,18 @@ class Fitting {
     if (!options_.allow_partial) {
       throw CheckpointError(str(what, ". Was it made for another model? ", kPartial, "."));
     }
-    log::warn(str(what, "; left out: ", unmatched_));
+    const size_t shown = std::min<size_t>(20, unmatched_.size());
+    log::warn(
+        str(what, "; left out: ",
+            std::vector<std::string>(unmatched_.begin(), unmatched_.begin() + long(shown)),
+            unmatched_.size() > shown ? str(" and ", unmatched_.size() - shown, " more") : ""));
   }
 
   [[noreturn]] void fail_for_nothing() const {
-    throw CheckpointError(str(file_.path.string(), ": none of its ",
-                              file_.lora.size() + file_.moe.size(),
-                              " layers fits the model: ", problems_.empty() ? "" : problems_.back(),
-                              ". Was it made for another model?"));
+    throw CheckpointError(
+        str(file_.path.string(), ": none of its ", file_.lora.size() + file_.moe.size(),
+            " layers fits the model: ", problems_.empty() ? "" : problems_.front(),
+            ". Was it made for another model?"));
   }
 
   // A B of zeros adds nothing: most likely the adapter was never trained.

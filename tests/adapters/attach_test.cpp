@@ -129,6 +129,18 @@ TEST_F(Attach, FewerInputsArePadded) {
   EXPECT_EQ(adapter.layers().at(0).lora->a.sum().item<double>(), 128);
 }
 
+TEST(AttachNano, TheEmbeddedLoraFitsTheEmbeddedModel) {
+  const Path nano = Path(ICEDIT_SOURCE) / "models/nano";
+  const Path transformer = nano / "model/transformer";
+  const auto model = FluxTransformer::load(Checkpoint::open(transformer),
+                                           JsonFile(transformer / "config.json"), {});
+  const LoadedAdapter adapter = attach_adapter(model.linears(), AdapterFile::open(nano / "lora"));
+  EXPECT_EQ(adapter.report().tensors, adapter.report().tensors_in_file);
+  EXPECT_GT(adapter.report().relative_delta, 0.001);
+  // Stored in f16, computed in f32 as the model is.
+  EXPECT_EQ(adapter.layers().at(0).lora->a.scalar_type(), at::kFloat);
+}
+
 TEST_F(Attach, TrainableTensorsAreLeavesOfTheirOwn) {
   AttachOptions options = zero();
   options.trainable = true;

@@ -176,6 +176,16 @@ TEST(MalformedAdapter, ZeroDifferencesAreSkippedOthersAreNot) {
   EXPECT_EQ(AdapterFile::open(write_adapter(folder, tensors)).unmatched.size(), 1u);
 }
 
+TEST(MalformedAdapter, VeryLongNames) {
+  const std::string body(200'000, 'a');
+  for (const std::string& name :
+       {body + ".lora_A.default.weight", "double_blocks.0." + body, body}) {
+    const TemporaryFolder folder;
+    const Path path = write_adapter(folder, with(good(), name, at::ones({1})));
+    EXPECT_EQ(AdapterFile::open(path).unmatched.size(), 1u);
+  }
+}
+
 std::string unavailable(const Path& path) {
   return error_of<ModelUnavailable>([&] { AdapterFile::open(path); });
 }

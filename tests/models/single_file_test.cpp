@@ -290,6 +290,14 @@ TEST(VaeSingleFile, CompVisNames) {
   expect_same(vae_single_file(written(folder, tiny("vae"))), tiny("vae"));
 }
 
+TEST(VaeSingleFile, VeryLongNamesStay) {
+  const TemporaryFolder folder;
+  Named file = compvis();
+  const std::string name = "decoder.up.0.block." + std::string(200'000, '1');
+  file[name] = at::ones({1});
+  EXPECT_TRUE(vae_single_file(written(folder, file)).has(name));
+}
+
 TEST(SingleFile, OtherComponentsAreNamed) {
   const TemporaryFolder folder;
   const Checkpoint transformer = written(folder, bfl());

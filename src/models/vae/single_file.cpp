@@ -9,6 +9,9 @@
 namespace icedit {
 namespace {
 
+// std::regex recurses for every character.
+constexpr size_t kLongestName = 500;
+
 const ComponentMarks kMarks = {"VAE",
                                {"", "first_stage_model.", "vae."},
                                {"decoder.conv_in.weight", "encoder.conv_in.weight"}};
@@ -19,7 +22,7 @@ int64_t levels_of_decoder(const Checkpoint& vae) {
   int64_t levels = 0;
   std::smatch match;
   for (const auto& [name, entry] : vae.entries()) {
-    if (std::regex_match(name, match, up))
+    if (name.size() <= kLongestName && std::regex_match(name, match, up))
       levels = std::max<int64_t>(levels, std::stoll(match[1]) + 1);
   }
   return levels;
@@ -37,6 +40,7 @@ std::string diffusers_name(const std::string& name, int64_t levels) {
       R"((encoder|decoder)\.(down|up)\.(\d{1,3})\.(block|downsample|upsample)\.(.*))");
   static const std::regex middle(R"((encoder|decoder)\.mid\.(block|attn)_(\d)\.(.*))");
   static const std::regex attention(R"((q|k|v|norm|proj_out)\.(weight|bias))");
+  if (name.size() > kLongestName) return name;
   std::smatch m;
   if (std::regex_match(name, m, level)) {
     const int64_t given = std::stoll(m[3]);

@@ -13,7 +13,8 @@ Tensor checked_ids(const Tensor& input_ids, int64_t vocabulary, int64_t longest)
     throw UsageError(str("input_ids: expected [N, L], got ", shape));
   }
   if (!at::isIntegralType(input_ids.scalar_type(), /*includeBool=*/false)) {
-    throw UsageError(str("input_ids: expected integers, got ", at::toString(input_ids.scalar_type())));
+    throw UsageError(
+        str("input_ids: expected integers, got ", at::toString(input_ids.scalar_type())));
   }
   if (longest > 0 && shape[1] > longest) {
     throw UsageError(str("input_ids: expected at most ", longest,

@@ -63,14 +63,18 @@ Tensor Weights::stored(const std::string& name, const Shape& shape) const {
   return tensor;
 }
 
+std::function<void()> Weights::releaser(const std::string& name) const {
+  const Checkpoint::Entry& entry = state_->checkpoint.entry((*this / name).path_);
+  return [mapping = entry.file->mapping(), begin = entry.info.begin,
+          size = entry.info.end - entry.info.begin] { mapping->release(begin, size); };
+}
+
 Tensor Weights::tensor(const std::string& name, const Shape& shape, at::MemoryFormat layout) const {
-  const std::string full = (*this / name).path_;
   const Tensor as_stored = stored(name, shape);
-  Tensor tensor = as_stored.to(state_->options.compute).contiguous(layout);
-  // What was converted lives in memory now; the file's pages need not.
+  Tensor tensor =
+      as_stored.to(state_->options.compute, /*non_blocking=*/false, /*copy=*/false, layout);
   if (tensor.is_same(as_stored)) return tensor;
-  const Checkpoint::Entry& entry = state_->checkpoint.entry(full);
-  entry.file->mapping()->release(entry.info.begin, entry.info.end - entry.info.begin);
+  releaser(name)();
   state_->loaded.back().second = tensor;
   return tensor;
 }

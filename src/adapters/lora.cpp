@@ -21,6 +21,15 @@ Tensor LoraLayer::add_to(const Tensor& y, const Tensor& x) const {
   return delta.add_(y).to(y.scalar_type());  // in place: delta is nobody else's
 }
 
+std::optional<double> LoraLayer::fold_factor() const {
+  if (a.requires_grad() || b.requires_grad()) return std::nullopt;
+  return scaling() * scale->effective();
+}
+
+Tensor LoraLayer::fold_delta() const {
+  return product(a, b, 1.0);
+}
+
 double product_norm(const Tensor& a, const Tensor& b) {
   const at::NoGradGuard no_grad;
   // ||BA||^2 = tr(A^T B^T B A) = sum of (B^T B) * (A A^T)

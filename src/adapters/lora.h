@@ -31,6 +31,8 @@ struct LoraLayer : LinearAdapter {
   // In peft's order: x cast to a's dtype (or to a wider one that x has), the product scaled, then
   // added, the sum cast back to y's dtype. A scale of 0 costs nothing.
   Tensor add_to(const Tensor& y, const Tensor& x) const override;
+  std::optional<double> fold_factor() const override;
+  Tensor fold_delta() const override;
 };
 
 // || B A ||_F in f64 from the two r x r Gram matrices: the [out, in] product is never made.

@@ -2,11 +2,11 @@
 
 #include <ATen/ATen.h>
 
-#include <fstream>
 #include <map>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "nn/weights.h"
 
 namespace icedit {
@@ -63,20 +63,9 @@ uint64_t bytes_in(const Checkpoint& checkpoint, at::ScalarType compute) {
   return elements * at::elementSize(compute);
 }
 
-uint64_t available_memory() {
-  std::ifstream file("/proc/meminfo");
-  std::string key, unit;
-  uint64_t kib = 0;
-  while (file >> key >> kib) {
-    if (key == "MemAvailable:") return kib * 1024;
-    std::getline(file, unit);
-  }
-  return uint64_t{8} << 30;
-}
-
 bool keep_as_stored(const Checkpoint& checkpoint, at::ScalarType compute) {
   const uint64_t converted = bytes_in(checkpoint, compute);
-  return checkpoint.total_bytes() < converted && converted > available_memory() / 3;
+  return checkpoint.total_bytes() < converted && converted > available_memory_bytes() / 3;
 }
 
 }  // namespace icedit

@@ -34,6 +34,4 @@ bool keep_as_stored(const Checkpoint& checkpoint, at::ScalarType compute);
 // Bytes of the component's tensors once they are in `compute`.
 uint64_t bytes_in(const Checkpoint& checkpoint, at::ScalarType compute);
 
-uint64_t available_memory();  // bytes, of /proc/meminfo
-
 }  // namespace icedit

@@ -64,6 +64,31 @@ Json adapter_json(const AdapterRequest& request) {
   return json;
 }
 
+// An id stays; of a path only the last name goes along with a picture that may be given away.
+std::string without_folders(const std::string& name) {
+  if (!fs::exists(name)) return name;
+  const Path path = fs::path(name).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+std::string at(const Json& json, const std::string& key, const std::string& inner) {
+  const Json part = json.is_object() ? json.value(key, Json::object()) : Json::object();
+  const Json value = part.is_object() ? part.value(inner, Json()) : Json();
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+// Scale and bytes of every adapter, whatever their names.
+std::string adapters_text(const Json& json) {
+  const Json adapters = json.value("adapters", Json::array());
+  std::string text;
+  if (!adapters.is_array()) return text;
+  for (const Json& adapter : adapters) {
+    if (adapter.is_object())
+      text += adapter.value("scale", Json()).dump() + adapter.value("sha256", Json()).dump();
+  }
+  return text;
+}
+
 }  // namespace
 
 Fingerprint fingerprint(const std::vector<Path>& files) {
@@ -105,6 +130,8 @@ std::string describe_run(const Residency& residency) {
 PictureText recipe_text(const std::string& run, const std::string& settings, const Path& source,
                         const Path& mask, int64_t picture) {
   Json json = Json::parse(run);
+  json["model"]["name"] = without_folders(json["model"]["name"]);
+  for (Json& adapter : json["adapters"]) adapter["name"] = without_folders(adapter["name"]);
   json["edit"] = Json::parse(settings);
   if (json["edit"].value("num_images", int64_t{1}) > 1) json["picture"] = picture;
   json["source"]["file"] = source.filename().string();
@@ -122,6 +149,30 @@ std::string read_recipe(const Path& picture) {
   const PictureText text = read_picture_text(picture);
   const auto found = text.find(kRecipeKey);
   return found == text.end() ? "" : found->second;
+}
+
+std::vector<std::string> differences(const std::string& recipe, const std::string& run) {
+  const Json then = Json::parse(recipe, nullptr, /*allow_exceptions=*/false),
+             now = Json::parse(run);
+  std::vector<std::string> lines;
+  if (!then.is_object()) return lines;
+  const Json model_then = then.value("model", Json()), model_now = now.value("model", Json());
+  for (const Part part : kParts) {
+    const std::string name = part_name(part);
+    if (at(model_then, name, "sha256") != at(model_now, name, "sha256"))
+      lines.push_back("another " + name);
+  }
+  if (adapters_text(then) != adapters_text(now)) lines.push_back("other adapters or scales");
+  for (const char* key : {"version", "dtype", "noise_dtype"}) {
+    const Json was = then.value(key, Json()), is = now.value(key, Json());
+    if (was != is) lines.push_back(str(key, " was ", was.dump(), ", is ", is.dump()));
+  }
+  return lines;
+}
+
+bool recipe_has_mask(const std::string& recipe) {
+  const Json json = Json::parse(recipe, nullptr, /*allow_exceptions=*/false);
+  return json.is_object() && json.contains("mask");
 }
 
 std::string recipe_settings(const std::string& recipe, const std::string& where) {

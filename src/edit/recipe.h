@@ -29,13 +29,19 @@ Path adapter_file(const std::string& path_or_id);
 // noise_dtype. Opens every component; weights are read only as far as the fingerprints need.
 std::string describe_run(const Residency& residency);
 
-// The recipe: `run` (as above) with "edit" (settings_json) and "source" (the input's file name and
-// SHA-256) in it, and what other programs show of a picture. `picture` of num_images.
+// The recipe (without the folders of this machine): `run` (as above) with "edit" (settings_json)
+// and "source" (the input's file name and SHA-256) in it, and what other programs show of a
+// picture. `picture` of num_images.
 PictureText recipe_text(const std::string& run, const std::string& settings, const Path& source,
                         const Path& mask, int64_t picture);
 
 // The recipe in a picture, "" when there is none. Throws NoInputError.
 std::string read_recipe(const Path& picture);
+// What of a run (as above) is not as it was when the recipe was written, a line each: another
+// model, other adapters, another dtype or version.
+std::vector<std::string> differences(const std::string& recipe, const std::string& run);
+
+bool recipe_has_mask(const std::string& recipe);
 // Its "edit" object as JSON. Throws DataError when the recipe cannot be read.
 std::string recipe_settings(const std::string& recipe, const std::string& where);
 

@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "base/error.h"
 
@@ -11,19 +12,46 @@ namespace icedit {
 
 struct Linear::State {
   std::string path;
-  Tensor weight;  // [out, in]; of `compute`, or as stored
+  Tensor stored;  // [out, in] as in the file (mapped where it can be)
   Tensor scale;   // fp8 only: a scalar or [out, 1]
+  Tensor dense;   // [out, in] of `compute`, adapters folded in; undefined: converted at each use
   Tensor bias;
   int64_t in, out;
   at::ScalarType compute;
+  std::function<void()> release;  // gives the file's pages back after `stored` was read
   std::vector<std::shared_ptr<const LinearAdapter>> adapters;
+  std::vector<double> folded;  // the factor of each adapter in `dense`; empty: none
 
-  bool dense() const { return weight.scalar_type() == compute && !scale.defined(); }
-  Tensor dense_weight() const {
-    const Tensor w = weight.to(compute);
+  Tensor base() const {
+    const Tensor w = stored.to(compute);
     return scale.defined() ? w * scale : w;
   }
+  std::vector<double> foldable() const;
+  void fold(const std::vector<double>& factors);
 };
+
+// The factors to fold in: of all adapters or of none. In half precision a small change would be
+// rounded away.
+std::vector<double> Linear::State::foldable() const {
+  if (compute != at::kFloat || at::GradMode::is_enabled() || !stored.device().is_cpu()) return {};
+  std::vector<double> factors;
+  for (const auto& adapter : adapters) {
+    const auto factor = adapter->fold_factor();
+    if (!factor) return {};
+    factors.push_back(*factor);
+  }
+  return factors;
+}
+
+void Linear::State::fold(const std::vector<double>& factors) {
+  if (factors == folded) return;
+  dense = base();
+  for (size_t i = 0; i < factors.size(); ++i) {
+    if (factors[i] != 0) dense = at::add(dense, adapters[i]->fold_delta(), factors[i]);
+  }
+  folded = factors;
+  release();
+}
 
 namespace {
 
@@ -53,10 +81,6 @@ class ConvertedLinear : public torch::autograd::Function<ConvertedLinear> {
   }
 };
 
-bool is_fp8(const Tensor& tensor) {
-  return tensor.element_size() == 1;
-}
-
 // ComfyUI's "scaled fp8" files name it scale_weight, others weight_scale; input scales are for fp8
 // products, which we do not do.
 Tensor load_scale(const Weights& w, int64_t out) {
@@ -84,29 +108,34 @@ Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
   s.in = in;
   s.out = out;
   s.compute = w.options().compute;
-  const bool half = w.dtype("weight") != Dtype::kF32;
-  s.weight = w.options().keep_stored && half ? w.stored("weight", {out, in})
-                                             : w.tensor("weight", {out, in});
+  s.stored = w.stored("weight", {out, in});
+  s.release = w.releaser("weight");
   s.scale = load_scale(w, out);
-  if (s.scale.defined() && !is_fp8(s.weight)) {
-    s.weight = s.weight * s.scale;
-    s.scale = Tensor();
+  if (!w.options().keep_stored || s.stored.scalar_type() == s.compute) {
+    s.dense = s.base();
+    if (!s.dense.is_same(s.stored)) s.release();
+    if (!s.stored.device().is_cpu())
+      hold(s.dense);  // not twice on a device: nothing is mapped there
   }
   if (bias) s.bias = w.tensor("bias", {out});
   w.file_linear(*this);
 }
 
 Tensor Linear::operator()(const Tensor& x) const {
-  const State& s = *state_;
-  Tensor y;
-  if (s.dense()) {
-    y = at::linear(x, s.weight, s.bias);
-  } else if (x.requires_grad() && at::GradMode::is_enabled()) {
-    y = ConvertedLinear::apply(x, s.weight, s.scale, s.bias);
-  } else {
-    y = at::linear(x, s.dense_weight(), s.bias);
+  State& s = *state_;
+  if (s.dense.defined()) {
+    s.fold(s.foldable());
+    const Tensor y = at::linear(x, s.dense, s.bias);
+    return s.folded.empty() ? with_adapters(y, x) : y;
   }
-  for (const auto& adapter : s.adapters) y = adapter->add_to(y, x);
+  if (x.requires_grad() && at::GradMode::is_enabled()) {
+    return with_adapters(ConvertedLinear::apply(x, s.stored, s.scale, s.bias), x);
+  }
+  return with_adapters(at::linear(x, s.base(), s.bias), x);
+}
+
+Tensor Linear::with_adapters(Tensor y, const Tensor& x) const {
+  for (const auto& adapter : state_->adapters) y = adapter->add_to(y, x);
   return y;
 }
 
@@ -120,33 +149,43 @@ int64_t Linear::out() const {
   return state_->out;
 }
 Tensor Linear::weight() const {
-  return state_->dense() ? state_->weight : state_->dense_weight();
+  return state_->dense.defined() && state_->folded.empty() ? state_->dense : state_->base();
 }
 Tensor Linear::bias() const {
   return state_->bias;
 }
 
 void Linear::attach(std::shared_ptr<const LinearAdapter> adapter) const {
+  unfold();
   state_->adapters.push_back(std::move(adapter));
 }
 
 void Linear::detach(const LinearAdapter* adapter) const {
+  unfold();
   std::erase_if(state_->adapters, [&](const auto& held) { return held.get() == adapter; });
 }
 
-void Linear::add_to_weight(const Tensor& delta) const {
-  // A copy: the weight may look at a file that is mapped for reading.
-  state_->weight = weight() + delta.to(state_->compute);
+void Linear::unfold() const {
+  if (state_->dense.defined()) state_->fold({});
+}
+
+void Linear::hold(const Tensor& weight) const {
+  state_->stored = state_->dense = weight;
   state_->scale = Tensor();
+  state_->folded.clear();
+  state_->release = [] {};
+}
+
+void Linear::add_to_weight(const Tensor& delta) const {
+  hold(weight() + delta.to(state_->compute));
 }
 
 std::vector<Tensor> Linear::train_weights() const {
   State& s = *state_;
-  s.weight = weight().clone().requires_grad_(true);
-  s.scale = Tensor();
-  if (!s.bias.defined()) return {s.weight};
+  hold(weight().clone().requires_grad_(true));
+  if (!s.bias.defined()) return {s.dense};
   s.bias = s.bias.clone().requires_grad_(true);
-  return {s.weight, s.bias};
+  return {s.dense, s.bias};
 }
 
 }  // namespace icedit

@@ -1,6 +1,7 @@
 #pragma once
 // y = x W^T + b, and whatever adapters add. Nobody above knows how W is stored.
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,12 @@ class LinearAdapter {
   virtual ~LinearAdapter() = default;
   // y + delta(x). x [..., in], y [..., out] of the same dtype.
   virtual Tensor add_to(const Tensor& y, const Tensor& x) const = 0;
+
+  // An adapter that is a fixed change of the weight, factor * delta, may be folded into it while
+  // nothing is trained: it then costs nothing at each use. No factor: it must be added each time (a
+  // mixture, or one that is trained).
+  virtual std::optional<double> fold_factor() const { return std::nullopt; }
+  virtual Tensor fold_delta() const { return {}; }  // [out, in] f32
 };
 
 // A handle: copies share weights and adapters, so a list of Linears reaches those inside the model.
@@ -29,7 +36,7 @@ class Linear {
   const std::string& path() const;
   int64_t in() const;
   int64_t out() const;
-  Tensor weight() const;  // [out, in] in the compute dtype; converted when it is stored otherwise
+  Tensor weight() const;  // [out, in] in the compute dtype, without adapters
   Tensor bias() const;    // [out], undefined where there is none
 
   // Adapters are added in the order of attaching.
@@ -43,6 +50,10 @@ class Linear {
 
  private:
   struct State;
+  Tensor with_adapters(Tensor y, const Tensor& x) const;
+  void unfold() const;
+  void hold(const Tensor& weight) const;  // from now on, in place of what is stored
+
   std::shared_ptr<State> state_;
 };
 

@@ -2,6 +2,7 @@
 // A path into a checkpoint. Modules load their tensors by diffusers' names in their initialiser
 // lists:
 //   JointAttention(const Weights& w, ...) : to_q(w / "to_q", hidden, hidden)
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -40,6 +41,10 @@ class Weights {
                 at::MemoryFormat layout = at::MemoryFormat::Contiguous) const;
   // As stored: mapped where it can be. For Linear.
   Tensor stored(const std::string& name, const Shape& shape) const;
+
+  // Gives the pages of `name`'s bytes back to the system; to be called after a copy was made of
+  // them.
+  std::function<void()> releaser(const std::string& name) const;
 
   const std::string& path() const { return path_; }
   const LoadOptions& options() const;

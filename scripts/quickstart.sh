@@ -28,7 +28,7 @@ for edit in "${edits[@]}"; do
   picture=${edit%%|*} instruction=${edit#*|}
   result=$out/${picture%.*}-${instruction// /-}.png
   echo "icedit edit assets/$picture \"$instruction\" -o $result"
-  build/release/icedit edit "assets/$picture" "$instruction" --seed 1 --force --quiet -o "$result"
+  build/release/icedit edit "assets/$picture" "$instruction" --seed 1 --force --quiet -o "$result" >/dev/null
 done
 
 echo

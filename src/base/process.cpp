@@ -1,0 +1,113 @@
+#include "base/process.h"
+
+#include <malloc.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace icedit {
+namespace {
+
+constexpr uint64_t kKib = 1024;
+
+// "VmHWM:   123 kB" of /proc files, in bytes; 0 when it is not there.
+uint64_t proc_bytes(const char* file, const std::string& key) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with(key + ":"))
+      return std::strtoull(line.c_str() + key.size() + 1, nullptr, 10) * kKib;
+  }
+  return 0;
+}
+
+template <class T>
+bool read_first(const std::string& file, T& value) {
+  std::ifstream in(file);
+  return static_cast<bool>(in >> value);
+}
+
+// Cores that the control group's quota pays for (cgroup v2, then v1); the largest int without one.
+int quota_cores() {
+  constexpr int kNone = std::numeric_limits<int>::max();
+  std::ifstream v2("/sys/fs/cgroup/cpu.max");
+  std::string quota;
+  double period = 0;
+  double cores = 0;
+  if (v2 >> quota >> period) {
+    if (quota == "max" || period <= 0) return kNone;
+    cores = std::atof(quota.c_str()) / period;
+  } else {
+    double microseconds = 0;
+    if (!read_first("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", microseconds) || microseconds <= 0)
+      return kNone;
+    if (!read_first("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period) || period <= 0) return kNone;
+    cores = microseconds / period;
+  }
+  return std::max(1, static_cast<int>(cores + 0.5));
+}
+
+// libgomp's threads wait for each other by spinning, some 300,000 turns long unless told otherwise:
+// as soon as another process wants a core, every small operator costs a time slice (a step of the
+// nano model took 403 ms in place of 26). A short wait costs nothing measurable when alone. libgomp
+// reads the setting when it is loaded, which is before main: only .preinit_array runs earlier. What
+// the user has set stays.
+void shorten_spinning(int, char**, char**) {
+  if (getenv("OMP_WAIT_POLICY") == nullptr) setenv("GOMP_SPINCOUNT", "1000", /*replace=*/0);
+}
+[[gnu::section(".preinit_array"),
+  gnu::used]] void (*const before_libraries)(int, char**, char**) = shorten_spinning;
+
+}  // namespace
+
+void tune_allocator() {
+  // 32 MiB is the largest threshold that glibc takes. Below it tensors come from the heap and go
+  // back to it, which is not trimmed until so much is free; weights and pictures of features, which
+  // are larger, are still returned at once.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+}
+
+int available_cores() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) {
+    return std::max(1,
+                    std::min(static_cast<int>(std::thread::hardware_concurrency()), quota_cores()));
+  }
+  std::set<std::pair<int, int>> physical;
+  int logical = 0;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (!CPU_ISSET(cpu, &set)) continue;
+    ++logical;
+    const std::string topology = "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
+    int package = 0, core = 0;
+    if (read_first(topology + "physical_package_id", package) &&
+        read_first(topology + "core_id", core)) {
+      physical.emplace(package, core);
+    }
+  }
+  const int cores = physical.empty() ? logical : static_cast<int>(physical.size());
+  return std::max(1, std::min(cores, quota_cores()));
+}
+
+uint64_t peak_memory_bytes() {
+  return proc_bytes("/proc/self/status", "VmHWM");
+}
+
+uint64_t available_memory_bytes() {
+  uint64_t available = proc_bytes("/proc/meminfo", "MemAvailable");
+  uint64_t limit = 0, used = 0;
+  if (read_first("/sys/fs/cgroup/memory.max", limit) &&
+      read_first("/sys/fs/cgroup/memory.current", used)) {
+    available = std::min(available, limit - std::min(limit, used));
+  }
+  return available;
+}
+
+}  // namespace icedit

@@ -1,0 +1,19 @@
+#pragma once
+// This process and the machine under it.
+#include <cstdint>
+
+namespace icedit {
+
+// libtorch's CPU tensors come from malloc; glibc's defaults map and unmap each large one. Called
+// once, first in main.
+void tune_allocator();
+
+// The cores that this process may use: physical ones, within its CPU set and its control group's
+// quota.
+int available_cores();
+
+uint64_t peak_memory_bytes();       // VmHWM: the most that was ever resident
+uint64_t available_memory_bytes();  // what could be had now without swapping, within the control
+                                    // group's limit
+
+}  // namespace icedit

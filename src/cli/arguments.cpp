@@ -1,0 +1,137 @@
+#include "cli/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/nearest.h"
+
+namespace icedit::cli {
+namespace {
+
+// "-o,--output".
+std::string flags_of(const Option& option) {
+  std::string flags = (option.name.size() == 1 ? "-" : "--") + option.name;
+  for (const std::string& alias : option.aliases)
+    flags += (alias.size() == 1 ? ",-" : ",--") + alias;
+  return flags;
+}
+
+// --num_images -> --num-images; values and what stands behind "--" stay.
+std::vector<std::string> with_dashes(std::vector<std::string> arguments) {
+  for (std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (!argument.starts_with("--")) continue;
+    const auto end =
+        argument.begin() + static_cast<long>(std::min(argument.find('='), argument.size()));
+    // A sentence that begins with dashes is no flag.
+    if (std::find(argument.begin(), end, ' ') == end) std::replace(argument.begin(), end, '_', '-');
+  }
+  return arguments;
+}
+
+// "--output", "-o", ...
+std::vector<std::string> all_flags(const std::vector<OptionGroup>& groups) {
+  std::vector<std::string> flags;
+  for (const OptionGroup& group : groups) {
+    for (const Option& option : group.options) {
+      flags.push_back((option.name.size() == 1 ? "-" : "--") + option.name);
+      for (const std::string& alias : option.aliases)
+        flags.push_back((alias.size() == 1 ? "-" : "--") + alias);
+    }
+  }
+  return flags;
+}
+
+[[noreturn]] void throw_unknown(const std::string& command, const std::vector<std::string>& known,
+                                const std::string& argument) {
+  const std::string word = argument.substr(0, argument.find('='));
+  if (word.find(' ') != std::string::npos) {
+    throw UsageError(
+        str("'", argument, "' looks like an option; put -- before a text that begins with a dash"));
+  }
+  throw UsageError(str("icedit ", command, " has no option '", word, "'", did_you_mean(word, known),
+                       "; icedit ", command, " --help lists them"));
+}
+
+struct Registered {
+  const Option* option;
+  CLI::Option* parsed;
+};
+
+// Everything as text: the setters know types and bounds, and say so in the same words everywhere.
+std::vector<Registered> add_options(CLI::App& app, const std::vector<OptionGroup>& groups,
+                                    std::vector<std::string>& sink) {
+  std::vector<Registered> added;
+  for (const OptionGroup& group : groups) {
+    for (const Option& option : group.options) {
+      CLI::Option* parsed = nullptr;
+      if (option.value.empty()) {
+        parsed = app.add_flag(flags_of(option));
+        parsed->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      } else {
+        // One value behind each flag; without the second call CLI11 would take "[a,b]" apart.
+        parsed = app.add_option(flags_of(option), sink)->allow_extra_args(false);
+      }
+      added.push_back({&option, parsed});
+    }
+  }
+  return added;
+}
+
+}  // namespace
+
+std::vector<std::string> parse_arguments(const std::string& command,
+                                         const std::vector<OptionGroup>& groups,
+                                         const std::vector<std::string>& arguments) {
+  CLI::App app;
+  app.set_help_flag();
+  app.allow_extras();
+  std::vector<std::string> sink;
+  const std::vector<Registered> added = add_options(app, groups, sink);
+  std::vector<std::string> reversed = with_dashes(arguments);
+  std::reverse(reversed.begin(), reversed.end());  // as CLI11 wants them
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& error) {  // its words for a missing value
+    throw UsageError(str("icedit ", command, ": ", error.what()));
+  }
+  const std::vector<std::string> flags = all_flags(groups);
+  std::vector<std::string> rest;
+  bool only_rest = false;
+  for (const std::string& argument : app.remaining()) {
+    const bool mark = argument == "--" && !only_rest;
+    only_rest = only_rest || mark;
+    const bool number =
+        argument.size() > 1 && (std::isdigit(argument[1]) != 0 || argument[1] == '.');
+    if (!only_rest && argument.size() > 1 && argument[0] == '-' && !number)
+      throw_unknown(command, flags, argument);
+    if (!mark) rest.push_back(argument);
+  }
+  for (const auto& [option, parsed] : added) {
+    for (const std::string& text : parsed->results()) {
+      // CLI11 takes whatever comes next, which lets "-3" be a value.
+      if (!option->value.empty() && std::find(flags.begin(), flags.end(), text) != flags.end()) {
+        throw UsageError(
+            str("--", option->name, " needs a value, but the next word is the option ", text));
+      }
+      option->set({"--" + option->name, text});
+    }
+  }
+  return rest;
+}
+
+OptionGroup general_options(bool& help) {
+  const auto level = [](log::Level value) {
+    return [value](const Given& given) {
+      if (switch_value(given)) log::set_level(value);
+    };
+  };
+  return {"General",
+          {{"quiet", {"q"}, "", "warnings and errors only", "", level(log::Level::kQuiet)},
+           {"verbose", {"v"}, "", "say more about what is done", "", level(log::Level::kVerbose)},
+           {"help", {"h"}, "", "this text", "", into(help)}}};
+}
+
+}  // namespace icedit::cli

@@ -1,0 +1,183 @@
+#include "cli/dry_run.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "base/progress.h"
+#include "cli/memory_estimate.h"
+#include "edit/recipe.h"
+
+namespace icedit::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct PlannedEdit {
+  const EditJob* job;
+  Size source, half;
+};
+
+// Decodes each picture for its size; nothing is kept.
+std::vector<PlannedEdit> measure(const std::vector<EditJob>& jobs, const EditOptions& options,
+                                 const Residency& residency) {
+  const auto multiple = static_cast<int>(2 * residency.vae_config().downscale());
+  std::vector<PlannedEdit> edits;
+  for (const EditJob& job : jobs) {
+    const EditRequest& r = job.settings.request;
+    const Image image = read_image(job.settings.image, options.read);
+    const auto width = static_cast<int>(r.width.value_or(residency.files().defaults().width));
+    const Size source{image.width, image.height};
+    edits.push_back({&job, source, half_size(source, width, r.sizing, multiple)});
+  }
+  return edits;
+}
+
+EditSize largest(const std::vector<PlannedEdit>& edits, const Residency& residency) {
+  EditSize size;
+  for (const PlannedEdit& edit : edits) {
+    const int64_t width = 2 * edit.half.width, height = edit.half.height;
+    const auto& text = edit.job->settings.request.max_sequence_length;
+    size.image_tokens = std::max(size.image_tokens,
+                                 image_tokens(height, width, residency.vae_config().downscale()));
+    size.text_tokens =
+        std::max(size.text_tokens, text.value_or(residency.files().defaults().max_sequence_length));
+    size.pixels = std::max(size.pixels, width * height);
+  }
+  return size;
+}
+
+const char* keep_text(Keep keep) {
+  switch (keep) {
+    case Keep::kOne:
+      return "one component at a time";
+    case Keep::kImageParts:
+      return "the text encoders go before the transformer comes";
+    default:
+      return "everything stays loaded";
+  }
+}
+
+Json part_json(const PartEstimate& e) {
+  Json json;
+  json["name"] = part_name(e.part);
+  json["from"] = e.where;
+  json["dtype"] = e.dtype;
+  json["parameters"] = e.parameters;
+  json["bytes_stored"] = e.stored;
+  json["bytes_in_memory"] = e.weights;
+  json["converted_at_each_use"] = e.mapped;
+  json["bytes_of_activations"] = e.activations;
+  return json;
+}
+
+Json edit_json(const PlannedEdit& edit, const ModelDefaults& defaults) {
+  Json json = Json::parse(settings_json(edit.job->settings, defaults, *edit.job->settings.seed));
+  json["num_images"] = edit.job->settings.request.num_images;
+  Json out;
+  out["input"] = edit.job->settings.image;
+  if (!edit.job->settings.mask.empty()) out["mask"] = edit.job->settings.mask;
+  out["input_size"] = {edit.source.width, edit.source.height};
+  out["edit_size"] = {edit.half.width, edit.half.height};
+  out["outputs"] = Json::array();
+  for (const Path& output : edit.job->outputs) out["outputs"].push_back(output.string());
+  out["settings"] = json;
+  return out;
+}
+
+std::string millions(int64_t count) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f M", static_cast<double>(count) / 1e6);
+  return text;
+}
+
+std::string padded(std::string text, size_t width) {
+  text.resize(std::max(width, text.size()), ' ');
+  return text + "  ";
+}
+
+void print_text(const Json& json) {
+  std::cout << "model      " << json["model"].get<std::string>() << "\n"
+            << "device     " << json["device"].get<std::string>() << ", " << json["threads"]
+            << " threads\n"
+            << "dtype      " << json["dtype"].get<std::string>() << ", noise in "
+            << json["noise_dtype"].get<std::string>() << "\n\n";
+  std::cout << padded("component", 15) << padded("parameters", 10) << padded("stored", 16)
+            << padded("in memory", 10) << "from\n";
+  for (const Json& part : json["components"]) {
+    const bool mapped = part["converted_at_each_use"];
+    std::cout << padded(part["name"], 15) << padded(millions(part["parameters"]), 10)
+              << padded(
+                     str(bytes_text(part["bytes_stored"]), " ", part["dtype"].get<std::string>()),
+                     16)
+              << padded(mapped ? "mapped" : bytes_text(part["bytes_in_memory"]), 10)
+              << part["from"].get<std::string>() << "\n";
+  }
+  for (const Json& adapter : json["adapters"]) {
+    std::cout << padded("adapter", 15) << padded("", 10) << padded(bytes_text(adapter["bytes"]), 16)
+              << padded(str("x ", adapter["scale"].get<double>()), 10)
+              << adapter["file"].get<std::string>() << "\n";
+  }
+  std::cout << "\nmemory     about " << bytes_text(json["memory"]["peak_bytes"]) << " at the peak ("
+            << json["memory"]["policy"].get<std::string>() << "); "
+            << bytes_text(json["memory"]["available_bytes"]) << " available\n";
+  for (const Json& edit : json["edits"]) {
+    const Json& size = edit["edit_size"];
+    std::cout << "\n"
+              << edit["input"].get<std::string>() << " (" << edit["input_size"][0] << "x"
+              << edit["input_size"][1] << ") at " << size[0] << "x" << size[1] << "\n";
+    for (const auto& [key, value] : edit["settings"].items()) {
+      std::cout << "  " << padded(key, 20)
+                << (value.is_string() ? value.get<std::string>() : value.dump()) << "\n";
+    }
+    for (const Json& output : edit["outputs"])
+      std::cout << "  -> " << output.get<std::string>() << "\n";
+  }
+}
+
+}  // namespace
+
+void dry_run(const EditOptions& options, const std::vector<EditJob>& jobs, const ModelFiles& files,
+             int threads) {
+  const Residency residency(files, residency_options(options.model, files));
+  const std::vector<PlannedEdit> edits = measure(jobs, options, residency);
+  const std::vector<PartEstimate> parts = estimate_parts(residency, largest(edits, residency));
+  const bool several =
+      jobs.size() > 1 || (!jobs.empty() && jobs[0].settings.request.num_images > 1);
+  const Keep keep = choose_keep(parts, options.model.low_memory, several);
+
+  Json json;
+  json["model"] = files.name();
+  json["device"] = residency.device().str();
+  json["threads"] = threads;
+  json["dtype"] = dtype_text(residency.precision().compute);
+  json["noise_dtype"] = dtype_text(residency.precision().noise);
+  json["components"] = Json::array();
+  for (const PartEstimate& part : parts) json["components"].push_back(part_json(part));
+  json["adapters"] = Json::array();
+  uint64_t adapter_bytes = 0;
+  for (const AdapterRequest& adapter : residency.adapters()) {
+    const Path file = adapter_file(adapter.path);
+    adapter_bytes += std::filesystem::file_size(file);
+    json["adapters"].push_back({{"name", adapter.path},
+                                {"file", file.string()},
+                                {"scale", adapter.scale},
+                                {"bytes", std::filesystem::file_size(file)}});
+  }
+  json["memory"]["peak_bytes"] = peak_bytes(parts, keep) + adapter_bytes;
+  json["memory"]["policy"] = keep_text(keep);
+  json["memory"]["available_bytes"] = available_memory_bytes();
+  json["edits"] = Json::array();
+  for (const PlannedEdit& edit : edits) json["edits"].push_back(edit_json(edit, files.defaults()));
+  if (options.json) {
+    std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  } else {
+    print_text(json);
+  }
+}
+
+}  // namespace icedit::cli

@@ -1,0 +1,22 @@
+#pragma once
+// From inputs and options to one job a picture, with every file name decided and checked before a
+// model is loaded.
+#include <string>
+#include <vector>
+
+#include "cli/edit_options.h"
+
+namespace icedit::cli {
+
+struct EditJob {
+  EditSettings settings;      // complete: the seed is set, paths are relative to the working folder
+  std::vector<Path> outputs;  // one a picture of num_images
+  std::string where;          // "edits.jsonl, line 3", or the input
+};
+
+// Throws NoInputError (an input that is not there, a folder without pictures), UsageError (no
+// instruction; outputs that exist, coincide or are inputs; a bad line of a batch), IoError (a
+// folder that cannot be written to).
+std::vector<EditJob> plan_jobs(const EditOptions& options);
+
+}  // namespace icedit::cli

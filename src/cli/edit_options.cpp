@@ -1,0 +1,146 @@
+#include "cli/edit_options.h"
+
+#include <limits>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "cli/help.h"
+#include "edit/recipe.h"
+
+namespace icedit::cli {
+namespace {
+
+constexpr int64_t kMostPixels = int64_t{1} << 31;
+
+OptionGroup edit_group(EditOptions& o) {
+  OptionGroup group{"The edit (also keys of a batch's lines, as in \"num_images\")",
+                    edit_options(o.settings)};
+  for (Option& option : group.options) {
+    if (option.name != "image") continue;
+    option.help += "; may be given several times";
+    option.set = [&o](const Given& given) { o.inputs.push_back(given.text); };
+  }
+  return group;
+}
+
+OptionGroup file_group(EditOptions& o) {
+  return {
+      "Files",
+      {{"output-dir", {}, "FOLDER", "write there, under the inputs' names", "", into(o.output_dir)},
+       {"force", {"f"}, "", "overwrite files that exist", "", into(o.force)},
+       {"skip-existing",
+        {},
+        "",
+        "leave out inputs whose outputs exist: goes on with a batch",
+        "",
+        into(o.skip_existing)},
+       {"recipe",
+        {},
+        "PICTURE",
+        "take the settings that made PICTURE; other options override them",
+        "",
+        into(o.recipe)},
+       {"max-pixels",
+        {},
+        "N",
+        "refuse larger pictures",
+        std::to_string(kMaxPixels),
+        [&o](const Given& given) { o.read.max_pixels = integer_value(given, 1, kMostPixels); }},
+       {"pillow-exact",
+        {},
+        "",
+        "16-bit grey is clipped and alpha dropped, as Pillow's convert(\"RGB\") does",
+        "",
+        into(o.read.pillow_exact)}}};
+}
+
+OptionGroup output_group(EditOptions& o) {
+  return {"What is shown",
+          {{"json", {}, "", "print the result as JSON", "", into(o.json)},
+           {"dry-run",
+            {},
+            "",
+            "say what would be loaded, how large it is and what would be made; load nothing",
+            "",
+            into(o.dry_run)},
+           {"preview",
+            {},
+            "N",
+            "write OUTPUT.preview-STEP.png every N steps",
+            "",
+            [&o](const Given& given) { o.preview_every = integer_value(given, 1); }},
+           {"preview-full",
+            {},
+            "",
+            "previews are decoded by the VAE: slower, and as large as the edit",
+            "",
+            into(o.preview_full)}}};
+}
+
+void apply_recipe(EditOptions& options, const std::string& picture) {
+  const std::string recipe = read_recipe(picture);
+  if (recipe.empty()) {
+    throw DataError(
+        str(picture, ": there is no recipe in it; only pictures that icedit wrote have one"));
+  }
+  set_from_json(options.settings, recipe_settings(recipe, picture), picture + ", recipe");
+}
+
+bool is_batch(const std::string& path) {
+  return path.ends_with(".jsonl");
+}
+
+// The last thing that is no option is the instruction, unless it was given otherwise or is a file.
+void take_instruction(EditOptions& options, std::vector<std::string> rest) {
+  std::string& instruction = options.settings.request.instruction;
+  const bool others = rest.size() + options.inputs.size() > 1;
+  if (instruction.empty() && others && !rest.empty() && !is_batch(rest.back()) &&
+      !std::filesystem::exists(rest.back())) {
+    instruction = rest.back();
+    rest.pop_back();
+  }
+  // In the order of the command line: pictures first, those of --image behind them.
+  options.inputs.insert(options.inputs.begin(), rest.begin(), rest.end());
+}
+
+}  // namespace
+
+std::vector<OptionGroup> edit_option_groups(EditOptions& options) {
+  return {edit_group(options),          file_group(options),
+          model_options(options.model), machine_options(options.model),
+          output_group(options),        general_options(options.help)};
+}
+
+std::string edit_help() {
+  EditOptions options;
+  return command_help(
+      {"icedit edit PICTURE... \"INSTRUCTION\" [-o OUTPUT] [options]",
+       "icedit edit FOLDER \"INSTRUCTION\" -o FOLDER", "icedit edit BATCH.jsonl [-o FOLDER]"},
+      "Edits pictures by an instruction. Defaults in [brackets] are FLUX.1 Fill's; a model "
+      "folder's icedit.json\n"
+      "has its own. A line of a batch is an object: {\"image\": \"a.png\", \"instruction\": \"make "
+      "it winter\"}.",
+      edit_option_groups(options), exit_codes_help());
+}
+
+EditOptions parse_edit_options(const std::vector<std::string>& arguments) {
+  EditOptions first;
+  parse_arguments("edit", edit_option_groups(first), arguments);
+  EditOptions options;
+  options.help = first.help;
+  if (first.help) return options;
+  // Behind what the recipe says, so that the command line has the last word.
+  if (!first.recipe.empty()) apply_recipe(options, first.recipe);
+  const std::string from_recipe = options.settings.request.instruction;
+  options.settings.request.instruction.clear();
+  take_instruction(options, parse_arguments("edit", edit_option_groups(options), arguments));
+  if (options.settings.request.instruction.empty())
+    options.settings.request.instruction = from_recipe;
+  if (options.preview_full && options.preview_every == 0) {
+    throw UsageError("--preview-full says how, --preview N says how often: give both");
+  }
+  return options;
+}
+
+}  // namespace icedit::cli

@@ -1,0 +1,79 @@
+#include "cli/edit_report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/process.h"
+
+namespace icedit::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double milliseconds_kept(double seconds) {
+  return std::round(seconds * 1000) / 1000;
+}
+
+}  // namespace
+
+void StageClock::begin(const std::string& stage) {
+  end();
+  stage_ = stage;
+  start_ = Clock::now();
+  if (stage == kDenoisingStage) {
+    ++denoised_;
+  } else {
+    log::info(stage);
+  }
+}
+
+void StageClock::step(int64_t done, int64_t total) {
+  if (bar_ == nullptr) {
+    const std::string which = jobs_ > 1 ? str(" ", denoised_, "/", jobs_) : "";
+    bar_ = std::make_unique<Progress>(kDenoisingStage + which, total, "step");
+  }
+  bar_->update(done);
+}
+
+void StageClock::end() {
+  bar_.reset();
+  if (stage_.empty()) return;
+  const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+  const auto same = [this](const auto& entry) { return entry.first == stage_; };
+  const auto found = std::find_if(seconds_.begin(), seconds_.end(), same);
+  if (found != seconds_.end()) {
+    found->second += seconds;
+  } else {
+    seconds_.emplace_back(stage_, seconds);
+  }
+  stage_.clear();
+}
+
+std::string edit_result_json(const std::string& run, const std::vector<Written>& written,
+                             const StageClock& clock, double total_seconds, int threads) {
+  Json json;
+  json["outputs"] = Json::array();
+  for (const Written& w : written) {
+    Json output;
+    output["file"] = w.file.string();
+    output["input"] = w.job->settings.image;
+    if (!w.job->settings.mask.empty()) output["mask"] = w.job->settings.mask;
+    output["seed"] = w.seed;
+    output["width"] = w.width;
+    output["height"] = w.height;
+    output["settings"] = Json::parse(w.settings);
+    json["outputs"].push_back(output);
+  }
+  for (const auto& [stage, seconds] : clock.seconds())
+    json["seconds"][stage] = milliseconds_kept(seconds);
+  json["seconds"]["total"] = milliseconds_kept(total_seconds);
+  json["peak_memory_bytes"] = peak_memory_bytes();
+  json["threads"] = threads;
+  if (!run.empty()) json.update(Json::parse(run));
+  return json.dump(2, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace icedit::cli

@@ -1,0 +1,50 @@
+#pragma once
+// What `icedit edit` says about its work: lines for people while it runs, JSON for machines at the
+// end.
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/progress.h"
+#include "cli/edit_jobs.h"
+
+namespace icedit::cli {
+
+inline constexpr const char* kDenoisingStage = "denoising";  // as edit/pipeline.h names it
+
+// Seconds per stage, and the bar of the denoising.
+class StageClock {
+ public:
+  // `jobs` of the run. The same stage again adds to its time.
+  explicit StageClock(size_t jobs) : jobs_(jobs) {}
+
+  void begin(const std::string& stage);
+  void step(int64_t done, int64_t total);  // of the job that is denoised
+  void end();
+  const std::vector<std::pair<std::string, double>>& seconds() const { return seconds_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  size_t jobs_, denoised_ = 0;
+  std::string stage_;
+  Clock::time_point start_;
+  std::unique_ptr<Progress> bar_;
+  std::vector<std::pair<std::string, double>> seconds_;
+};
+
+struct Written {
+  Path file;
+  const EditJob* job;
+  int64_t seed = 0;
+  int width = 0, height = 0;
+  std::string settings;  // settings_json
+};
+
+// `run`: describe_run's. One JSON object.
+std::string edit_result_json(const std::string& run, const std::vector<Written>& written,
+                             const StageClock& clock, double total_seconds, int threads);
+
+}  // namespace icedit::cli

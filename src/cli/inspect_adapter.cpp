@@ -1,0 +1,235 @@
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "adapters/inject.h"
+#include "base/error.h"
+#include "cli/inspect.h"
+#include "edit/model_files.h"
+
+namespace icedit::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// A plain LoRA and a mixture alike.
+struct Row {
+  std::string module;
+  int64_t rank, experts, top_k, in, out;
+  double alpha, norm;  // || s B A ||_F; of a mixture the root mean square over its experts
+};
+
+std::vector<Row> rows_of(const AdapterFile& file) {
+  std::vector<Row> rows;
+  for (const LoraModule& m : file.lora) {
+    const int64_t rank = m.a.size(0);
+    rows.push_back({m.module, rank, 0, 0, m.a.size(1), m.b.size(0), m.alpha,
+                    std::abs(lora_scaling(m.alpha, rank, m.rslora)) * product_norm(m.a, m.b)});
+  }
+  for (const MoeModule& m : file.moe) {
+    double squares = 0;
+    for (size_t e = 0; e < m.a.size(); ++e) squares += std::pow(product_norm(m.a[e], m.b[e]), 2);
+    const int64_t rank = m.a[0].size(0);
+    const double norm = std::sqrt(squares / static_cast<double>(m.a.size()));
+    rows.push_back({m.module, rank, static_cast<int64_t>(m.a.size()), m.top_k, m.a[0].size(1),
+                    m.b[0].size(0), m.alpha, std::abs(lora_scaling(m.alpha, rank, false)) * norm});
+  }
+  std::sort(rows.begin(), rows.end(),
+            [](const Row& a, const Row& b) { return a.module < b.module; });
+  return rows;
+}
+
+// "transformer_blocks.3.attn.to_q" -> "transformer_blocks.*.attn.to_q".
+std::string pattern_of(const std::string& module) {
+  std::string pattern;
+  for (size_t begin = 0; begin <= module.size();) {
+    const size_t end = std::min(module.find('.', begin), module.size());
+    const std::string part = module.substr(begin, end - begin);
+    const bool first_number = !part.empty() &&
+                              part.find_first_not_of("0123456789") == std::string::npos &&
+                              pattern.find('*') == std::string::npos;
+    pattern += (pattern.empty() ? "" : ".") + (first_number ? "*" : part);
+    begin = end + 1;
+  }
+  return pattern;
+}
+
+int64_t blocks_of(const std::vector<Row>& rows, const std::string& name) {
+  int64_t most = 0;
+  for (const Row& row : rows) {
+    if (row.module.starts_with(name + "."))
+      most = std::max<int64_t>(most, std::atoll(row.module.c_str() + name.size() + 1) + 1);
+  }
+  return most;
+}
+
+// The width of the model it was made for, from modules that have it as their input; 0 when there is
+// none of them.
+int64_t hidden_of(const std::vector<Row>& rows) {
+  for (const Row& row : rows) {
+    for (const char* end : {"attn.to_q", "attn.to_k", "attn.to_v", "ff.net.0.proj", "proj_mlp",
+                            "norm.linear", "norm1.linear"}) {
+      if (row.module.ends_with(end)) return row.in;
+    }
+  }
+  return 0;
+}
+
+std::string fits_by_shape(const std::vector<Row>& rows) {
+  struct Known {
+    const char* name;
+    int64_t hidden, double_blocks, single_blocks;
+  };
+  constexpr Known kKnown[] = {{"FLUX.1, full size", 3072, 19, 38}, {"the nano model", 256, 2, 4}};
+  const int64_t hidden = hidden_of(rows), doubles = blocks_of(rows, "transformer_blocks"),
+                singles = blocks_of(rows, "single_transformer_blocks");
+  std::string text = hidden == 0 ? "unknown: no module tells the model's width" : "";
+  for (const Known& known : kKnown) {
+    if (hidden == known.hidden && doubles <= known.double_blocks && singles <= known.single_blocks)
+      text = known.name;
+  }
+  if (text.empty()) {
+    text = str("a FLUX of hidden size ", hidden, " with at least ", doubles, " double and ",
+               singles, " single blocks");
+  }
+  for (const Row& row : rows) {
+    if (row.module == "x_embedder") {
+      text += row.in == 64 ? "; made for FLUX.1-dev (64 input channels): zero-padded for Fill"
+                           : str("; ", row.in, " input channels", row.in == 384 ? " (Fill)" : "");
+    }
+  }
+  return text;
+}
+
+// Compared with a model's own tensors, without loading them.
+Json compare(const std::vector<Row>& rows, const std::string& model) {
+  ModelRequest request;
+  request.model = model;
+  const Component transformer = ModelFiles::find(request).open(Part::kTransformer);
+  Json json;
+  json["model"] = model;
+  int64_t fitting = 0;
+  json["not_fitting"] = Json::array();
+  for (const Row& row : rows) {
+    const std::string name = row.module + ".weight";
+    if (!transformer.checkpoint.has(name)) {
+      json["not_fitting"].push_back(row.module + ": the model has no such layer");
+      continue;
+    }
+    const std::vector<int64_t> shape = transformer.checkpoint.entry(name).info.shape;
+    const bool padded = shape.size() == 2 && row.module == "x_embedder" && row.in < shape[1];
+    if (shape == std::vector<int64_t>{row.out, row.in} || (padded && shape[0] == row.out)) {
+      ++fitting;
+    } else {
+      json["not_fitting"].push_back(
+          str(row.module, ": made for ", std::vector{row.out, row.in}, ", the model's is ", shape));
+    }
+  }
+  json["fitting"] = fitting;
+  return json;
+}
+
+Json values(std::set<double> set) {
+  Json json = Json::array();
+  for (const double value : set) json.push_back(value);
+  return json;
+}
+
+Json norms_json(std::vector<Row> rows) {
+  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.norm < b.norm; });
+  Json json;
+  json["smallest"] = {{"module", rows.front().module}, {"norm", rows.front().norm}};
+  json["median"] = rows[rows.size() / 2].norm;
+  json["largest"] = {{"module", rows.back().module}, {"norm", rows.back().norm}};
+  json["zero"] =
+      std::count_if(rows.begin(), rows.end(), [](const Row& row) { return row.norm == 0; });
+  return json;
+}
+
+Json adapter_json(const AdapterFile& file, const std::vector<Row>& rows) {
+  Json json;
+  json["kind"] = "adapter";
+  json["path"] = file.path.string();
+  json["layout"] = file.layout;
+  std::set<double> ranks, alphas, experts, top_k;
+  std::map<std::string, int64_t> targets;
+  for (const Row& row : rows) {
+    ranks.insert(double(row.rank));
+    alphas.insert(row.alpha);
+    if (row.experts > 0) experts.insert(double(row.experts)), top_k.insert(double(row.top_k));
+    ++targets[pattern_of(row.module)];
+  }
+  json["modules"] = rows.size();
+  json["ranks"] = values(ranks);
+  json["alphas"] = values(alphas);
+  if (!experts.empty()) json["experts"] = values(experts), json["top_k"] = values(top_k);
+  for (const auto& [target, count] : targets) json["targets"][target] = count;
+  json["norms"] = norms_json(rows);
+  json["fits"] = fits_by_shape(rows);
+  json["skipped"] = file.skipped;
+  json["unmatched"] = file.unmatched;
+  json["notes"] = file.notes;
+  return json;
+}
+
+std::string list(const Json& numbers) {
+  std::string text;
+  for (const Json& number : numbers) text += (text.empty() ? "" : ", ") + str(number.get<double>());
+  return text;
+}
+
+void print_text(const Json& json, const std::vector<Row>& rows, bool all) {
+  std::cout << json["path"].get<std::string>() << "\nLoRA adapter in the "
+            << json["layout"].get<std::string>() << " layout: " << rows.size() << " layers, rank "
+            << list(json["ranks"]) << ", alpha " << list(json["alphas"]);
+  if (json.contains("experts")) {
+    std::cout << "; mixtures of " << list(json["experts"]) << " experts, top "
+              << list(json["top_k"]);
+  }
+  std::cout << "\nfits     " << json["fits"].get<std::string>() << "\ntargets\n";
+  for (const auto& [target, count] : json["targets"].items())
+    std::cout << "  " << count << " x " << target << "\n";
+  const Json& norms = json["norms"];
+  std::cout << "deltas   || s B A ||: median " << norms["median"].get<double>() << ", from "
+            << norms["smallest"]["norm"].get<double>() << " ("
+            << norms["smallest"]["module"].get<std::string>() << ") to "
+            << norms["largest"]["norm"].get<double>() << " ("
+            << norms["largest"]["module"].get<std::string>() << ")";
+  if (norms["zero"] > 0) std::cout << "; " << norms["zero"] << " are zero";
+  std::cout << "\n";
+  for (const Row& row : rows) {
+    if (!all) break;
+    std::cout << "  " << row.module << "  " << row.norm << "  rank " << row.rank << ", "
+              << str(std::vector{row.out, row.in})
+              << (row.experts > 0 ? str(", ", row.experts, " experts") : "") << "\n";
+  }
+  for (const Json& note : json["notes"])
+    std::cout << "note     " << note.get<std::string>() << "\n";
+  if (!json["unmatched"].empty())
+    std::cout << json["unmatched"].size() << " tensors have a name of no known layout\n";
+  if (!json.contains("compared")) return;
+  const Json& compared = json["compared"];
+  std::cout << "compared with " << compared["model"].get<std::string>() << ": "
+            << compared["fitting"] << " of " << rows.size() << " layers fit\n";
+  for (const Json& line : compared["not_fitting"])
+    std::cout << "  " << line.get<std::string>() << "\n";
+}
+
+}  // namespace
+
+void inspect_adapter(const Path& path, const InspectOptions& options) {
+  const AdapterFile file = AdapterFile::open(path);
+  const std::vector<Row> rows = rows_of(file);
+  Json json = adapter_json(file, rows);
+  if (!options.model.empty()) json["compared"] = compare(rows, options.model);
+  if (!options.json) return print_text(json, rows, options.all);
+  for (const Row& row : rows) {
+    if (options.all) json["deltas"][row.module] = row.norm;
+  }
+  std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+}
+
+}  // namespace icedit::cli

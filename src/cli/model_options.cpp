@@ -1,0 +1,155 @@
+#include "cli/model_options.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+#include "base/error.h"
+#include "base/process.h"
+#include "edit/device.h"
+#include "io/files.h"
+
+namespace icedit::cli {
+namespace {
+
+constexpr double kLargestScale = 1e6;
+constexpr int64_t kMostThreads = 4096;
+
+const std::vector<std::pair<std::string, DtypeChoice>> kDtypes = {{"auto", DtypeChoice::kAuto},
+                                                                  {"f32", DtypeChoice::kF32},
+                                                                  {"bf16", DtypeChoice::kBF16},
+                                                                  {"float32", DtypeChoice::kF32},
+                                                                  {"bfloat16", DtypeChoice::kBF16}};
+const std::vector<std::pair<std::string, at::ScalarType>> kNoiseDtypes = {
+    {"f32", at::kFloat}, {"bf16", at::kBFloat16}, {"f16", at::kHalf}};
+
+// Whether the text is a number from end to end; "1:2" and "model" are none.
+std::optional<double> as_number(const std::string& text) {
+  if (text.empty() || std::isspace(static_cast<unsigned char>(text[0])) != 0) return std::nullopt;
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  return end == text.c_str() + text.size() ? std::optional(value) : std::nullopt;
+}
+
+}  // namespace
+
+OptionGroup model_options(ModelOptions& o) {
+  ModelRequest& r = o.request;
+  return {"Model",
+          {{"model",
+            {"flux-path"},
+            "MODEL",
+            "a diffusers folder, an id in the Hugging Face cache (org/name@revision), or nano",
+            "nano",
+            into(r.model)},
+           {"lora",
+            {"lora-path"},
+            "PATH_OR_ID[:SCALE]",
+            "a LoRA or MoE-LoRA; may be given several times",
+            "the model's own",
+            [&o](const Given& given) { o.adapters.push_back(parse_adapter(given)); }},
+           {"no-lora", {}, "", "no adapter, not even the model's own", "", into(o.no_lora)},
+           {"lora-allow-partial",
+            {},
+            "",
+            "leave out what does not fit, with a warning",
+            "",
+            into(o.allow_partial)},
+           {"transformer",
+            {},
+            "PATH",
+            "this transformer in place of the model's: a folder or one file",
+            "",
+            into(r.transformer)},
+           {"t5", {"text-encoder-2"}, "PATH", "this T5 encoder", "", into(r.t5)},
+           {"clip", {"text-encoder"}, "PATH", "this CLIP text encoder", "", into(r.clip)},
+           {"vae", {}, "PATH", "this VAE", "", into(r.vae)},
+           {"tokenizer",
+            {},
+            "FOLDER",
+            "CLIP's tokenizer files, where the model has none",
+            "",
+            into(r.tokenizer)},
+           {"tokenizer-2", {}, "FOLDER", "T5's tokenizer files", "", into(r.tokenizer_2)}}};
+}
+
+OptionGroup machine_options(ModelOptions& o) {
+  return {"Machine",
+          {{"device",
+            {},
+            "DEVICE",
+            "auto, cpu, cuda or cuda:N (CUDA is unmeasured)",
+            "auto",
+            into(o.device)},
+           {"dtype",
+            {},
+            "TYPE",
+            "auto, f32 or bf16: what is computed in",
+            "auto",
+            [&o](const Given& given) { o.dtype = choice_value(given, kDtypes); }},
+           {"noise-dtype",
+            {},
+            "TYPE",
+            "f32, bf16 or f16: what the noise is drawn in",
+            "as diffusers would",
+            [&o](const Given& given) { o.noise_dtype = choice_value(given, kNoiseDtypes); }},
+           {"low-memory",
+            {"enable-model-cpu-offload"},
+            "",
+            "never hold two components of the model at once",
+            "",
+            into(o.low_memory)},
+           {"threads", {}, "N", "of computation", "one a core", [&o](const Given& given) {
+              o.threads = integer_value(given, 1, kMostThreads);
+            }}}};
+}
+
+AdapterRequest parse_adapter(const Given& given) {
+  const size_t colon = given.text.rfind(':');
+  const auto scale =
+      colon == std::string::npos ? std::nullopt : as_number(given.text.substr(colon + 1));
+  if (given.text.empty())
+    throw UsageError(str(given.where, " is empty, expected PATH_OR_ID[:SCALE]"));
+  if (!scale || std::filesystem::exists(given.text)) return {given.text, 1.0};
+  if (!std::isfinite(*scale) || std::abs(*scale) > kLargestScale) {
+    throw UsageError(str(given.where, " is '", given.text, "', expected a scale from ",
+                         -kLargestScale, " to ", kLargestScale));
+  }
+  if (colon == 0)
+    throw UsageError(str(given.where, " is '", given.text, "', expected PATH_OR_ID[:SCALE]"));
+  return {given.text.substr(0, colon), *scale};
+}
+
+int use_threads(const ModelOptions& options) {
+  // Who set OpenMP's own variable meant it.
+  const bool asked = options.threads > 0 || std::getenv("OMP_NUM_THREADS") == nullptr;
+  if (asked)
+    at::set_num_threads(options.threads > 0 ? static_cast<int>(options.threads)
+                                            : available_cores());
+  return at::get_num_threads();
+}
+
+std::vector<AdapterRequest> adapters_of(const ModelOptions& options,
+                                        const ModelDefaults& defaults) {
+  if (options.no_lora && !options.adapters.empty()) {
+    throw UsageError("--no-lora and --lora exclude each other; give one of them");
+  }
+  if (options.no_lora || !options.adapters.empty() || defaults.lora.empty())
+    return options.adapters;
+  return {{defaults.lora, 1.0}};
+}
+
+ResidencyOptions residency_options(const ModelOptions& options, const ModelFiles& files) {
+  ResidencyOptions residency;
+  residency.dtype = options.dtype;
+  residency.noise_dtype = options.noise_dtype;
+  residency.device = choose_device(options.device);
+  residency.adapters = adapters_of(options, files.defaults());
+  residency.allow_partial_adapters = options.allow_partial;
+  return residency;
+}
+
+}  // namespace icedit::cli

@@ -1,0 +1,163 @@
+#include "cli/output_names.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/error.h"
+
+namespace icedit::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool means_folder(const std::string& output) {
+  return output.ends_with('/') || fs::is_directory(output) || !Path(output).has_extension();
+}
+
+// "a/b.png", 2 -> "a/b-2.png".
+Path numbered(const Path& file, int64_t number) {
+  Path name = file.stem();
+  name += str("-", number);
+  name += file.extension();
+  return file.parent_path() / name;
+}
+
+std::vector<Path> for_each_image(const Path& file, int64_t count) {
+  if (count == 1) return {file};
+  std::vector<Path> files;
+  for (int64_t i = 1; i <= count; ++i) files.push_back(numbered(file, i));
+  return files;
+}
+
+// The input's name; a picture without an extension that we write becomes a PNG.
+Path name_in_folder(const Path& folder, const std::string& image) {
+  const Path name = Path(image).filename();
+  if (is_picture_name(name)) return folder / name;
+  Path png = name;
+  png += ".png";
+  return folder / png;
+}
+
+class Names {
+ public:
+  explicit Names(const EditOptions& options) : folder_(options.output_dir) {
+    const std::string& output = options.settings.output;
+    if (output.empty()) {
+      in_folder_ = !folder_.empty();
+    } else if (means_folder(output)) {
+      folder_ /= output;
+      in_folder_ = true;
+    } else {
+      file_ = folder_ / output;
+    }
+  }
+
+  void name(std::vector<EditJob>& jobs) {
+    if (!file_.empty() && jobs.size() > 1) {
+      throw UsageError(str("-o ", file_.string(), " is one file, but there are ", jobs.size(),
+                           " pictures to edit; name a folder, as in -o edits/"));
+    }
+    std::map<Path, int64_t> sharing, used;
+    for (const EditJob& job : jobs) ++sharing[name_in_folder(folder_, job.settings.image)];
+    for (EditJob& job : jobs) {
+      const int64_t count = job.settings.request.num_images;
+      if (!job.settings.output.empty()) {
+        job.outputs = for_each_image(folder_ / job.settings.output, count);
+      } else if (!file_.empty()) {
+        job.outputs = for_each_image(file_, count);
+      } else if (in_folder_) {
+        const Path file = name_in_folder(folder_, job.settings.image);
+        job.outputs =
+            for_each_image(sharing[file] > 1 ? numbered(file, ++used[file]) : file, count);
+      } else {
+        job.outputs = free_names(job.settings.image, count);
+      }
+    }
+  }
+
+ private:
+  // INPUT-edit-K.png to INPUT-edit-(K + count - 1).png, which neither exist nor are taken in this
+  // run.
+  std::vector<Path> free_names(const std::string& image, int64_t count) {
+    const std::string stem = Path(image).stem().string() + "-edit.png";
+    std::vector<Path> files;
+    for (int64_t k = 1; static_cast<int64_t>(files.size()) < count; ++k) {
+      const Path file = numbered(stem, k);
+      const bool free = !fs::exists(file) && taken_.count(file) == 0;
+      free ? files.push_back(file) : files.clear();
+    }
+    taken_.insert(files.begin(), files.end());
+    return files;
+  }
+
+  Path folder_, file_;
+  bool in_folder_ = false;
+  std::set<Path> taken_;
+};
+
+// Before hours of work, not after.
+void expect_writable_folder(const Path& file) {
+  const Path folder = file.has_parent_path() ? file.parent_path() : Path(".");
+  Path there = folder;
+  std::error_code error;
+  while (!fs::exists(there, error) && there.has_parent_path()) there = there.parent_path();
+  if (!fs::exists(there, error)) there = ".";
+  if (!fs::is_directory(there)) {
+    throw IoError(str(file.string(), ": ", there.string(),
+                      " is a file, not a folder; give another name with -o"));
+  }
+  if (access(there.c_str(), W_OK | X_OK) != 0) {
+    throw IoError(str(file.string(), ": there is no permission to write in ", there.string(),
+                      "; give another place with -o"));
+  }
+}
+
+}  // namespace
+
+bool is_picture_name(const Path& file) {
+  std::string extension = file.extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  return extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".webp";
+}
+
+void name_outputs(std::vector<EditJob>& jobs, const EditOptions& options) {
+  Names(options).name(jobs);
+}
+
+void check_outputs(const std::vector<EditJob>& jobs, bool overwrite) {
+  std::map<Path, const EditJob*> inputs;
+  for (const EditJob& job : jobs) {
+    inputs[fs::weakly_canonical(job.settings.image)] = &job;
+    if (!job.settings.mask.empty()) inputs[fs::weakly_canonical(job.settings.mask)] = nullptr;
+  }
+  std::set<Path> written;
+  for (const EditJob& job : jobs) {
+    for (const Path& output : job.outputs) {
+      format_of(output);
+      const Path place = fs::weakly_canonical(output);
+      const auto input = inputs.find(place);
+      if (input != inputs.end() && (!overwrite || input->second != &job)) {
+        throw UsageError(
+            str(output.string(), " is an input itself", overwrite ? " that is still needed" : "",
+                "; give the edit another name with -o", overwrite ? "" : ", or --force"));
+      }
+      if (fs::is_directory(output))
+        throw UsageError(str(output.string(), " is a folder; end it with / to write into it"));
+      if (!overwrite && fs::exists(output)) {
+        throw UsageError(
+            str(output.string(), " exists already; give another name with -o, or --force"));
+      }
+      if (!written.insert(place).second) {
+        throw UsageError(str(job.where, ": two edits would be written to ", output.string(),
+                             "; give each its 'output'"));
+      }
+      expect_writable_folder(output);
+    }
+  }
+}
+
+}  // namespace icedit::cli

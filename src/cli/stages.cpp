@@ -1,0 +1,251 @@
+#include "cli/stages.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "diffusion/denoise.h"
+#include "diffusion/schedule.h"
+#include "nn/check.h"
+#include "nn/trace.h"
+
+namespace icedit::cli {
+namespace {
+
+using Json = nlohmann::json;
+
+Residency open_model(const StageOptions& options) {
+  const ModelFiles files = ModelFiles::find(options.model.request);
+  ResidencyOptions residency = residency_options(options.model, files);
+  // A stage runs what it is given: the model's own adapter only comes when it is named, and one
+  // that does nothing is no error.
+  residency.adapters = options.model.adapters;
+  residency.allow_zero_adapters = true;
+  return Residency(files, residency);
+}
+
+// Where and in which dtype the model computes; whole numbers only change place.
+Tensor placed(const Tensor& tensor, const Residency& r) {
+  return tensor.is_floating_point() ? tensor.to(r.device(), r.precision().compute)
+                                    : tensor.to(r.device());
+}
+
+// Ids, sigmas and timesteps stay in f32 whatever the model's dtype.
+Tensor placed_f32(const Tensor& tensor, const Residency& r) {
+  return tensor.to(r.device(), at::kFloat);
+}
+
+void append(NamedTensors& to, const Trace& trace, const std::string& prefix) {
+  for (const auto& [name, tensor] : trace.tensors()) {
+    // Rotary tables belong to no module, and have no prefix in the goldens.
+    to.emplace_back(name.starts_with("rope.") ? name : prefix + name, tensor);
+  }
+}
+
+template <class Tokenizer>
+Tensor token_ids(const Tokenizer& tokenizer, const std::vector<std::string>& texts,
+                 int64_t length) {
+  std::vector<Tensor> rows;
+  for (const std::string& text : texts)
+    rows.push_back(at::tensor(tokenizer.encode(text, length), at::kInt));
+  return at::stack(rows);
+}
+
+std::vector<std::string> read_texts(const std::string& file) {
+  if (file.empty())
+    throw UsageError("stage tokenize reads its texts from --text strings.json, a JSON array");
+  const Json json = Json::parse(read_text(file), nullptr, /*allow_exceptions=*/false);
+  const bool good =
+      json.is_array() && !json.empty() &&
+      std::all_of(json.begin(), json.end(), [](const Json& text) { return text.is_string(); });
+  if (!good)
+    throw DataError(str(file, ": expected a JSON array of texts, as in [\"a cat\", \"a dog\"]"));
+  return json.get<std::vector<std::string>>();
+}
+
+NamedTensors tokenize(const StageOptions& options) {
+  const std::vector<std::string> texts = read_texts(options.text);
+  const ModelFiles files = ModelFiles::find(options.model.request);
+  return {
+      {"clip.input_ids", token_ids(ClipTokenizer(files.tokenizer()), texts, options.clip_length)},
+      {"t5.input_ids", token_ids(T5Tokenizer(files.tokenizer_2()), texts, options.t5_length)}};
+}
+
+NamedTensors clip(const StageOptions& options) {
+  const StageInput in(options.in);
+  const Tensor ids = in.get("clip.input_ids");
+  Residency model = open_model(options);
+  Trace trace;
+  const ClipOutput out = model.clip().forward(placed(ids, model), options.all ? &trace : nullptr);
+  NamedTensors tensors = {{"clip.last_hidden_state", out.last_hidden_state},
+                          {"clip.pooled", out.pooled}};
+  append(tensors, trace, "");
+  return tensors;
+}
+
+NamedTensors t5(const StageOptions& options) {
+  const StageInput in(options.in);
+  const Tensor ids = in.get("t5.input_ids");
+  Residency model = open_model(options);
+  Trace trace;
+  const Tensor out = model.t5().forward(placed(ids, model), options.all ? &trace : nullptr);
+  NamedTensors tensors = {{"t5.last_hidden_state", out}};
+  append(tensors, trace, "");
+  return tensors;
+}
+
+NamedTensors vae_encode(const StageOptions& options) {
+  const StageInput in(options.in);
+  const Tensor input = in.get("input"), noise = in.find("noise");
+  Residency model = open_model(options);
+  Trace trace;
+  const auto moments = model.vae().encode(placed(input, model), options.all ? &trace : nullptr);
+  NamedTensors tensors = {{"mean", moments.mean}, {"logvar", moments.logvar}};
+  if (noise.defined()) {
+    check_shape("noise", noise, moments.mean.sizes().vec());
+    tensors.emplace_back("sample", sample(moments, placed(noise, model)));
+  }
+  const Tensor latents = noise.defined() ? tensors.back().second : moments.mean;
+  tensors.emplace_back("normalised", normalise_latents(latents, model.vae_config()));
+  append(tensors, trace, "");
+  return tensors;
+}
+
+// [B, 3, H, W] about -1 ... 1 -> [B, H, W, 3], rounded half to even.
+Tensor to_bytes(const Tensor& decoded) {
+  const Tensor unit = (decoded.to(at::kFloat) * 0.5 + 0.5).clamp(0, 1);
+  return unit.mul(255).round().to(at::kByte).permute({0, 2, 3, 1}).contiguous();
+}
+
+NamedTensors vae_decode(const StageOptions& options) {
+  const StageInput in(options.in);
+  const Tensor latents = in.get("latents");
+  Residency model = open_model(options);
+  Trace trace;
+  const Tensor z = denormalise_latents(placed(latents, model), model.vae_config());
+  const Tensor decoded = model.vae().decode(z, options.all ? &trace : nullptr);
+  NamedTensors tensors = {{"decoded", decoded}, {"decoded_uint8", to_bytes(decoded)}};
+  append(tensors, trace, "");
+  return tensors;
+}
+
+NamedTensors schedule(const StageOptions& options) {
+  if (options.height < 1 || options.width < 1) {
+    throw UsageError(
+        "stage schedule needs --height and --width: the size of the whole diptych, in pixels");
+  }
+  const ModelFiles files = ModelFiles::find(options.model.request);
+  const int64_t downscale = VaeConfig::from(files.open(Part::kVae).config).downscale();
+  const int64_t steps = options.steps.value_or(files.defaults().num_inference_steps);
+  const int64_t tokens = image_tokens(options.height, options.width, downscale);
+  const Schedule made = make_schedule(SchedulerConfig::from(files.scheduler()), steps, tokens);
+  return {{"sigmas", made.sigmas}, {"timesteps", made.timesteps}};
+}
+
+NamedTensors transformer(const StageOptions& options) {
+  const StageInput in(options.in);
+  FluxInputs inputs;
+  inputs.hidden_states = in.get("input.hidden_states");
+  inputs.encoder_hidden_states = in.get("input.encoder_hidden_states");
+  inputs.pooled_projections = in.get("input.pooled_projections");
+  inputs.timestep = in.get("input.timestep");
+  inputs.img_ids = in.get("input.img_ids");
+  inputs.txt_ids = in.get("input.txt_ids");
+  Residency model = open_model(options);
+  const FluxTransformer& flux = model.transformer();
+  if (flux.config().guidance_embeds) inputs.guidance = placed_f32(in.get("input.guidance"), model);
+  for (Tensor* tensor :
+       {&inputs.hidden_states, &inputs.encoder_hidden_states, &inputs.pooled_projections}) {
+    *tensor = placed(*tensor, model);
+  }
+  for (Tensor* tensor : {&inputs.timestep, &inputs.img_ids, &inputs.txt_ids})
+    *tensor = placed_f32(*tensor, model);
+  Trace trace;
+  const Tensor out = flux.forward(inputs, options.all ? &trace : nullptr);
+  if (!options.all) return {{"out.output", out}};
+  NamedTensors tensors;
+  append(tensors, trace, "out.");
+  return tensors;
+}
+
+NamedTensors denoise_stage(const StageOptions& options) {
+  const StageInput in(options.in);
+  DenoiseInputs inputs;
+  inputs.initial_latents = in.get("initial_latents");
+  inputs.prompt_embeds = in.get("prompt_embeds");
+  inputs.pooled_prompt_embeds = in.get("pooled_prompt_embeds");
+  const Tensor masked = in.get("masked_latents"), mask = in.get("packed_mask");
+  inputs.image_ids = in.get("image_ids");
+  inputs.text_ids = in.get("text_ids");
+  inputs.sigmas = in.get("sigmas");
+  check_shape("initial_latents", inputs.initial_latents, {-1, -1, -1});
+  const int64_t batch = inputs.initial_latents.size(0), tokens = inputs.initial_latents.size(1);
+  check_shape("masked_latents", masked, {batch, tokens, -1});
+  check_shape("packed_mask", mask, {batch, tokens, -1});
+
+  Residency model = open_model(options);
+  const FluxTransformer& flux = model.transformer();
+  inputs.condition = at::cat({placed(masked, model), placed(mask.to(at::kFloat), model)}, 2);
+  for (Tensor* tensor :
+       {&inputs.initial_latents, &inputs.prompt_embeds, &inputs.pooled_prompt_embeds}) {
+    *tensor = placed(*tensor, model);
+  }
+  for (Tensor* tensor : {&inputs.image_ids, &inputs.text_ids, &inputs.sigmas})
+    *tensor = placed_f32(*tensor, model);
+  inputs.guidance = options.guidance.value_or(model.files().defaults().guidance_scale);
+  NamedTensors tensors;
+  Progress bar("denoising", inputs.sigmas.size(0) - 1, "step");
+  denoise(flux, inputs, [&](int64_t step, const Tensor& latents, const Tensor&) {
+    tensors.emplace_back(str("latents.", step + 1), latents);
+    bar.update(step + 1);
+  });
+  return tensors;
+}
+
+}  // namespace
+
+StageInput::StageInput(const std::string& file) : file_(file) {
+  for (auto& [name, tensor] : load_tensors(file)) tensors_.emplace(name, tensor);
+}
+
+Tensor StageInput::find(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  return found == tensors_.end() ? Tensor() : found->second;
+}
+
+Tensor StageInput::get(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found != tensors_.end()) return found->second;
+  std::vector<std::string> names;
+  for (const auto& [other, tensor] : tensors_) {
+    if (names.size() < 12) names.push_back(other);
+  }
+  throw DataError(str(file_, ": tensor '", name, "' is missing; there are ", tensors_.size(), ": ",
+                      names, tensors_.size() > names.size() ? " and more" : ""));
+}
+
+const std::vector<Stage>& stages() {
+  static const std::vector<Stage> all = {
+      {"tokenize", "--text strings.json", "clip.input_ids, t5.input_ids [N, L] int32", false,
+       tokenize},
+      {"clip", "clip.input_ids", "clip.last_hidden_state, clip.pooled", true, clip},
+      {"t5", "t5.input_ids", "t5.last_hidden_state", true, t5},
+      {"vae-encode", "input [B, 3, H, W], noise (optional)",
+       "mean, logvar, sample (with noise), normalised", true, vae_encode},
+      {"vae-decode", "latents (normalised)", "decoded, decoded_uint8 [B, H, W, 3]", true,
+       vae_decode},
+      {"schedule", "--height --width --steps", "sigmas, timesteps", false, schedule},
+      {"transformer", "input.hidden_states and the other inputs",
+       "out.output; every intermediate with --all", true, transformer},
+      {"denoise",
+       "initial_latents, prompt_embeds, pooled_prompt_embeds, masked_latents, packed_mask, "
+       "image_ids, text_ids, sigmas",
+       "latents.N after step N", true, denoise_stage},
+  };
+  return all;
+}
+
+}  // namespace icedit::cli

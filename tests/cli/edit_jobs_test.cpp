@@ -1,0 +1,202 @@
+#include "cli/edit_jobs.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "cli/temporary_folder.h"
+
+namespace icedit::cli {
+namespace {
+
+// Runs in a folder of its own, since outputs without a folder land in the working one.
+class EditJobs : public ::testing::Test {
+ protected:
+  EditJobs() : before_(std::filesystem::current_path()) {
+    std::filesystem::current_path(folder_.path());
+  }
+  ~EditJobs() override { std::filesystem::current_path(before_); }
+
+  std::vector<EditJob> plan(const std::vector<std::string>& arguments) {
+    options_ = parse_edit_options(arguments);
+    return plan_jobs(options_);
+  }
+  std::string usage(const std::vector<std::string>& arguments) {
+    return error_of<UsageError>([&] { plan(arguments); });
+  }
+
+  TemporaryFolder folder_;
+  EditOptions options_;
+
+ private:
+  Path before_;
+};
+
+std::vector<std::string> outputs(const std::vector<EditJob>& jobs) {
+  std::vector<std::string> names;
+  for (const EditJob& job : jobs) {
+    for (const Path& output : job.outputs) names.push_back(output.string());
+  }
+  return names;
+}
+
+using Names = std::vector<std::string>;
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST_F(EditJobs, OnePictureAndItsInstruction) {
+  folder_.picture("a.png");
+  const auto jobs = plan({"a.png", "make it winter", "-o", "b.jpg", "--steps", "4", "--seed", "7"});
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(jobs[0].settings.image, "a.png");
+  EXPECT_EQ(jobs[0].settings.request.instruction, "make it winter");
+  EXPECT_EQ(jobs[0].settings.request.steps, 4);
+  EXPECT_EQ(jobs[0].settings.seed, 7);
+  EXPECT_EQ(outputs(jobs), Names{"b.jpg"});
+}
+
+TEST_F(EditJobs, ThePublishedScriptsFlags) {
+  folder_.picture("in/girl.png");
+  const auto jobs =
+      plan({"--image", "in/girl.png", "--instruction", "Make her hair dark green", "--seed",
+            "304897401", "--output-dir", "out", "--flux-path", "some/model", "--lora-path",
+            "some/lora", "--enable-model-cpu-offload", "--text_encoder_2", "t5.safetensors"});
+  ASSERT_EQ(jobs.size(), 1u);
+  EXPECT_EQ(outputs(jobs), Names{"out/girl.png"});
+  EXPECT_EQ(options_.model.request.model, "some/model");
+  EXPECT_EQ(options_.model.request.t5, "t5.safetensors");
+  ASSERT_EQ(options_.model.adapters.size(), 1u);
+  EXPECT_EQ(options_.model.adapters[0].path, "some/lora");
+  EXPECT_TRUE(options_.model.low_memory);
+}
+
+TEST_F(EditJobs, DefaultNamesAreTheFirstThatAreFree) {
+  folder_.picture("in/a.jpg");
+  folder_.picture("a-edit-1.png");
+  folder_.picture("a-edit-3.png");
+  EXPECT_EQ(outputs(plan({"in/a.jpg", "x"})), Names{"a-edit-2.png"});
+  EXPECT_EQ(outputs(plan({"in/a.jpg", "x", "--num-images", "2"})),
+            (Names{"a-edit-4.png", "a-edit-5.png"}));
+  EXPECT_EQ(outputs(plan({"in/a.jpg", "in/a.jpg", "x"})), (Names{"a-edit-2.png", "a-edit-4.png"}));
+}
+
+TEST_F(EditJobs, FoldersKeepNamesAndNumberThoseThatCoincide) {
+  folder_.picture("in/b.png");
+  folder_.picture("in/a.jpg");
+  folder_.write("in/notes.txt", "no picture");
+  folder_.picture("other/a.jpg");
+  EXPECT_EQ(outputs(plan({"in", "x", "-o", "out/"})), (Names{"out/a.jpg", "out/b.png"}));
+  EXPECT_EQ(outputs(plan({"in", "x", "--output-dir", "out"})), (Names{"out/a.jpg", "out/b.png"}));
+  EXPECT_EQ(outputs(plan({"in/a.jpg", "other/a.jpg", "x", "-o", "out"})),
+            (Names{"out/a-1.jpg", "out/a-2.jpg"}));
+  EXPECT_EQ(outputs(plan({"in/b.png", "x", "-o", "c.webp", "--num-images", "3"})),
+            (Names{"c-1.webp", "c-2.webp", "c-3.webp"}));
+}
+
+TEST_F(EditJobs, ABatchOverridesTheCommandLineLineByLine) {
+  folder_.picture("in/a.png");
+  folder_.picture("in/m.png");
+  folder_.write("in/edits.jsonl",
+                "{\"image\": \"a.png\", \"instruction\": \"one\", \"output\": \"first.png\"}\n"
+                "\n"
+                "{\"image\": \"a.png\", \"seed\": 5, \"num_images\": 2, \"guidance-scale\": 3.5, "
+                "\"mask\": \"m.png\", "
+                "\"sizing\": \"icedit\"}\n");
+  const auto jobs =
+      plan({"in/edits.jsonl", "--instruction", "two", "--steps", "3", "--output-dir", "out"});
+  ASSERT_EQ(jobs.size(), 2u);
+  EXPECT_EQ(jobs[0].settings.request.instruction, "one");
+  EXPECT_EQ(jobs[1].settings.request.instruction, "two");
+  EXPECT_EQ(jobs[0].settings.request.steps, 3);
+  EXPECT_EQ(jobs[1].settings.seed, 5);
+  EXPECT_EQ(jobs[1].settings.request.guidance, 3.5);
+  EXPECT_EQ(jobs[1].settings.mask, "in/m.png");
+  EXPECT_EQ(jobs[1].settings.request.sizing, Sizing::kIcedit);
+  EXPECT_EQ(jobs[0].settings.mask, "");
+  EXPECT_EQ(outputs(jobs), (Names{"out/first.png", "out/a-1-1.png", "out/a-1-2.png"}));
+}
+
+TEST_F(EditJobs, ABadLineIsNamed) {
+  folder_.picture("a.png");
+  const auto line = [&](const std::string& text) {
+    folder_.write("x.jsonl", "{\"image\": \"a.png\", \"instruction\": \"x\"}\n" + text + "\n");
+    return usage({"x.jsonl", "-o", "out/"});
+  };
+  EXPECT_TRUE(contains(line("{\"image\": "), "x.jsonl, line 2: expected a JSON object"));
+  EXPECT_TRUE(contains(line("[1]"), "x.jsonl, line 2: expected a JSON object"));
+  EXPECT_TRUE(contains(line("{\"instruction\": \"x\"}"), "line 2: 'image' is missing"));
+  EXPECT_TRUE(contains(line("{\"image\": \"a.png\", \"stpes\": 3}"),
+                       "unknown key 'stpes'; did you mean 'steps'?"));
+  EXPECT_TRUE(contains(line("{\"image\": \"a.png\", \"steps\": \"x\"}"),
+                       "line 2: 'steps' is 'x', expected a whole"));
+  EXPECT_TRUE(contains(line("{\"image\": \"a.png\", \"steps\": [3]}"),
+                       "line 2: 'steps' is [3], expected a text"));
+  EXPECT_TRUE(contains(line("{\"image\": \"a.png\"}"), "line 2: there is no instruction"));
+}
+
+TEST_F(EditJobs, InputsThatAreMissing) {
+  folder_.picture("a.png");
+  std::filesystem::create_directory("empty");
+  EXPECT_TRUE(contains(usage({}), "no picture was given"));
+  EXPECT_TRUE(contains(usage({"a.png"}), "there is no instruction"));
+  EXPECT_TRUE(contains(usage({"a.png", "  "}), "there is no instruction"));
+  const auto no_input = [&](const std::vector<std::string>& arguments) {
+    return error_of<NoInputError>([&] { plan(arguments); });
+  };
+  EXPECT_TRUE(contains(no_input({"b.png", "x"}), "b.png"));
+  EXPECT_TRUE(contains(no_input({"empty", "x"}), "no picture in this folder"));
+  EXPECT_TRUE(contains(no_input({"a.png", "make", "it", "red"}), "needs quotes"));
+  folder_.write("text.png", "this is no picture at all");
+  EXPECT_NE(no_input({"text.png", "x"}), "");
+  folder_.write("e.jsonl", "\n");
+  EXPECT_TRUE(contains(no_input({"e.jsonl", "x"}), "no line"));
+}
+
+TEST_F(EditJobs, NothingIsOverwrittenUnasked) {
+  folder_.picture("a.png");
+  folder_.picture("b.png");
+  EXPECT_TRUE(contains(usage({"a.png", "x", "-o", "b.png"}), "b.png exists already"));
+  EXPECT_TRUE(contains(usage({"a.png", "x", "--output-dir", "."}), "is an input itself"));
+  EXPECT_EQ(outputs(plan({"a.png", "x", "-o", "b.png", "--force"})), Names{"b.png"});
+  EXPECT_EQ(outputs(plan({"a.png", "x", "-o", "a.png", "--force"})), Names{"a.png"});
+  // Not even with --force where a later edit still needs it.
+  folder_.write("x.jsonl",
+                "{\"image\": \"a.png\", \"output\": \"b.png\"}\n{\"image\": \"b.png\", \"output\": "
+                "\"c.png\"}\n");
+  EXPECT_TRUE(contains(usage({"x.jsonl", "--instruction", "x", "--force"}), "still needed"));
+  folder_.write("y.jsonl",
+                "{\"image\": \"a.png\", \"output\": \"d.png\"}\n{\"image\": \"b.png\", \"output\": "
+                "\"d.png\"}\n");
+  EXPECT_TRUE(
+      contains(usage({"y.jsonl", "--instruction", "x"}), "two edits would be written to d.png"));
+}
+
+TEST_F(EditJobs, SkipExistingGoesOnWithABatch) {
+  folder_.picture("in/a.png");
+  folder_.picture("in/b.png");
+  folder_.picture("out/a.png");
+  EXPECT_EQ(outputs(plan({"in", "x", "-o", "out", "--skip-existing"})), Names{"out/b.png"});
+}
+
+TEST_F(EditJobs, NamesThatCannotBeWritten) {
+  folder_.picture("a.png");
+  folder_.write("file", "");
+  EXPECT_TRUE(contains(usage({"a.png", "x", "-o", "b.tiff"}), ".tiff"));
+  EXPECT_TRUE(
+      contains(usage({"a.png", "a.png", "x", "-o", "b.png"}), "is one file, but there are 2"));
+  EXPECT_NE(error_of<IoError>([&] { plan({"a.png", "x", "-o", "file/b.png"}); }), "");
+}
+
+TEST_F(EditJobs, SeedsAreRandomOnesThatFit) {
+  folder_.picture("a.png");
+  const auto first = plan({"a.png", "x"}), second = plan({"a.png", "x"});
+  EXPECT_GE(*first[0].settings.seed, 0);
+  EXPECT_NE(first[0].settings.seed, second[0].settings.seed);  // one in 2^31
+  EXPECT_EQ(plan({"a.png", "x", "--seed", "-1"})[0].settings.seed, -1);
+  EXPECT_TRUE(contains(usage({"a.png", "x", "--seed", "9223372036854775807", "--num-images", "2"}),
+                       "no room"));
+}
+
+}  // namespace
+}  // namespace icedit::cli

@@ -1,0 +1,81 @@
+// Scripts depend on these spellings: a change of the lists is a change for users.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/edit_options.h"
+#include "edit/recipe.h"
+
+namespace icedit::cli {
+namespace {
+
+std::string spellings(const std::vector<OptionGroup>& groups) {
+  std::string text;
+  for (const OptionGroup& group : groups) {
+    for (const Option& option : group.options) {
+      text += text.empty() ? option.name : " " + option.name;
+      for (const std::string& alias : option.aliases) text += "|" + alias;
+      if (option.value.empty()) text += "!";
+    }
+  }
+  return text;
+}
+
+TEST(Frozen, OptionsOfEdit) {  // NAME|ALIAS, ! for a switch
+  EditOptions options;
+  EXPECT_EQ(
+      spellings(edit_option_groups(options)),
+      "image instruction output|o mask feather seed num-images steps|num-inference-steps "
+      "guidance|guidance-scale "
+      "max-sequence-length noise-order batch-noise width sizing layout output-size quality "
+      "output-dir force|f! skip-existing! recipe max-pixels pillow-exact! "
+      "model|flux-path lora|lora-path no-lora! lora-allow-partial! transformer t5|text-encoder-2 "
+      "clip|text-encoder vae tokenizer tokenizer-2 "
+      "device dtype noise-dtype low-memory|enable-model-cpu-offload! threads "
+      "json! dry-run! preview preview-full! quiet|q! verbose|v! help|h!");
+}
+
+TEST(Frozen, Commands) {
+  std::string names;
+  for (const Command& command : commands()) names += command.name + " ";
+  EXPECT_EQ(names, "edit inspect stage ");
+}
+
+TEST(Frozen, EveryOptionIsInTheHelpAndHasOneSpelling) {
+  EditOptions options;
+  const std::string help = edit_help();
+  std::vector<std::string> all;
+  for (const OptionGroup& group : edit_option_groups(options)) {
+    for (const Option& option : group.options) {
+      EXPECT_NE(help.find("--" + option.name), std::string::npos) << option.name;
+      EXPECT_FALSE(option.help.empty()) << option.name;
+      all.push_back(option.name);
+      for (const std::string& alias : option.aliases) {
+        EXPECT_NE(help.find(alias), std::string::npos) << alias;
+        all.push_back(alias);
+      }
+    }
+  }
+  std::sort(all.begin(), all.end());
+  EXPECT_EQ(std::adjacent_find(all.begin(), all.end()), all.end());
+  EXPECT_NE(help.find("Exit codes"), std::string::npos);
+}
+
+TEST(Frozen, SettingsOfARecipeCanBeGivenAgain) {
+  EditSettings settings;
+  settings.request.instruction = "make it \"red\"\n";
+  settings.request.guidance = 3.25;
+  settings.request.steps = 5;
+  settings.request.sizing = Sizing::kIcedit;
+  settings.request.noise_order = NoiseOrder::kEarly;
+  settings.request.source_size = true;
+  const std::string json = settings_json(settings, ModelDefaults(), -12);
+  EditSettings again;
+  set_from_json(again, json, "recipe");
+  EXPECT_EQ(settings_json(again, ModelDefaults(), *again.seed), json);
+  EXPECT_EQ(again.request.width, 512);
+}
+
+}  // namespace
+}  // namespace icedit::cli

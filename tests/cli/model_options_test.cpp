@@ -1,0 +1,58 @@
+#include "cli/model_options.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "cli/temporary_folder.h"
+
+namespace icedit::cli {
+namespace {
+
+void expect_adapter(const std::string& text, const std::string& path, double scale) {
+  const AdapterRequest adapter = parse_adapter({"--lora", text});
+  EXPECT_EQ(adapter.path, path) << text;
+  EXPECT_DOUBLE_EQ(adapter.scale, scale) << text;
+}
+
+TEST(AdapterArgument, ALastNumberIsTheScale) {
+  expect_adapter("a/lora", "a/lora", 1);
+  expect_adapter("a/lora:0.5", "a/lora", 0.5);
+  expect_adapter("a/lora:-1", "a/lora", -1);
+  expect_adapter("a/lora:1e-2", "a/lora", 0.01);
+  expect_adapter("a/lora:0", "a/lora", 0);
+  expect_adapter("org/name/file.safetensors:2", "org/name/file.safetensors", 2);
+  expect_adapter("org/name@main:2", "org/name@main", 2);
+  expect_adapter("a:b", "a:b", 1);
+  expect_adapter("a:b:0.5", "a:b", 0.5);
+  expect_adapter("a:", "a:", 1);
+}
+
+TEST(AdapterArgument, APathThatExistsIsTakenAsItIs) {
+  const TemporaryFolder folder;
+  const std::string file = folder.write("x:0.5", "");
+  expect_adapter(file, file, 1);
+  expect_adapter(file + ":2", file, 2);
+}
+
+TEST(AdapterArgument, Refused) {
+  for (const char* bad : {"", ":0.5", "a:nan", "a:inf", "a:1e99"}) {
+    EXPECT_NE(error_of<UsageError>([&] { parse_adapter({"--lora", bad}); }), "") << bad;
+  }
+}
+
+TEST(AdapterChoice, TheModelsOwnUnlessOthersOrNoneAreAskedFor) {
+  ModelDefaults defaults;
+  defaults.lora = "own.safetensors";
+  ModelOptions options;
+  ASSERT_EQ(adapters_of(options, defaults).size(), 1u);
+  EXPECT_EQ(adapters_of(options, defaults)[0].path, "own.safetensors");
+  options.adapters = {{"other", 0.5}};
+  EXPECT_EQ(adapters_of(options, defaults)[0].path, "other");
+  options.no_lora = true;
+  EXPECT_NE(error_of<UsageError>([&] { adapters_of(options, defaults); }), "");
+  options.adapters.clear();
+  EXPECT_TRUE(adapters_of(options, defaults).empty());
+}
+
+}  // namespace
+}  // namespace icedit::cli

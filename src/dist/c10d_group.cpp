@@ -44,15 +44,15 @@ c10::intrusive_ptr<c10d::Store> join_store(const LaunchEnv& env, const GroupOpti
   store.isServer = env.rank == 0 && !env.agent_store;
   store.numWorkers = size_t(env.world_size);
   store.multiTenant = store.isServer;
-  store.timeout = options.timeout;
+  store.timeout = options.join_timeout;
   try {
     auto joined = c10::make_intrusive<c10d::TCPStore>(env.master_addr, store);
     return c10::make_intrusive<c10d::PrefixStore>(
         str("icedit/", env.run_id, "/", env.restart_count), std::move(joined));
   } catch (const std::exception& error) {
     throw PeerError(str("rank ", env.rank, " of ", env.world_size, " did not meet the others at ",
-                        env.master_addr, ":", env.master_port, " within ", seconds(options.timeout),
-                        " s (", first_line(error.what()),
+                        env.master_addr, ":", env.master_port, " within ",
+                        seconds(options.join_timeout), " s (", first_line(error.what()),
                         "): are all ranks started, is MASTER_ADDR right and the port open?"));
   }
 }

@@ -38,9 +38,10 @@ Devices devices_for(const LaunchEnv& env) {
 std::unique_ptr<Group> make_gloo_group(const LaunchEnv& env, const GroupOptions& options) {
   const auto store = join_store(env, options);
   try {
-    auto gloo = ProcessGroupGloo::Options::create(options.timeout);
+    auto gloo = ProcessGroupGloo::Options::create(options.join_timeout);
     gloo->devices = devices_for(env);
     auto backend = c10::make_intrusive<ProcessGroupGloo>(store, env.rank, env.world_size, gloo);
+    backend->setTimeout(options.timeout);
     return std::make_unique<C10dGroup>(env, options, std::move(backend));
   } catch (const std::exception& error) {
     throw PeerError(

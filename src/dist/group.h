@@ -64,6 +64,7 @@ struct GroupOptions {
   std::string backend = "gloo";  // gloo (CPU tensors), nccl (CUDA tensors; unmeasured)
   // How long a rank waits for the others in one call, and at the start for all to come.
   std::chrono::milliseconds timeout = std::chrono::minutes(30);
+  std::chrono::milliseconds join_timeout = std::chrono::minutes(10);
 };
 
 // Throws PeerError (the others did not come), UsageError (an unknown backend), ModelUnavailable (no

@@ -90,24 +90,31 @@ bool Ranks::wait_for_output(int rank, const std::string& text) const {
   return false;
 }
 
-std::map<int, RankResult> Ranks::wait() {
+// Whether it has; it is then forgotten.
+bool Ranks::ended(int rank, double seconds, RankResult& result) {
+  const int pid = pids_.at(rank);
+  int status = 0;
+  if (seconds > 60) kill(pid, SIGKILL);
+  if (waitpid(pid, &status, WNOHANG) == 0) return false;
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  result = {code, contents(file(rank)), seconds};
+  pids_.erase(rank);
+  return true;
+}
+
+RankResult Ranks::wait(int rank) {
   const auto begin = steady_clock::now();
+  RankResult result;
+  while (!ended(rank, std::chrono::duration<double>(steady_clock::now() - begin).count(), result))
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  return result;
+}
+
+std::map<int, RankResult> Ranks::wait() {
   std::map<int, RankResult> results;
   while (!pids_.empty()) {
-    const double seconds = std::chrono::duration<double>(steady_clock::now() - begin).count();
-    for (auto it = pids_.begin(); it != pids_.end();) {
-      const auto [rank, pid] = *it;
-      int status = 0;
-      if (seconds > 60) kill(pid, SIGKILL);
-      if (waitpid(pid, &status, WNOHANG) == 0) {
-        ++it;
-        continue;
-      }
-      const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-      results[rank] = {code, contents(file(rank)), seconds};
-      it = pids_.erase(it);
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const int rank = pids_.begin()->first;
+    results[rank] = wait(rank);
   }
   return results;
 }

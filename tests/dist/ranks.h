@@ -29,9 +29,11 @@ class Ranks {
   bool wait_for_output(int rank, const std::string& text) const;
   // By rank. Ends what still runs after 60 s.
   std::map<int, RankResult> wait();
+  RankResult wait(int rank);  // for this one alone
 
  private:
   std::string file(int rank) const;
+  bool ended(int rank, double seconds, RankResult& result);
 
   std::string folder_;
   std::map<int, int> pids_;

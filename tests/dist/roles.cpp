@@ -28,10 +28,15 @@ void say(const std::string& line) {
   std::cout << line << std::endl;
 }
 
+milliseconds from_environment(const char* name) {
+  const char* text = std::getenv(name);
+  return milliseconds(text ? std::atoi(text) : 30'000);
+}
+
 GroupOptions options() {
   GroupOptions options;
-  const char* timeout = std::getenv("ICEDIT_TEST_TIMEOUT_MS");
-  options.timeout = milliseconds(timeout ? std::atoi(timeout) : 30'000);
+  options.timeout = from_environment("ICEDIT_TEST_TIMEOUT_MS");
+  options.join_timeout = from_environment("ICEDIT_TEST_JOIN_MS");
   return options;
 }
 
@@ -119,7 +124,7 @@ void left(Group& group) {
 
 void hang(Group& group) {
   group.barrier();
-  if (group.rank() == 1) std::this_thread::sleep_for(milliseconds(2500));
+  if (group.rank() == 1) std::this_thread::sleep_for(std::chrono::minutes(1));
   if (group.rank() == 0) {
     try {
       group.barrier();
@@ -133,7 +138,7 @@ void hang(Group& group) {
 void signalled(Group& group) {
   catch_interrupts();
   group.barrier();
-  if (group.rank() == 1) std::this_thread::sleep_for(milliseconds(2500));
+  if (group.rank() == 1) std::this_thread::sleep_for(std::chrono::minutes(1));
   say("waiting");
   group.all_reduce(at::ones({10}));
 }

@@ -1,0 +1,22 @@
+#pragma once
+// From what a configuration says to the Parquet files that are meant.
+#include <string>
+#include <vector>
+
+#include "io/files.h"
+
+namespace icedit {
+
+// `places`: globs, files, folders (all .parquet below), and data set ids ("osunlp/MagicBrush") in
+// the Hugging Face cache. Each place's files are sorted. `split`: "train", "train+dev": only files
+// of these splits, in that order. A file is of a split whose name stands in its own or its folder's
+// name ("train-00000-of-00051.parquet"). With an empty split: of a folder or an id the files of
+// `usual_split` where there are any, else all. Throws UsageError: nothing there (saying what was
+// looked for, and how to get it), no file of a split.
+std::vector<Path> find_parquet(const std::vector<std::string>& places, const std::string& split,
+                               const std::string& usual_split);
+
+// A POSIX glob with ~ and {a,b}; sorted. Empty where nothing matches.
+std::vector<Path> glob_files(const std::string& pattern);
+
+}  // namespace icedit

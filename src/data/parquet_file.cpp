@@ -1,0 +1,156 @@
+#include "data/parquet_file.h"
+
+#include <arrow/api.h>
+#include <arrow/io/file.h>
+#include <arrow/util/byte_size.h>
+#include <parquet/api/reader.h>
+#include <parquet/arrow/reader.h>
+
+#include "base/error.h"
+#include "base/progress.h"
+#include "data/parquet_values.h"
+
+namespace icedit {
+namespace {
+
+// A row group is read whole. Writers of picture sets put about 100 rows into one.
+constexpr int64_t kMaxGroupBytes = int64_t{4} << 30;
+
+[[noreturn]] void throw_damaged(const Path& path, const std::string& reason) {
+  throw DataError(str(path.string(), ": this is no Parquet file, or a damaged one (", reason,
+                      "); download it again"));
+}
+
+void expect(const Path& path, const arrow::Status& status) {
+  if (!status.ok()) throw_damaged(path, status.message());
+}
+
+// Arrow's errors come as a Status or, from Parquet's own layer, as an exception.
+template <class Call>
+auto guarded(const Path& path, Call call) {
+  try {
+    return call();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw_damaged(path, error.what());
+  }
+}
+
+}  // namespace
+
+struct ParquetFile::Impl {
+  Path path;
+  std::unique_ptr<parquet::arrow::FileReader> reader;
+  std::shared_ptr<arrow::Schema> schema;
+
+  const parquet::FileMetaData& metadata() const { return *reader->parquet_reader()->metadata(); }
+  std::vector<int> leaves(const std::vector<Column>& columns) const;
+  void check_groups(int64_t file_size) const;
+};
+
+// What the footer claims, before anything is allocated for it.
+void ParquetFile::Impl::check_groups(int64_t file_size) const {
+  for (int group = 0; group < metadata().num_row_groups(); ++group) {
+    const auto info = metadata().RowGroup(group);
+    if (info->num_rows() < 0 || info->total_byte_size() < 0)
+      throw_damaged(path, "a negative size in its footer");
+    int64_t stored = 0;
+    for (int column = 0; column < info->num_columns(); ++column)
+      stored += info->ColumnChunk(column)->total_compressed_size();
+    if (stored > file_size) throw_damaged(path, "its footer claims more bytes than the file has");
+    if (info->total_byte_size() > kMaxGroupBytes)
+      throw DataError(str(path.string(), ": row group ", group, " takes ",
+                          bytes_text(double(info->total_byte_size())), " in memory, at most ",
+                          bytes_text(double(kMaxGroupBytes)),
+                          " are read at once; write the file again with row_group_size=100"));
+  }
+}
+
+// The numbers of the leaf columns that make up the wanted ones. Of {bytes, path} only the bytes are
+// read.
+std::vector<int> ParquetFile::Impl::leaves(const std::vector<Column>& columns) const {
+  std::vector<int> found;
+  const auto* leaf_schema = metadata().schema();
+  for (int leaf = 0; leaf < leaf_schema->num_columns(); ++leaf) {
+    const auto path_in_file = leaf_schema->Column(leaf)->path()->ToDotVector();
+    for (const Column& column : columns) {
+      if (path_in_file[0] != column.name) continue;
+      const bool aside = column.kind == ColumnKind::kPicture && path_in_file.size() == 2 &&
+                         path_in_file[1] != "bytes";
+      if (!aside) found.push_back(leaf);
+      break;
+    }
+  }
+  return found;
+}
+
+ParquetFile::ParquetFile(const Path& path) : impl_(std::make_unique<Impl>()) {
+  impl_->path = path;
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path, ignored))
+    throw NoInputError(str(path.string(), ": there is no such file"));
+  guarded(path, [&] {
+    auto file = arrow::io::ReadableFile::Open(path.string());
+    if (!file.ok())
+      throw IoError(str(path.string(), ": cannot be opened: ", file.status().message()));
+    const auto size = (*file)->GetSize();
+    expect(path, size.status());
+    auto properties = parquet::default_reader_properties();
+    properties.set_page_checksum_verification(true);  // where the writer made any
+    parquet::arrow::FileReaderBuilder builder;
+    expect(path, builder.Open(*file, properties));
+    expect(path, builder.Build(&impl_->reader));
+    impl_->reader->set_use_threads(false);  // the loader has its own
+    expect(path, impl_->reader->GetSchema(&impl_->schema));
+    impl_->check_groups(*size);
+  });
+}
+
+ParquetFile::~ParquetFile() = default;
+
+std::vector<int64_t> ParquetFile::group_rows() const {
+  std::vector<int64_t> rows;
+  for (int group = 0; group < impl_->metadata().num_row_groups(); ++group)
+    rows.push_back(impl_->metadata().RowGroup(group)->num_rows());
+  return rows;
+}
+
+std::vector<std::string> ParquetFile::column_names() const {
+  return impl_->schema->field_names();
+}
+
+void ParquetFile::check(const std::vector<Column>& columns) const {
+  for (const Column& column : columns) {
+    const auto field = impl_->schema->GetFieldByName(column.name);
+    if (!field && column.optional) continue;
+    if (!field)
+      throw DataError(str(impl_->path.string(), ": there is no column '", column.name,
+                          "', there are ", column_names(),
+                          "; is it the file for this dataset type?"));
+    if (!is_readable(*field->type(), column.kind))
+      throw DataError(str(impl_->path.string(), ": column '", column.name, "' is of type ",
+                          field->type()->ToString(), ", expected ", kind_text(column.kind)));
+  }
+}
+
+std::vector<Chunks> ParquetFile::read(int group, const std::vector<Column>& columns,
+                                      size_t* bytes) const {
+  return guarded(impl_->path, [&] {
+    const auto read = impl_->reader->ReadRowGroup(group, impl_->leaves(columns));
+    expect(impl_->path, read.status());
+    const auto& table = *read;
+    expect(impl_->path, table->Validate());  // offsets within their buffers
+    *bytes += size_t(arrow::util::TotalBufferSize(*table));
+    std::vector<Chunks> values;
+    for (const Column& column : columns) {
+      const auto chunked = table->GetColumnByName(column.name);
+      values.push_back(chunked ? chunked->chunks() : Chunks());
+    }
+    return values;
+  });
+}
+
+}  // namespace icedit

@@ -1,0 +1,157 @@
+#include "data/parquet_values.h"
+
+#include <arrow/api.h>
+
+#include "data/parquet.h"
+
+namespace icedit {
+namespace {
+
+using arrow::Type;
+
+bool is_text(Type::type id) {
+  return id == Type::STRING || id == Type::LARGE_STRING || id == Type::STRING_VIEW;
+}
+
+bool is_bytes(Type::type id) {
+  return is_text(id) || id == Type::BINARY || id == Type::LARGE_BINARY || id == Type::BINARY_VIEW;
+}
+
+bool is_number(Type::type id) {
+  return arrow::is_integer(id) || id == Type::FLOAT || id == Type::DOUBLE;
+}
+
+// Hugging Face's Image feature: {bytes: binary, path: string}.
+bool is_image_struct(const arrow::DataType& type) {
+  if (type.id() != Type::STRUCT) return false;
+  const auto& fields = static_cast<const arrow::StructType&>(type);
+  const auto bytes = fields.GetFieldByName("bytes");
+  return bytes && is_bytes(bytes->type()->id());
+}
+
+bool is_text_or_dictionary(const arrow::DataType& type) {
+  if (is_text(type.id())) return true;
+  return type.id() == Type::DICTIONARY &&
+         is_text(static_cast<const arrow::DictionaryType&>(type).value_type()->id());
+}
+
+bool is_texts(const arrow::DataType& type) {
+  if (type.id() != Type::LIST && type.id() != Type::LARGE_LIST) return is_text_or_dictionary(type);
+  return is_text_or_dictionary(*static_cast<const arrow::BaseListType&>(type).value_type());
+}
+
+std::optional<std::string_view> bytes_at(const arrow::Array& array, int64_t row) {
+  if (array.IsNull(row)) return std::nullopt;
+  switch (array.type_id()) {
+    case Type::STRING:
+    case Type::BINARY:
+      return static_cast<const arrow::BinaryArray&>(array).GetView(row);
+    case Type::LARGE_STRING:
+    case Type::LARGE_BINARY:
+      return static_cast<const arrow::LargeBinaryArray&>(array).GetView(row);
+    case Type::STRING_VIEW:
+    case Type::BINARY_VIEW:
+      return static_cast<const arrow::BinaryViewArray&>(array).GetView(row);
+    default:
+      return std::nullopt;
+  }
+}
+
+template <class List>
+std::vector<std::string> list_at(const arrow::Array& array, int64_t row) {
+  const auto& list = static_cast<const List&>(array);
+  std::vector<std::string> texts;
+  const int64_t first = list.value_offset(row);
+  for (int64_t i = first; i < first + list.value_length(row); ++i)
+    if (const auto text = text_at(*list.values(), i)) texts.emplace_back(*text);
+  return texts;
+}
+
+template <class Array>
+double value_at(const arrow::Array& array, int64_t row) {
+  return double(static_cast<const Array&>(array).Value(row));
+}
+
+}  // namespace
+
+bool is_readable(const arrow::DataType& type, ColumnKind kind) {
+  switch (kind) {
+    case ColumnKind::kPicture:
+      return is_image_struct(type) || (is_bytes(type.id()) && !is_text(type.id()));
+    case ColumnKind::kText:
+      return is_text_or_dictionary(type);
+    case ColumnKind::kTexts:
+      return is_texts(type);
+    case ColumnKind::kNumber:
+      return is_number(type.id());
+  }
+  return false;
+}
+
+const char* kind_text(ColumnKind kind) {
+  switch (kind) {
+    case ColumnKind::kPicture:
+      return "pictures: binary, or a struct {bytes, path}";
+    case ColumnKind::kText:
+      return "text";
+    case ColumnKind::kTexts:
+      return "a list of texts, or text";
+    case ColumnKind::kNumber:
+      return "numbers";
+  }
+  return "";
+}
+
+std::optional<std::string_view> picture_at(const arrow::Array& array, int64_t row) {
+  if (array.type_id() != Type::STRUCT) return bytes_at(array, row);
+  if (array.IsNull(row)) return std::nullopt;
+  return bytes_at(*static_cast<const arrow::StructArray&>(array).GetFieldByName("bytes"), row);
+}
+
+std::optional<std::string_view> text_at(const arrow::Array& array, int64_t row) {
+  if (array.type_id() != Type::DICTIONARY) return bytes_at(array, row);
+  if (array.IsNull(row)) return std::nullopt;
+  const auto& coded = static_cast<const arrow::DictionaryArray&>(array);
+  const int64_t code = coded.GetValueIndex(row);
+  if (code < 0 || code >= coded.dictionary()->length()) return std::nullopt;
+  return bytes_at(*coded.dictionary(), code);
+}
+
+std::optional<std::vector<std::string>> texts_at(const arrow::Array& array, int64_t row) {
+  if (array.IsNull(row)) return std::nullopt;
+  if (array.type_id() == Type::LIST) return list_at<arrow::ListArray>(array, row);
+  if (array.type_id() == Type::LARGE_LIST) return list_at<arrow::LargeListArray>(array, row);
+  const auto text = text_at(array, row);
+  if (!text) return std::nullopt;
+  return std::vector<std::string>{std::string(*text)};
+}
+
+std::optional<double> number_at(const arrow::Array& array, int64_t row) {
+  if (array.IsNull(row)) return std::nullopt;
+  switch (array.type_id()) {
+    case Type::INT8:
+      return value_at<arrow::Int8Array>(array, row);
+    case Type::INT16:
+      return value_at<arrow::Int16Array>(array, row);
+    case Type::INT32:
+      return value_at<arrow::Int32Array>(array, row);
+    case Type::INT64:
+      return value_at<arrow::Int64Array>(array, row);
+    case Type::UINT8:
+      return value_at<arrow::UInt8Array>(array, row);
+    case Type::UINT16:
+      return value_at<arrow::UInt16Array>(array, row);
+    case Type::UINT32:
+      return value_at<arrow::UInt32Array>(array, row);
+    case Type::UINT64:
+      return value_at<arrow::UInt64Array>(array, row);
+    case Type::FLOAT:
+      return value_at<arrow::FloatArray>(array, row);
+    case Type::DOUBLE:
+      return value_at<arrow::DoubleArray>(array, row);
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace icedit

@@ -1,0 +1,56 @@
+#pragma once
+// One row of any kind of file, and how it is read: what is common to Parquet files and folders.
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/picture_modes.h"
+
+namespace icedit {
+
+// As it lies in the file.
+struct EncodedSample {
+  Bytes source, target;                   // PNG, JPEG or WebP
+  std::shared_ptr<const void> owner;      // of those bytes
+  std::vector<std::string> instructions;  // one of which is drawn; never empty
+  std::string task;                       // "" where the file does not say
+  std::string where;                      // "FILE: row N", for errors and the quarantine list
+};
+
+struct EditSample {
+  OpenedImage source, target;
+  std::vector<std::string> instructions;
+  std::string task, where;
+};
+
+// Throws NoInputError naming the row and which of its pictures cannot be read.
+EditSample decode(const EncodedSample& encoded);
+
+class EditRows {
+ public:
+  virtual ~EditRows() = default;
+  virtual int64_t size() const = 0;
+  // Threads may read at once. Throws DataError, NoInputError, IoError: this row cannot be read.
+  virtual EncodedSample read(int64_t row) const = 0;
+  virtual std::string where(
+      int64_t row) const = 0;  // "FILE: row N", also of a row that cannot be read
+  // Of every row, without its pictures; empty where no row has one.
+  virtual std::vector<std::string> tasks() const = 0;
+};
+
+// MagicBrush's columns source_img, target_img, instruction, or OmniEdit's src_img, edited_img,
+// edited_prompt_list; `task` where there is one. `only_tasks`: empty for all.
+std::unique_ptr<EditRows> magicbrush_rows(std::vector<Path> files, size_t cache_bytes);
+std::unique_ptr<EditRows> omniedit_rows(std::vector<Path> files,
+                                        const std::vector<std::string>& only_tasks,
+                                        size_t cache_bytes);
+
+// Pictures in a folder. By a JSONL file (`place` itself, or the only one in the folder) with a line
+// of {"source", "target", "instruction" (a text or a list of them), "task"?} for each pair, paths
+// from the file's folder; or by names: source/NAME.png, target/NAME.jpg, instruction/NAME.txt, or
+// NAME_source.png, NAME_target.png, NAME.txt in one folder. Throws UsageError, DataError naming the
+// file and line, or the name without its counterpart.
+std::unique_ptr<EditRows> folder_rows(const std::string& place);
+
+}  // namespace icedit

@@ -1,0 +1,209 @@
+#include "data/parquet.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <thread>
+
+#include "base/error.h"
+#include "golden.h"
+#include "io/image.h"
+#include "io/temporary_folder.h"
+#include "parquet_writer.h"
+
+namespace icedit {
+namespace {
+
+const std::vector<Column> kMagicbrush = {{"source_img", ColumnKind::kPicture},
+                                         {"target_img", ColumnKind::kPicture},
+                                         {"instruction", ColumnKind::kText}};
+
+std::string as_string(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+TEST(ParquetTable, ReadsOnlyTheRowGroupsAskedFor) {
+  const ParquetTable table({golden::path("dataset/magicbrush.parquet")}, kMagicbrush);
+  EXPECT_EQ(table.rows(), 8);  // row groups of 3, 3, 2
+  EXPECT_EQ(table.groups_read(), 0);
+  EXPECT_EQ(table.read(4).text(2).substr(0, 5), "add 5");
+  EXPECT_EQ(table.groups_read(), 1);
+  EXPECT_EQ(decode_image(table.read(3).picture(0), "row 3").width, 33);
+  EXPECT_EQ(table.groups_read(), 1);
+  table.read(7);
+  EXPECT_EQ(table.groups_read(), 2);
+  EXPECT_GT(table.cached_bytes(), 30'000u);
+  EXPECT_THROW(table.read(8), std::out_of_range);
+}
+
+TEST(ParquetTable, KeepsNoMoreThanTheLimit) {
+  const ParquetTable table({golden::path("dataset/magicbrush.parquet")}, kMagicbrush,
+                           /*cache_bytes=*/1);
+  const ParquetRow first = table.read(0);
+  const std::string before = as_string(first.picture(0));
+  table.read(3);
+  table.read(6);
+  table.read(0);
+  table.read(1);
+  EXPECT_EQ(table.groups_read(), 4);               // the newest group stays
+  EXPECT_EQ(as_string(first.picture(0)), before);  // a row keeps what it needs
+}
+
+TEST(ParquetTable, TheOldestGoesFirst) {
+  const TemporaryFolder folder;
+  write_magicbrush(folder / "a.parquet", 4, {}, 1);
+  size_t one = 0;
+  {
+    const ParquetTable measure({folder / "a.parquet"}, kMagicbrush);
+    measure.read(0);
+    one = measure.cached_bytes();
+  }
+  const ParquetTable table({folder / "a.parquet"}, kMagicbrush, 2 * one + one / 2);
+  for (const int64_t row : {0, 1, 0, 2, 0}) table.read(row);  // 2 pushes 1 out
+  EXPECT_EQ(table.groups_read(), 3);
+  table.read(1);
+  EXPECT_EQ(table.groups_read(), 4);
+}
+
+TEST(ParquetTable, ManyFilesAreOneTable) {
+  const TemporaryFolder folder;
+  write_magicbrush(folder / "a.parquet", 4);
+  write_magicbrush(folder / "b.parquet", 0);
+  write_magicbrush(folder / "c.parquet", 5);
+  const ParquetTable table({folder / "a.parquet", folder / "b.parquet", folder / "c.parquet"},
+                           kMagicbrush);
+  EXPECT_EQ(table.rows(), 9);
+  EXPECT_EQ(table.read(8).text(2), "edit 4");
+  EXPECT_EQ(table.read(8).where(), (folder / "c.parquet").string() + ": row 4");
+  EXPECT_EQ(table.where(3), (folder / "a.parquet").string() + ": row 3");
+  EXPECT_EQ(table.text_column("instruction")[4], "edit 0");
+}
+
+TEST(ParquetTable, ThreadsReadAtOnce) {
+  const ParquetTable table(
+      {golden::path("dataset/omniedit.parquet")},
+      {{"src_img", ColumnKind::kPicture}, {"edited_prompt_list", ColumnKind::kTexts}}, 1);
+  std::vector<std::string> pictures;
+  for (int64_t row = 0; row < table.rows(); ++row)
+    pictures.push_back(as_string(table.read(row).picture(0)));
+  std::atomic<int> wrong = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t)
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 40; ++i) {
+          const int64_t row = (i * (t + 1) + t) % table.rows();
+          const ParquetRow found = table.read(row);
+          if (as_string(found.picture(0)) != pictures[row] ||
+              found.texts(1).size() != size_t(1 + row % 3))
+            ++wrong;
+        }
+      });
+  }
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST(ParquetTable, WritersDifferInTheirTypes) {
+  const TemporaryFolder folder;
+  for (const auto kind :
+       {WrittenColumn::kStruct, WrittenColumn::kBinary, WrittenColumn::kLargeBinary})
+    for (const auto text : {WrittenColumn::kString, WrittenColumn::kLargeString}) {
+      write_parquet(folder / "x.parquet", {{"picture", kind, {"PNG", std::nullopt}},
+                                           {"text", text, {"one", std::nullopt}},
+                                           {"texts", WrittenColumn::kList, {"a|b", std::nullopt}},
+                                           {"number", WrittenColumn::kInt64, {"7", std::nullopt}}});
+      const ParquetTable table({folder / "x.parquet"}, {{"picture", ColumnKind::kPicture},
+                                                        {"text", ColumnKind::kText},
+                                                        {"texts", ColumnKind::kTexts},
+                                                        {"number", ColumnKind::kNumber},
+                                                        {"text", ColumnKind::kTexts},
+                                                        {"nothing", ColumnKind::kText, true}});
+      const ParquetRow row = table.read(0);
+      EXPECT_EQ(as_string(row.picture(0)), "PNG");
+      EXPECT_EQ(row.text(1), "one");
+      EXPECT_EQ(row.texts(2), (std::vector<std::string>{"a", "b"}));
+      EXPECT_EQ(row.number(3), 7);
+      EXPECT_EQ(row.texts(4), std::vector<std::string>{"one"});
+      EXPECT_FALSE(row.has(5));
+      const ParquetRow nulls = table.read(1);
+      EXPECT_NE(error_of<DataError>([&] {
+                  nulls.picture(0);
+                }).find("row 1: column 'picture' has no value"),
+                std::string::npos);
+      EXPECT_THROW(nulls.text(1), DataError);
+      EXPECT_THROW(nulls.texts(2), DataError);
+      EXPECT_THROW(nulls.number(3), DataError);
+    }
+}
+
+TEST(ParquetTable, MissingAndMistypedColumnsAreNamed) {
+  const Path file = golden::path("dataset/omniedit.parquet");
+  const std::string missing = error_of<DataError>([&] { ParquetTable({file}, kMagicbrush); });
+  EXPECT_NE(
+      missing.find(
+          "omniedit.parquet: there is no column 'source_img', there are [omni_edit_id, task, "),
+      std::string::npos)
+      << missing;
+  const std::string mistyped = error_of<DataError>([&] {
+    ParquetTable({file}, {{"width", ColumnKind::kPicture}});
+  });
+  EXPECT_NE(mistyped.find("column 'width' is of type int64, expected pictures"), std::string::npos)
+      << mistyped;
+  EXPECT_THROW(ParquetTable({file}, {{"edited_prompt_list", ColumnKind::kText}}), DataError);
+  EXPECT_THROW(ParquetTable({file}, {{"task", ColumnKind::kNumber}}), DataError);
+  EXPECT_THROW(ParquetTable({file}, {{"task", ColumnKind::kPicture}}), DataError);
+}
+
+TEST(ParquetTable, WhatIsNoParquetFileIsSaidSo) {
+  const TemporaryFolder folder;
+  const auto error = [](const Path& file) {
+    return error_of<DataError>([&] { ParquetTable({file}, kMagicbrush); });
+  };
+  EXPECT_NE(error(folder.write("text.parquet", "this is a text")).find("no Parquet file"),
+            std::string::npos);
+  EXPECT_NE(error(folder.write("empty.parquet", "")).find("no Parquet file"), std::string::npos);
+  const std::string whole = read_text(golden::path("dataset/magicbrush.parquet"));
+  EXPECT_NE(error(folder.write("cut.parquet", whole.substr(0, whole.size() / 2))), "");
+  EXPECT_THROW(ParquetTable({folder / "none.parquet"}, kMagicbrush), NoInputError);
+  EXPECT_THROW(ParquetTable({folder.path()}, kMagicbrush), NoInputError);
+}
+
+// Whatever is broken in a file, the answer is an Error or the right kind of value.
+TEST(ParquetTable, DamagedFilesDoNotCrash) {
+  const TemporaryFolder folder;
+  write_magicbrush(folder / "good.parquet", 6);
+  const std::string good = read_text(folder / "good.parquet");
+  uint64_t random = 12345;
+  int errors = 0;
+  for (int i = 0; i < 300; ++i) {
+    std::string bad = good;
+    for (int flips = 0; flips < 1 + i % 3; ++flips) {
+      random = random * 6364136223846793005 + 1442695040888963407;
+      bad[(random >> 33) % bad.size()] ^= char(1 << (random >> 20 & 7));
+    }
+    const Path file = folder.write("bad.parquet", bad);
+    try {
+      const ParquetTable table({file}, kMagicbrush);
+      for (int64_t row = 0; row < std::min<int64_t>(table.rows(), 10); ++row) {
+        const ParquetRow found = table.read(row);
+        found.picture(0), found.picture(1), found.text(2);
+      }
+    } catch (const Error&) {
+      ++errors;
+    }
+  }
+  EXPECT_GT(errors, 20);
+}
+
+TEST(ParquetTable, AFileThatChangesUnderARunIsNoticed) {
+  const TemporaryFolder folder;
+  write_magicbrush(folder / "a.parquet", 6);
+  const ParquetTable table({folder / "a.parquet"}, kMagicbrush);
+  write_magicbrush(folder / "a.parquet", 7);
+  EXPECT_NE(error_of<DataError>([&] { table.read(0); }).find("has changed"), std::string::npos);
+  write_magicbrush(folder / "a.parquet", 6);
+  EXPECT_EQ(table.read(0).text(2), "edit 0");  // and tried again
+}
+
+}  // namespace
+}  // namespace icedit

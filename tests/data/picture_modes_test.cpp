@@ -1,0 +1,105 @@
+#include "io/picture_modes.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "io/temporary_folder.h"
+
+namespace icedit {
+namespace {
+
+Bytes bytes_of(const std::string& text) {
+  return std::as_bytes(std::span(text));
+}
+
+// A camera's APP1 segment: "Exif", a TIFF directory with one entry, Orientation.
+std::string turned(const std::string& jpeg, char orientation) {
+  const std::string tiff = {'M', 'M', 0, 42, 0, 0, 0,           8, 0, 1, 1, 0x12, 0,
+                            3,   0,   0, 0,  1, 0, orientation, 0, 0, 0, 0, 0,    0};
+  std::string file = jpeg.substr(0, 2);
+  file.append("\xff\xe1\0", 3);
+  file += char(2 + 6 + tiff.size());
+  file.append("Exif\0\0", 6);
+  file += tiff;
+  file += jpeg.substr(2);
+  return file;
+}
+
+TEST(PictureSize, IsReadFromTheHeaders) {
+  const Image image(21, 13);
+  for (const auto format : {ImageFormat::kPng, ImageFormat::kJpeg, ImageFormat::kWebp})
+    EXPECT_EQ(picture_size(bytes_of(encode_image(image, format)), "x"), (PictureSize{21, 13}));
+  const Image lossless(5, 300, 4);
+  EXPECT_EQ(picture_size(bytes_of(encode_image(lossless, ImageFormat::kWebp, {}, 100)), "x"),
+            (PictureSize{5, 300}));
+}
+
+TEST(PictureSize, IsThatOfThePictureAsItIsShown) {
+  const std::string jpeg = encode_image(Image(21, 13), ImageFormat::kJpeg);
+  for (int orientation = 1; orientation <= 8; ++orientation) {
+    const std::string file = turned(jpeg, char(orientation));
+    const PictureSize want = orientation < 5 ? PictureSize{21, 13} : PictureSize{13, 21};
+    EXPECT_EQ(picture_size(bytes_of(file), "x"), want) << orientation;
+    const OpenedImage opened = open_image(bytes_of(file), "x");
+    EXPECT_EQ((PictureSize{opened.image.width, opened.image.height}), want) << orientation;
+  }
+}
+
+TEST(PictureSize, WhatIsNoPictureIsAnError) {
+  for (const std::string& text :
+       {std::string(), std::string("no picture"), std::string("\x89PNG\r\n\x1a\n"),
+        std::string("\xff\xd8\xff\xe0\0\x10", 6), std::string("RIFF\4\0\0\0WEBP")})
+    EXPECT_THROW(picture_size(bytes_of(text), "x"), NoInputError) << text;
+}
+
+// Cut and broken headers: an error or some size, nothing else.
+TEST(PictureSize, DamagedHeadersDoNotCrash) {
+  uint64_t random = 7;
+  for (const auto format : {ImageFormat::kPng, ImageFormat::kJpeg, ImageFormat::kWebp}) {
+    std::string good = encode_image(Image(40, 30), format);
+    if (format == ImageFormat::kJpeg) good = turned(good, 6);
+    for (int i = 0; i < 2000; ++i) {
+      random = random * 6364136223846793005 + 1442695040888963407;
+      std::string bad = good.substr(0, 12 + (random >> 40) % good.size());
+      bad[(random >> 20) % bad.size()] = char(random >> 12);
+      try {
+        const PictureSize size = picture_size(bytes_of(bad), "x");
+        EXPECT_GT(size.width, 0);
+        EXPECT_GT(size.height, 0);
+      } catch (const NoInputError&) {
+      }
+    }
+  }
+}
+
+TEST(OpenedImage, AlphaIsKeptUntilTheResize) {
+  Image image(2, 1, 4);
+  const uint8_t pixels[] = {200, 100, 50, 255, 0, 0, 0, 0};
+  std::copy(std::begin(pixels), std::end(pixels), image.pixels.begin());
+  const OpenedImage opened = open_image(bytes_of(encode_image(image, ImageFormat::kPng)), "x");
+  EXPECT_EQ(opened.image.channels, 4);
+  EXPECT_FALSE(opened.nearest);
+  // Premultiplied: the transparent black pixel does not darken its neighbour.
+  const Image one = resize_to_rgb(opened, 1, 1);
+  EXPECT_NEAR(one.pixels[0], 200, 1);
+  EXPECT_NEAR(one.pixels[1], 100, 1);
+}
+
+// 8 x 2 pixels of one bit, 10110010 above its opposite, as Pillow writes them.
+constexpr uint8_t kOneBit[] = {
+    0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0x00, 0x00, 0x00, 0x0d, 0x49, 0x48,
+    0x44, 0x52, 0x00, 0x00, 0x00, 0x08, 0x00, 0x00, 0x00, 0x02, 0x01, 0x00, 0x00, 0x00,
+    0x00, 0x4d, 0xef, 0xa0, 0x40, 0x00, 0x00, 0x00, 0x0c, 0x49, 0x44, 0x41, 0x54, 0x78,
+    0x9c, 0x63, 0xd8, 0xc4, 0xe0, 0x0b, 0x00, 0x02, 0x67, 0x01, 0x00, 0x47, 0xf9, 0x15,
+    0xb2, 0x00, 0x00, 0x00, 0x00, 0x49, 0x45, 0x4e, 0x44, 0xae, 0x42, 0x60, 0x82};
+
+TEST(OpenedImage, OneBitPicturesAreResizedByNearest) {
+  const OpenedImage opened = open_image(std::as_bytes(std::span(kOneBit)), "x");
+  EXPECT_TRUE(opened.nearest);
+  const Image resized = resize_to_rgb(opened, 5, 2);
+  const int want[] = {255, 255, 0, 0, 0, 0, 0, 255, 255, 255};  // Pillow's resize((5, 2))
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(*resized.at(i % 5, i / 5), want[i]) << i;
+}
+
+}  // namespace
+}  // namespace icedit

@@ -114,7 +114,7 @@ void run(const Arguments& a) {
 int main(int argc, char** argv) {
   try {
     log::set_level(log::Level::kQuiet);
-    tune_allocator();
+    tune_runtime();
     run(parse(argc, argv));
   } catch (const std::exception& error) {
     log::error(error.what());

@@ -1,6 +1,7 @@
 #pragma once
-// Every error a user can cause. The message is one sentence with the file, the value, the expectation and the remedy.
-// Caught in main (which ends with exit_code), in the server's worker, and where a retry is meant; nowhere else.
+// Every error a user can cause. The message is one sentence with the file, the value, the
+// expectation and the remedy. Caught in main (which ends with exit_code), in the server's worker,
+// and where a retry is meant; nowhere else.
 #include <stdexcept>
 #include <string>
 
@@ -28,18 +29,18 @@ class Error : public std::runtime_error {
   ExitCode code_;
 };
 
-#define ICEDIT_ERROR(Name, exit_code)                                       \
-  class Name : public Error {                                               \
-   public:                                                                  \
+#define ICEDIT_ERROR(Name, exit_code)                                        \
+  class Name : public Error {                                                \
+   public:                                                                   \
     explicit Name(const std::string& message) : Error(exit_code, message) {} \
   }
 
-ICEDIT_ERROR(UsageError, ExitCode::kUsage);                  // HTTP 400
-ICEDIT_ERROR(CheckpointError, ExitCode::kFailure);           // HTTP 500
-ICEDIT_ERROR(DataError, ExitCode::kFailure);                 // HTTP 422
-ICEDIT_ERROR(NoInputError, ExitCode::kNoInput);              // HTTP 422
+ICEDIT_ERROR(UsageError, ExitCode::kUsage);                   // HTTP 400
+ICEDIT_ERROR(CheckpointError, ExitCode::kFailure);            // HTTP 500
+ICEDIT_ERROR(DataError, ExitCode::kFailure);                  // HTTP 422
+ICEDIT_ERROR(NoInputError, ExitCode::kNoInput);               // HTTP 422
 ICEDIT_ERROR(ModelUnavailable, ExitCode::kModelUnavailable);  // HTTP 503
-ICEDIT_ERROR(IoError, ExitCode::kIo);                        // HTTP 500
+ICEDIT_ERROR(IoError, ExitCode::kIo);                         // HTTP 500
 ICEDIT_ERROR(Interrupted, ExitCode::kInterrupted);
 
 #undef ICEDIT_ERROR

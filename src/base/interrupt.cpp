@@ -26,7 +26,9 @@ void catch_interrupts() {
   sigaction(SIGTERM, &action, nullptr);
 }
 
-bool interrupted() { return received != 0; }
+bool interrupted() {
+  return received != 0;
+}
 
 void throw_if_interrupted() {
   if (received != 0) {

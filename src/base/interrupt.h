@@ -3,8 +3,8 @@
 
 namespace icedit {
 
-void catch_interrupts();        // installs the handlers; called by main
-bool interrupted();             // whether a signal came
-void throw_if_interrupted();    // throws Interrupted("stopped by ...")
+void catch_interrupts();      // installs the handlers; called by main
+bool interrupted();           // whether a signal came
+void throw_if_interrupted();  // throws Interrupted("stopped by ...")
 
 }  // namespace icedit

@@ -10,8 +10,8 @@ Level current_level = Level::kNormal;
 
 spdlog::logger& logger() {
   static const auto instance = [] {
-    auto made =
-        std::make_shared<spdlog::logger>("icedit", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto made = std::make_shared<spdlog::logger>("icedit",
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_pattern("%v");
     made->set_level(spdlog::level::trace);
     return made;
@@ -21,14 +21,22 @@ spdlog::logger& logger() {
 
 }  // namespace
 
-void set_level(Level level) { current_level = level; }
-Level level() { return current_level; }
+void set_level(Level level) {
+  current_level = level;
+}
+Level level() {
+  return current_level;
+}
 
 void info(const std::string& line) {
   if (current_level != Level::kQuiet) logger().info("{}", line);
 }
-void warn(const std::string& line) { logger().warn("warning: {}", line); }
-void error(const std::string& line) { logger().error("icedit: error: {}", line); }
+void warn(const std::string& line) {
+  logger().warn("warning: {}", line);
+}
+void error(const std::string& line) {
+  logger().error("icedit: error: {}", line);
+}
 void verbose(const std::string& line) {
   if (current_level == Level::kVerbose) logger().debug("{}", line);
 }

@@ -4,9 +4,9 @@
 
 namespace icedit {
 
-// libtorch's CPU tensors come from malloc; glibc's defaults map and unmap each large one. Called
-// once, first in main.
-void tune_allocator();
+// Settings of malloc and of libgomp that suit libtorch's CPU tensors and threads. Called once,
+// first in main.
+void tune_runtime();
 
 // The cores that this process may use: physical ones, within its CPU set and its control group's
 // quota.

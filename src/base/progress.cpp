@@ -68,9 +68,10 @@ Progress::~Progress() {
 
 void Progress::update(int64_t done, const std::string& note) {
   if (log::level() == log::Level::kQuiet) return;
-  if (first_ < 0) first_ = std::max<int64_t>(done - 1, 0);
   done_ = done;
   const auto now = Clock::now();
+  // The first unit pays for loading and warming up, so the rate counts from its end.
+  if (first_ < 0 && done > 0) first_ = done, first_done_ = now;
   const bool last = total_ > 0 && done >= total_;
   const double interval = terminal_ ? kTerminalInterval : kPlainInterval;
   if (!last && drawn_ && seconds_between(last_draw_, now) < interval) return;
@@ -82,7 +83,9 @@ void Progress::update(int64_t done, const std::string& note) {
 void Progress::draw(int64_t done, const std::string& note, bool last) {
   drawn_ = true;
   const double elapsed = seconds_between(start_, Clock::now());
-  const double each = done > first_ ? elapsed / static_cast<double>(done - first_) : 0;
+  const double since_first = first_ < 0 ? 0 : seconds_between(first_done_, Clock::now());
+  const double each =
+      first_ >= 0 && done > first_ ? since_first / static_cast<double>(done - first_) : 0;
   std::string line = what_ + " ";
   if (total_ > 0) {
     if (terminal_) {
@@ -95,8 +98,11 @@ void Progress::draw(int64_t done, const std::string& note, bool last) {
   }
   if (each > 0) line += "  " + rate_text(each, unit_);
   if (total_ > 0) {
-    line += last ? "  took " + duration_text(elapsed)
-                 : "  " + duration_text(each * static_cast<double>(total_ - done)) + " left";
+    if (last) {
+      line += "  took " + duration_text(elapsed);
+    } else if (each > 0) {
+      line += "  " + duration_text(each * static_cast<double>(total_ - done)) + " left";
+    }
   }
   if (!note.empty()) line += "  " + note;
   if (terminal_) {

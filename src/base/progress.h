@@ -1,6 +1,6 @@
 #pragma once
-// Progress of long work on stderr: a bar with rate and time left on a terminal, a plain line now and then elsewhere,
-// nothing with --quiet.
+// Progress of long work on stderr: a bar with rate and time left on a terminal, a plain line now
+// and then elsewhere, nothing with --quiet.
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -24,7 +24,7 @@ class Progress {
   std::string what_, unit_;
   int64_t total_, first_ = -1, done_ = 0;
   bool terminal_, drawn_ = false;
-  std::chrono::steady_clock::time_point start_, last_draw_;
+  std::chrono::steady_clock::time_point start_, first_done_, last_draw_;
 };
 
 // 75 -> "1:15", 3700 -> "1:01:40".

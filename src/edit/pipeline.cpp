@@ -22,7 +22,12 @@ bool only_space(const std::string& text) {
 // latents [1, I, 64] of h x w -> the whole diptych.
 Image decode(Residency& residency, const Tensor& latents, int64_t h, int64_t w) {
   const Tensor z = denormalise_latents(unpack_latents(latents, h, w), residency.vae_config());
-  return postprocess_image(residency.vae().decode(z));
+  const Tensor decoded = residency.vae().decode(z);
+  if (!at::isfinite(decoded).all().item<bool>()) {
+    throw CheckpointError(
+        residency.explain_not_finite("the decoded picture holds NaN or infinity"));
+  }
+  return postprocess_image(decoded);
 }
 
 }  // namespace

@@ -66,7 +66,8 @@ Json adapter_json(const AdapterRequest& request) {
 
 // An id stays; of a path only the last name goes along with a picture that may be given away.
 std::string without_folders(const std::string& name) {
-  if (!fs::exists(name)) return name;
+  std::error_code ignored;
+  if (!fs::exists(name, ignored)) return name;
   const Path path = fs::path(name).lexically_normal();
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }

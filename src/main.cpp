@@ -2,6 +2,7 @@
 #include <c10/util/Exception.h>
 
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
 
@@ -46,6 +47,8 @@ ExitCode run(const std::vector<std::string>& arguments) try {
       ExitCode::kFailure);
 } catch (const std::bad_alloc&) {
   return report(std::string("out of memory") + kMemoryRemedy, ExitCode::kFailure);
+} catch (const std::filesystem::filesystem_error& error) {
+  return report(error.what(), ExitCode::kIo);
 } catch (const std::exception& error) {
   return report(std::string("internal error: ") + error.what(), ExitCode::kFailure);
 }
@@ -53,7 +56,7 @@ ExitCode run(const std::vector<std::string>& arguments) try {
 }  // namespace
 
 int main(int count, char** values) {
-  icedit::tune_allocator();
+  icedit::tune_runtime();
   icedit::catch_interrupts();
   return static_cast<int>(run({values + (count > 0 ? 1 : 0), values + count}));
 }

@@ -9,6 +9,7 @@
 #include "cli/dry_run.h"
 #include "cli/edit_report.h"
 #include "cli/memory_estimate.h"
+#include "cli/paths.h"
 #include "edit/recipe.h"
 
 namespace icedit::cli {
@@ -127,12 +128,15 @@ class EditRun {
   EditHooks hooks() {
     EditHooks hooks;
     hooks.on_stage = [this](const std::string& stage) {
-      clock_.begin(stage);
-      if (stage == kDenoisingStage) current_ = &jobs_[next_++];  // once a request, in their order
+      if (stage != kDenoisingStage) return clock_.begin(stage);
+      current_ = &jobs_[next_++];  // once a request, in their order
+      const EditRequest& r = current_->settings.request;
+      const ModelDefaults& defaults = editor_.residency().files().defaults();
+      clock_.begin_denoising(r.num_images * r.steps.value_or(defaults.num_inference_steps));
     };
     hooks.on_step = [this](int64_t image, int64_t step, int64_t steps) {
       image_ = image;
-      clock_.step(image * steps + step + 1, current_->settings.request.num_images * steps);
+      clock_.step(image * steps + step + 1);
     };
     if (options_.preview_every == 0) return hooks;
     hooks.preview_every = options_.preview_every;
@@ -151,7 +155,7 @@ class EditRun {
           settings_json(s, editor_.residency().files().defaults(), edited.seed);
       const Path& file = job.outputs[i];
       // It may have come into being meanwhile.
-      if (!options_.force && !options_.skip_existing && fs::exists(file)) {
+      if (!options_.force && !options_.skip_existing && is_there(file)) {
         throw UsageError(str(
             file.string(), " was made by another program while this edit ran; give another name"));
       }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "cli/output_names.h"
+#include "cli/paths.h"
 #include "io/picture_kind.h"
 
 namespace icedit::cli {
@@ -66,7 +67,7 @@ std::vector<EditJob> expand(const EditOptions& options) {
     jobs.back().settings.image = picture.string();
   };
   for (const std::string& input : options.inputs) {
-    if (fs::is_directory(input)) {
+    if (is_folder(input)) {
       for (const Path& picture : pictures_in(input)) add(picture);
     } else if (input.ends_with(".jsonl")) {
       const std::vector<EditJob> batch = read_batch(input, common);
@@ -80,7 +81,7 @@ std::vector<EditJob> expand(const EditOptions& options) {
 
 // Opened, and told from the first bytes; decoding comes later, picture by picture.
 void expect_picture(const std::string& file) {
-  if (!fs::exists(file) && !Path(file).has_extension()) {
+  if (!is_there(file) && !Path(file).has_extension()) {
     throw NoInputError(
         str(file,
             ": there is no such picture; an instruction of several words needs quotes around it"));
@@ -122,7 +123,7 @@ std::vector<EditJob> plan_jobs(const EditOptions& options) {
   if (options.skip_existing) {
     std::erase_if(jobs, [](const EditJob& job) {
       return std::all_of(job.outputs.begin(), job.outputs.end(),
-                         [](const Path& file) { return fs::exists(file); });
+                         [](const Path& file) { return is_there(file); });
     });
   }
   check_outputs(jobs, options.force || options.skip_existing);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/help.h"
+#include "cli/paths.h"
 #include "edit/recipe.h"
 
 namespace icedit::cli {
@@ -96,7 +97,7 @@ void take_instruction(EditOptions& options, std::vector<std::string> rest) {
   std::string& instruction = options.settings.request.instruction;
   const bool others = rest.size() + options.inputs.size() > 1;
   if (instruction.empty() && others && !rest.empty() && !is_batch(rest.back()) &&
-      !std::filesystem::exists(rest.back())) {
+      !is_there(rest.back())) {
     instruction = rest.back();
     rest.pop_back();
   }

@@ -23,18 +23,18 @@ void StageClock::begin(const std::string& stage) {
   end();
   stage_ = stage;
   start_ = Clock::now();
-  if (stage == kDenoisingStage) {
-    ++denoised_;
-  } else {
-    log::info(stage);
-  }
+  if (stage != kDenoisingStage) log::info(stage);
 }
 
-void StageClock::step(int64_t done, int64_t total) {
-  if (bar_ == nullptr) {
-    const std::string which = jobs_ > 1 ? str(" ", denoised_, "/", jobs_) : "";
-    bar_ = std::make_unique<Progress>(kDenoisingStage + which, total, "step");
-  }
+void StageClock::begin_denoising(int64_t steps) {
+  begin(kDenoisingStage);
+  ++denoised_;
+  const std::string which = jobs_ > 1 ? str(" ", denoised_, "/", jobs_) : "";
+  log::info(str(kDenoisingStage, which, ", ", steps, " steps"));
+  bar_ = std::make_unique<Progress>(kDenoisingStage + which, steps, "step");
+}
+
+void StageClock::step(int64_t done) {
   bar_->update(done);
 }
 

@@ -22,7 +22,8 @@ class StageClock {
   explicit StageClock(size_t jobs) : jobs_(jobs) {}
 
   void begin(const std::string& stage);
-  void step(int64_t done, int64_t total);  // of the job that is denoised
+  void begin_denoising(int64_t steps);  // of the next job, over all its images
+  void step(int64_t done);
   void end();
   const std::vector<std::pair<std::string, double>>& seconds() const { return seconds_; }
 

@@ -9,6 +9,7 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/help.h"
+#include "cli/paths.h"
 #include "edit/model_files.h"
 #include "io/hub.h"
 #include "io/safetensors.h"
@@ -49,10 +50,10 @@ bool is_adapter_file(const Path& file) {
 bool is_adapter_folder(const Path& folder) {
   for (const char* name :
        {"adapter_model.safetensors", "adapter_config.json", "pytorch_lora_weights.safetensors"}) {
-    if (fs::exists(folder / name)) return true;
+    if (is_there(folder / name)) return true;
   }
   // A component has a config.json beside its weights.
-  if (fs::exists(folder / "config.json")) return false;
+  if (is_there(folder / "config.json")) return false;
   std::vector<Path> files;
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (entry.path().extension() == ".safetensors") files.push_back(entry.path());
@@ -61,12 +62,12 @@ bool is_adapter_folder(const Path& folder) {
 }
 
 void inspect(const std::string& target, const InspectOptions& options) {
-  const bool embedded = target == "nano" && !fs::exists(target);
+  const bool embedded = target == "nano" && !is_there(target);
   const Path path =
       embedded ? embedded_model("nano") : resolve_path_or_id(target, "icedit inspect");
   const std::string extension = path.extension().string();
-  if (fs::is_directory(path)) {
-    if (fs::exists(path / "model_index.json")) return inspect_model(path, options);
+  if (is_folder(path)) {
+    if (is_there(path / "model_index.json")) return inspect_model(path, options);
     return is_adapter_folder(path) ? inspect_adapter(path, options)
                                    : inspect_checkpoint(path, options);
   }

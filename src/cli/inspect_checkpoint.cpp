@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "cli/checkpoint_summary.h"
 #include "cli/inspect.h"
+#include "cli/paths.h"
 #include "edit/model_files.h"
 #include "nn/weights.h"
 
@@ -135,7 +136,7 @@ void inspect_model(const Path& folder, const InspectOptions& options) {
   json["kind"] = "model";
   json["path"] = folder.string();
   json["pipeline"] = JsonFile(folder / "model_index.json").text_or("_class_name", "");
-  const bool own = fs::exists(folder / "icedit.json");
+  const bool own = is_there(folder / "icedit.json");
   json["defaults"] =
       defaults_json(own ? ModelDefaults::read(folder / "icedit.json") : ModelDefaults());
   json["defaults_from"] = own ? "icedit.json" : "FLUX.1 Fill";

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/process.h"
+#include "cli/paths.h"
 #include "edit/device.h"
 #include "io/files.h"
 
@@ -113,7 +114,7 @@ AdapterRequest parse_adapter(const Given& given) {
       colon == std::string::npos ? std::nullopt : as_number(given.text.substr(colon + 1));
   if (given.text.empty())
     throw UsageError(str(given.where, " is empty, expected PATH_OR_ID[:SCALE]"));
-  if (!scale || std::filesystem::exists(given.text)) return {given.text, 1.0};
+  if (!scale || is_there(given.text)) return {given.text, 1.0};
   if (!std::isfinite(*scale) || std::abs(*scale) > kLargestScale) {
     throw UsageError(str(given.where, " is '", given.text, "', expected a scale from ",
                          -kLargestScale, " to ", kLargestScale));

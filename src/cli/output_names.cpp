@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "cli/paths.h"
 
 namespace icedit::cli {
 namespace {
@@ -14,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 bool means_folder(const std::string& output) {
-  return output.ends_with('/') || fs::is_directory(output) || !Path(output).has_extension();
+  return output.ends_with('/') || is_folder(output) || !Path(output).has_extension();
 }
 
 // "a/b.png", 2 -> "a/b-2.png".
@@ -86,7 +87,7 @@ class Names {
     std::vector<Path> files;
     for (int64_t k = 1; static_cast<int64_t>(files.size()) < count; ++k) {
       const Path file = numbered(stem, k);
-      const bool free = !fs::exists(file) && taken_.count(file) == 0;
+      const bool free = !is_there(file) && taken_.count(file) == 0;
       free ? files.push_back(file) : files.clear();
     }
     taken_.insert(files.begin(), files.end());
@@ -102,10 +103,9 @@ class Names {
 void expect_writable_folder(const Path& file) {
   const Path folder = file.has_parent_path() ? file.parent_path() : Path(".");
   Path there = folder;
-  std::error_code error;
-  while (!fs::exists(there, error) && there.has_parent_path()) there = there.parent_path();
-  if (!fs::exists(there, error)) there = ".";
-  if (!fs::is_directory(there)) {
+  while (!is_there(there) && there.has_parent_path()) there = there.parent_path();
+  if (!is_there(there)) there = ".";
+  if (!is_folder(there)) {
     throw IoError(str(file.string(), ": ", there.string(),
                       " is a file, not a folder; give another name with -o"));
   }
@@ -131,23 +131,23 @@ void name_outputs(std::vector<EditJob>& jobs, const EditOptions& options) {
 void check_outputs(const std::vector<EditJob>& jobs, bool overwrite) {
   std::map<Path, const EditJob*> inputs;
   for (const EditJob& job : jobs) {
-    inputs[fs::weakly_canonical(job.settings.image)] = &job;
-    if (!job.settings.mask.empty()) inputs[fs::weakly_canonical(job.settings.mask)] = nullptr;
+    inputs[same_place(job.settings.image)] = &job;
+    if (!job.settings.mask.empty()) inputs[same_place(job.settings.mask)] = nullptr;
   }
   std::set<Path> written;
   for (const EditJob& job : jobs) {
     for (const Path& output : job.outputs) {
       format_of(output);
-      const Path place = fs::weakly_canonical(output);
+      const Path place = same_place(output);
       const auto input = inputs.find(place);
       if (input != inputs.end() && (!overwrite || input->second != &job)) {
         throw UsageError(
             str(output.string(), " is an input itself", overwrite ? " that is still needed" : "",
                 "; give the edit another name with -o", overwrite ? "" : ", or --force"));
       }
-      if (fs::is_directory(output))
+      if (is_folder(output))
         throw UsageError(str(output.string(), " is a folder; end it with / to write into it"));
-      if (!overwrite && fs::exists(output)) {
+      if (!overwrite && is_there(output)) {
         throw UsageError(
             str(output.string(), " exists already; give another name with -o, or --force"));
       }

@@ -9,6 +9,7 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/help.h"
+#include "cli/paths.h"
 #include "cli/stages.h"
 
 namespace icedit::cli {
@@ -97,11 +98,10 @@ void check_files(const Stage& stage, const StageOptions& options) {
                          " from --in X.safetensors, which is missing"));
   }
   if (options.out.empty()) throw UsageError("where to? Give --out Y.safetensors");
-  if (!options.in.empty() &&
-      fs::weakly_canonical(options.in) == fs::weakly_canonical(options.out)) {
+  if (!options.in.empty() && same_place(options.in) == same_place(options.out)) {
     throw UsageError(str("--out ", options.out, " is the input itself; give another name"));
   }
-  if (!options.force && fs::exists(options.out)) {
+  if (!options.force && is_there(options.out)) {
     throw UsageError(str(options.out, " exists already; give another name with --out, or --force"));
   }
 }

@@ -56,6 +56,11 @@ Tensor Weights::stored(const std::string& name, const Shape& shape) const {
         str(where(), ": tensor '", full, "' is ", entry.info.shape, ", expected ", shape,
             ". The file does not fit the model's config.json; is it another model's?"));
   }
+  if (!at::isFloatingType(scalar_type(entry.info.dtype))) {
+    throw CheckpointError(str(where(), ": tensor '", full, "' is ", dtype_name(entry.info.dtype),
+                              ", expected a floating type; files quantised to whole numbers (NF4, "
+                              "GPTQ, int8) are not supported"));
+  }
   state_->used.insert(full);
   Tensor tensor = mapped_tensor(entry);
   if (state_->options.device.type() != at::kCPU) tensor = tensor.to(state_->options.device);

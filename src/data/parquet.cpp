@@ -6,6 +6,7 @@
 #include <future>
 #include <list>
 #include <mutex>
+#include <semaphore>
 
 #include "base/error.h"
 #include "data/parquet_file.h"
@@ -59,6 +60,23 @@ bool ParquetRow::has(size_t column) const {
   return array && !array->IsNull(at);
 }
 
+namespace {
+
+class LoadPermit {
+ public:
+  explicit LoadPermit(std::counting_semaphore<>& permits) : permits_(permits) {
+    permits_.acquire();
+  }
+  ~LoadPermit() { permits_.release(); }
+  LoadPermit(const LoadPermit&) = delete;
+  LoadPermit& operator=(const LoadPermit&) = delete;
+
+ private:
+  std::counting_semaphore<>& permits_;
+};
+
+}  // namespace
+
 struct ParquetTable::Impl {
   using Group = ParquetRow::Group;
   using Loading = std::shared_future<std::shared_ptr<const Group>>;
@@ -89,6 +107,7 @@ struct ParquetTable::Impl {
   std::list<Kept> kept;  // the last used first
   size_t bytes = 0;
   int64_t groups_read = 0;
+  mutable std::counting_semaphore<> loads{2};  // at once: each takes twice its row group's bytes
 
   void add(const Path& path);
   std::shared_ptr<const Group> load(size_t group) const;
@@ -120,6 +139,7 @@ size_t ParquetTable::Impl::group_of(int64_t row) const {
 // Opens the file anew: thousands of files cannot all stay open, and a footer is small beside a row
 // group.
 std::shared_ptr<const ParquetRow::Group> ParquetTable::Impl::load(size_t number) const {
+  const LoadPermit permit(loads);
   const GroupPlace& place = groups[number];
   const File& known = files[place.file];
   const ParquetFile file(known.path);

@@ -102,6 +102,9 @@ ParquetFile::ParquetFile(const Path& path) : impl_(std::make_unique<Impl>()) {
     properties.set_page_checksum_verification(true);  // where the writer made any
     parquet::arrow::FileReaderBuilder builder;
     expect(path, builder.Open(*file, properties));
+    parquet::ArrowReaderProperties reading;
+    reading.set_pre_buffer(false);  // one column's stored bytes at a time, not the whole group's
+    builder.properties(reading);
     expect(path, builder.Build(&impl_->reader));
     impl_->reader->set_use_threads(false);  // the loader has its own
     expect(path, impl_->reader->GetSchema(&impl_->schema));

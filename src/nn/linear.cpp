@@ -61,10 +61,12 @@ class ConvertedLinear : public torch::autograd::Function<ConvertedLinear> {
  public:
   using Context = torch::autograd::AutogradContext;
 
+  using MaybeTensor = std::optional<Tensor>;
+
   static Tensor forward(Context* context, const Tensor& x, const Tensor& weight,
-                        const Tensor& scale, const Tensor& bias) {
-    context->save_for_backward({weight, scale});
-    return at::linear(x, dense(weight, scale, x), bias);
+                        const MaybeTensor& scale, const MaybeTensor& bias) {
+    context->save_for_backward({weight, scale.value_or(Tensor())});
+    return at::linear(x, dense(weight, scale.value_or(Tensor()), x), bias);
   }
 
   static torch::autograd::variable_list backward(Context* context,
@@ -80,6 +82,10 @@ class ConvertedLinear : public torch::autograd::Function<ConvertedLinear> {
     return scale.defined() ? w * scale : w;
   }
 };
+
+std::optional<Tensor> given(const Tensor& tensor) {
+  return tensor.defined() ? std::optional(tensor) : std::nullopt;
+}
 
 // ComfyUI's "scaled fp8" files name it scale_weight, others weight_scale; input scales are for fp8
 // products, which we do not do.
@@ -129,7 +135,7 @@ Tensor Linear::operator()(const Tensor& x) const {
     return s.folded.empty() ? with_adapters(y, x) : y;
   }
   if (x.requires_grad() && at::GradMode::is_enabled()) {
-    return with_adapters(ConvertedLinear::apply(x, s.stored, s.scale, s.bias), x);
+    return with_adapters(ConvertedLinear::apply(x, s.stored, given(s.scale), given(s.bias)), x);
   }
   return with_adapters(at::linear(x, s.base(), s.bias), x);
 }

@@ -87,9 +87,11 @@ void shorten_spinning(int, char**, char** environment) {
 
 void tune_runtime() {
   if (borrowed_place != nullptr) *borrowed_place = borrowed_value;
-  // 32 MiB is the largest threshold that glibc takes. Below it tensors come from the heap and go
-  // back to it, which is not trimmed until so much is free; weights and pictures of features, which
-  // are larger, are still returned at once.
+  // 32 MiB is the largest threshold that glibc takes (an edit of 512 x 512 pixels: a third fewer
+  // page faults and system time than with the defaults; without any mapping 4 % more memory for
+  // little more). Below it tensors come from the heap and go back to it, which is not trimmed until
+  // so much is free; weights and pictures of features, which are larger, are still returned at
+  // once.
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
 }

@@ -122,7 +122,8 @@ void print_text(const Json& json) {
               << padded(str("x ", adapter["scale"].get<double>()), 10)
               << adapter["file"].get<std::string>() << "\n";
   }
-  std::cout << "\nmemory     about " << bytes_text(json["memory"]["peak_bytes"]) << " at the peak ("
+  std::cout << "\nmemory     about " << bytes_text(json["memory"]["peak_bytes"])
+            << " at the peak beside the program's own 300 MiB ("
             << json["memory"]["policy"].get<std::string>() << "); "
             << bytes_text(json["memory"]["available_bytes"]) << " available\n";
   for (const Json& edit : json["edits"]) {

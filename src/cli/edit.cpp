@@ -64,8 +64,9 @@ class EditRun {
         jobs_(jobs),
         threads_(threads),
         clock_(jobs.size()),
-        editor_(files, residency_options(options.model, files)),
-        run_(describe_run(editor_.residency())) {
+        editor_(files, residency_options(options.model, files)) {
+    // A missing adapter is found now, not after the text encoders.
+    for (const AdapterRequest& adapter : editor_.residency().adapters()) adapter_file(adapter.path);
     const bool several = jobs.size() > 1 || jobs[0].settings.request.num_images > 1;
     editor_.residency().set_keep(
         choose_keep(estimate_parts(editor_.residency(), {}), options.model.low_memory, several));
@@ -77,7 +78,7 @@ class EditRun {
     for (size_t begin = 0; begin < jobs_.size();) begin = group(begin);
     clock_.end();
     if (options_.json)
-      std::cout << edit_result_json(run_, written_, clock_, seconds(), threads_) << "\n";
+      std::cout << edit_result_json(run(), written_, clock_, seconds(), threads_) << "\n";
   }
 
  private:
@@ -104,7 +105,7 @@ class EditRun {
       log::warn(
           str(options_.recipe, " was made with a mask, which is not in it; give it with --mask"));
     }
-    const std::vector<std::string> lines = differences(recipe, run_);
+    const std::vector<std::string> lines = differences(recipe, run());
     if (lines.empty()) return;
     log::warn(
         str(options_.recipe, " was made with other things: ", lines, "; the edit will differ"));
@@ -160,11 +161,18 @@ class EditRun {
             file.string(), " was made by another program while this edit ran; give another name"));
       }
       write_image(file, edited.image,
-                  recipe_text(run_, settings, s.image, s.mask, static_cast<int64_t>(i)), s.quality);
+                  recipe_text(run(), settings, s.image, s.mask, static_cast<int64_t>(i)),
+                  s.quality);
       written_.push_back(
           {file, &job, edited.seed, edited.image.width, edited.image.height, settings});
       if (!options_.json) std::cout << file.string() << "  seed " << edited.seed << std::endl;
     }
+  }
+
+  // Made when it is first needed: hashing the files takes time before the first step.
+  const std::string& run() {
+    if (run_.empty()) run_ = describe_run(editor_.residency());
+    return run_;
   }
 
   double seconds() const {
@@ -177,7 +185,7 @@ class EditRun {
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   StageClock clock_;
   Editor editor_;
-  const std::string run_;
+  std::string run_;
   std::vector<Written> written_;
   size_t next_ = 0;                   // the job that is denoised next
   const EditJob* current_ = nullptr;  // and now

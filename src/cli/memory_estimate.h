@@ -28,7 +28,7 @@ struct EditSize {
 // Transformer, T5, CLIP and VAE. Opens the components; reads no weights.
 std::vector<PartEstimate> estimate_parts(const Residency& residency, const EditSize& size);
 
-// About, at the peak, without the program itself (some 150 MiB).
+// About, at the peak, without the program itself (some 300 MiB).
 uint64_t peak_bytes(const std::vector<PartEstimate>& parts, Keep keep);
 
 // What should stay in memory: everything of a small model; for one picture, or with --low-memory,

@@ -62,6 +62,23 @@ TEST(Frozen, EveryOptionIsInTheHelpAndHasOneSpelling) {
   EXPECT_NE(help.find("Exit codes"), std::string::npos);
 }
 
+TEST(Frozen, TheManualNamesEveryOption) {
+  const std::string manual = read_text(Path(ICEDIT_SOURCE) / "docs/cli.md");
+  EditOptions options;
+  for (const OptionGroup& group : edit_option_groups(options)) {
+    for (const Option& option : group.options) {
+      EXPECT_NE(manual.find("`--" + option.name), std::string::npos) << option.name;
+      for (const std::string& alias : option.aliases) {
+        const std::string flag = (alias.size() == 1 ? "-" : "--") + alias;
+        EXPECT_NE(manual.find(flag), std::string::npos) << flag;
+      }
+    }
+  }
+  for (const Command& command : commands()) {
+    EXPECT_NE(manual.find("## `icedit " + command.name), std::string::npos) << command.name;
+  }
+}
+
 TEST(Frozen, SettingsOfARecipeCanBeGivenAgain) {
   EditSettings settings;
   settings.request.instruction = "make it \"red\"\n";

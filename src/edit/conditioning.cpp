@@ -19,6 +19,18 @@ Tensor ids_tensor(const std::vector<int32_t>& ids, at::Device device) {
   return at::tensor(ids, at::kInt).to(at::kLong).unsqueeze(0).to(device);
 }
 
+// The beginning, up to a space, of a text that is too long for a message.
+std::string beginning(const std::string& text) {
+  constexpr size_t kMost = 60;
+  if (text.size() <= kMost) return text;
+  size_t end = text.rfind(' ', kMost);
+  if (end == std::string::npos || end == 0) {
+    end = kMost;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // UTF-8
+  }
+  return text.substr(0, end) + " ...";
+}
+
 template <class Tokenizer>
 void warn_of_cut(const Tokenizer& tokenizer, const std::string& prompt, int64_t length,
                  const char* reader, const char* remedy) {
@@ -28,7 +40,7 @@ void warn_of_cut(const Tokenizer& tokenizer, const std::string& prompt, int64_t 
   const std::vector<int32_t> cut(all.begin() + (length - 1),
                                  all.end() - 1);  // the last one is the end token
   log::warn(str("the instruction is ", tokens, " tokens with its prefix, ", reader, " reads ",
-                length, "; it does not see '", tokenizer.decode(cut), "'", remedy));
+                length, "; it does not see '", beginning(tokenizer.decode(cut)), "'", remedy));
 }
 
 bool only_space(const std::string& text) {

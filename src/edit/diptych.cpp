@@ -17,6 +17,7 @@ const char* const kPromptPrefix =
 namespace {
 
 constexpr uint8_t kWhite = 255;
+constexpr int kHighest = 16384;  // of a half; a strip would keep the attention busy for hours
 
 void paste(Image& onto, const Image& image, int x0) {
   for (int y = 0; y < image.height; ++y) {
@@ -33,6 +34,13 @@ Tensor unit_tensor(const Image& image) {
   const Tensor bytes = at::from_blob(const_cast<uint8_t*>(image.pixels.data()),
                                      {1, image.height, image.width, image.channels}, at::kByte);
   return bytes.permute({0, 3, 1, 2}).to(at::kFloat).div(255.0).contiguous();
+}
+
+void expect_not_too_high(Size source, int width, double height) {
+  if (height <= kHighest) return;
+  throw UsageError(str("a picture of ", source.width, "x", source.height, " is ",
+                       static_cast<int64_t>(height), " pixels high at width ", width,
+                       "; expected at most ", kHighest, ". Crop it, or use a smaller --width"));
 }
 
 Image rounded_to(const Image& image, int multiple) {
@@ -52,6 +60,7 @@ Size half_size(Size source, int width, Sizing sizing, int multiple) {
   if (sizing == Sizing::kIcedit) {
     if (source.width == width) return source;
     const double scale = static_cast<double>(width) / source.width;
+    expect_not_too_high(source, width, source.height * scale);
     const int height = static_cast<int>(source.height * scale) / 8 * 8;
     if (height < 8) {
       throw UsageError(str("a picture of ", source.width, "x", source.height, " is ", height,
@@ -67,7 +76,9 @@ Size half_size(Size source, int width, Sizing sizing, int multiple) {
   }
   const double rows =
       static_cast<double>(source.height) * width / (static_cast<double>(multiple) * source.width);
-  return {width, multiple * std::max(1, static_cast<int>(std::nearbyint(rows)))};
+  const double height = multiple * std::max(1.0, std::nearbyint(rows));
+  expect_not_too_high(source, width, height);
+  return {width, static_cast<int>(height)};
 }
 
 Diptych make_diptych(const Image& source, int width, Sizing sizing, Layout layout, int multiple,

@@ -1,6 +1,7 @@
 #include "io/hub.h"
 
 #include <pwd.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -69,7 +70,8 @@ bool split_id(const std::string& text, HubId& id) {
 // What to type to get it. Gated models need a log-in; for others it does no harm.
 std::string how_to_download(const HubId& id) {
   std::string text;
-  if (id.repo == "black-forest-labs/FLUX.1-Fill-dev") {
+  // The published scripts write the id in lower case.
+  if (::strcasecmp(id.repo.c_str(), "black-forest-labs/FLUX.1-Fill-dev") == 0) {
     text =
         " The model is gated: first accept its licence on "
         "https://huggingface.co/black-forest-labs/FLUX.1-Fill-dev.";

@@ -42,6 +42,14 @@ TEST(Diptych, FittedSizesAreTheNearestTokens) {
   EXPECT_THROW(half_size({512, 512}, 0, Sizing::kFit, kToken), UsageError);
 }
 
+TEST(Diptych, StripsAreRefused) {
+  for (const Sizing sizing : {Sizing::kFit, Sizing::kIcedit}) {
+    EXPECT_THROW(half_size({10, 4000}, 96, sizing, kToken), UsageError);
+    EXPECT_THROW(half_size({1, 89000000}, 16384, sizing, kToken), UsageError);  // overflows an int
+    EXPECT_EQ(half_size({10, 1600}, 96, sizing, kToken).height, 15360);
+  }
+}
+
 class IceditPicture : public ::testing::TestWithParam<int> {};
 
 TEST_P(IceditPicture, DiptychMaskAndWhatTheProcessorsMakeOfThem) {

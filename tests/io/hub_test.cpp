@@ -161,6 +161,7 @@ TEST_F(Hub, WhatIsNotThereComesWithTheCommands) {
               HasSubstr("\n  hf download org/name a/b.safetensors --revision v1"));
   EXPECT_THAT(error_for("org/name/transformer"),
               HasSubstr("hf download org/name --include 'transformer/*'"));
+  EXPECT_THAT(error_for("black-forest-labs/flux.1-fill-dev"), HasSubstr("gated"));
   EXPECT_THAT(error_for("black-forest-labs/FLUX.1-Fill-dev"),
               AllOf(HasSubstr("gated"),
                     HasSubstr("https://huggingface.co/black-forest-labs/FLUX.1-Fill-dev"),

@@ -28,21 +28,23 @@ constexpr int64_t kMaxPixels = 89'478'485;  // Pillow's limit against decompress
 
 struct ReadOptions {
   int64_t max_pixels = kMaxPixels;  // checked before decoding
-  // false: 16-bit grey is scaled (>> 8), alpha is composited on white. true: as Pillow's convert("RGB"): 16-bit grey is
-  // clipped at 255, alpha is dropped.
+  // false: 16-bit grey is scaled (>> 8), alpha is composited on white. true: as Pillow's
+  // convert("RGB"): 16-bit grey is clipped at 255, alpha is dropped.
   bool pillow_exact = false;
   bool keep_alpha = false;  // RGBA stays RGBA (4 channels), palette with transparency becomes RGBA
 };
 
-// The picture as RGB (or RGBA with keep_alpha), EXIF orientation applied. The format is told from the content, never the
-// name. Throws NoInputError: not there, not a picture, HEIC/AVIF/GIF/... (named, with a remedy), truncated, too large.
+// The picture as RGB (or RGBA with keep_alpha), EXIF orientation applied. The format is told from
+// the content, never the name. Throws NoInputError: not there, not a picture, HEIC/AVIF/GIF/...
+// (named, with a remedy), truncated, too large.
 Image read_image(const Path& path, const ReadOptions& options = {});
 Image decode_image(Bytes bytes, const std::string& where, const ReadOptions& options = {});
 // One channel, as Pillow's convert("L") (after composing alpha as above): for masks.
 Image read_mask(const Path& path, const ReadOptions& options = {});
 Image to_grey(const Image& rgb);
 
-// Text chunks that travel with a picture: PNG iTXt; JPEG and WebP EXIF UserComment (JSON object of the map).
+// Text chunks that travel with a picture: PNG iTXt; JPEG and WebP EXIF UserComment (JSON object of
+// the map).
 using PictureText = std::map<std::string, std::string>;
 PictureText read_picture_text(const Path& path);
 PictureText read_picture_text(Bytes bytes, const std::string& where);
@@ -52,6 +54,7 @@ ImageFormat format_of(const Path& path);
 std::string encode_image(const Image& image, ImageFormat format, const PictureText& text = {},
                          int quality = 95);
 // Encodes and writes atomically. Throws UsageError, IoError.
-void write_image(const Path& path, const Image& image, const PictureText& text = {}, int quality = 95);
+void write_image(const Path& path, const Image& image, const PictureText& text = {},
+                 int quality = 95);
 
 }  // namespace icedit

@@ -1,5 +1,6 @@
 #pragma once
-// CLIP's byte-level BPE, as transformers' CLIPTokenizer makes ids (lower case, NFC, whitespace squeezed, </w> suffixes).
+// CLIP's byte-level BPE, as transformers' CLIPTokenizer makes ids (lower case, NFC, whitespace
+// squeezed, </w> suffixes).
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -11,8 +12,9 @@ namespace icedit {
 
 class ClipTokenizer {
  public:
-  // `folder` holds vocab.json and merges.txt (special tokens from tokenizer_config.json / special_tokens_map.json where
-  // there are any) or tokenizer.json alone. Throws ModelUnavailable (names the files that must be there), CheckpointError.
+  // `folder` holds vocab.json and merges.txt (special tokens from tokenizer_config.json /
+  // special_tokens_map.json where there are any) or tokenizer.json alone. Throws ModelUnavailable
+  // (names the files that must be there), CheckpointError.
   explicit ClipTokenizer(const Path& folder);
   ~ClipTokenizer();
   ClipTokenizer(ClipTokenizer&&) noexcept;

@@ -18,15 +18,17 @@ Rope rotary_tables(const Tensor& ids, const std::vector<int64_t>& axes, double t
     cos.push_back(angle.cos().to(at::kFloat));
     sin.push_back(angle.sin().to(at::kFloat));
   }
-  return {at::cat(cos, 1), at::cat(sin, 1)};
+  Rope rope{at::cat(cos, 1), at::cat(sin, 1), {}};
+  const auto halved = [](const Tensor& table) {
+    return table.slice(1, 0, std::nullopt, 2).contiguous();
+  };
+  rope.turn = at::complex(halved(rope.cos), halved(rope.sin)).unsqueeze(1);
+  return rope;
 }
 
 Tensor apply_rotary(const Tensor& x, const Rope& rope) {
-  const Tensor f = x.to(at::kFloat);
-  const auto pairs = f.unflatten(-1, {-1, 2}).unbind(-1);
-  const Tensor turned = at::stack({-pairs[1], pairs[0]}, -1).flatten(-2);
-  const Tensor cos = rope.cos.unsqueeze(1), sin = rope.sin.unsqueeze(1);  // [S, 1, D]
-  return (f * cos + turned * sin).to(x.scalar_type());
+  const Tensor pairs = at::view_as_complex(x.to(at::kFloat).unflatten(-1, {-1, 2}));
+  return at::view_as_real(pairs * rope.turn).flatten(-2).to(x.scalar_type());
 }
 
 Tensor timestep_sinusoids(const Tensor& t, int64_t channels) {

@@ -11,6 +11,7 @@ namespace icedit {
 // Rotary tables of S positions, computed in f64 and held in f32.
 struct Rope {
   Tensor cos, sin;  // [S, D], each value twice (interleaved pairs)
+  Tensor turn;      // [S, 1, D/2] complex: cos + i sin, for pairs of every head
 };
 
 // ids [S, 3] (row index in column 1, column index in column 2, text rows all 0). Source: diffusers

@@ -11,14 +11,14 @@ namespace icedit {
 
 class T5Tokenizer {
  public:
-  // `folder` holds spiece.model (and tokenizer.json / tokenizer_config.json for the special tokens). Throws
-  // ModelUnavailable (names the files that must be there), CheckpointError.
+  // `folder` holds spiece.model (and tokenizer.json / tokenizer_config.json for the special
+  // tokens). Throws ModelUnavailable (names the files that must be there), CheckpointError.
   explicit T5Tokenizer(const Path& folder);
   ~T5Tokenizer();
   T5Tokenizer(T5Tokenizer&&) noexcept;
 
-  // The pieces and </s>; untruncated. Special tokens written in the text (<extra_id_0>, </s>, <pad>, <unk>) are taken as
-  // such, as the fast tokenizer does.
+  // The pieces and </s>; untruncated. Special tokens written in the text (<extra_id_0>, </s>,
+  // <pad>, <unk>) are taken as such, as the fast tokenizer does.
   std::vector<int32_t> encode(const std::string& text) const;
   // Truncated (</s> kept) and padded to `length`.
   std::vector<int32_t> encode(const std::string& text, int64_t length) const;

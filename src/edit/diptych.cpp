@@ -17,7 +17,9 @@ const char* const kPromptPrefix =
 namespace {
 
 constexpr uint8_t kWhite = 255;
-constexpr int kHighest = 16384;  // of a half; a strip would keep the attention busy for hours
+// Of a half. A strip would keep the attention busy for hours; the published script knows no limit,
+// so its own sizing is only kept from overflowing.
+constexpr int kHighest = 16384, kHighestIcedit = 1 << 20;
 
 void paste(Image& onto, const Image& image, int x0) {
   for (int y = 0; y < image.height; ++y) {
@@ -36,11 +38,11 @@ Tensor unit_tensor(const Image& image) {
   return bytes.permute({0, 3, 1, 2}).to(at::kFloat).div(255.0).contiguous();
 }
 
-void expect_not_too_high(Size source, int width, double height) {
-  if (height <= kHighest) return;
+void expect_not_too_high(Size source, int width, double height, int most) {
+  if (height <= most) return;
   throw UsageError(str("a picture of ", source.width, "x", source.height, " is ",
                        static_cast<int64_t>(height), " pixels high at width ", width,
-                       "; expected at most ", kHighest, ". Crop it, or use a smaller --width"));
+                       "; expected at most ", most, ". Crop it, or use a smaller --width"));
 }
 
 Image rounded_to(const Image& image, int multiple) {
@@ -60,7 +62,7 @@ Size half_size(Size source, int width, Sizing sizing, int multiple) {
   if (sizing == Sizing::kIcedit) {
     if (source.width == width) return source;
     const double scale = static_cast<double>(width) / source.width;
-    expect_not_too_high(source, width, source.height * scale);
+    expect_not_too_high(source, width, source.height * scale, kHighestIcedit);
     const int height = static_cast<int>(source.height * scale) / 8 * 8;
     if (height < 8) {
       throw UsageError(str("a picture of ", source.width, "x", source.height, " is ", height,
@@ -77,7 +79,7 @@ Size half_size(Size source, int width, Sizing sizing, int multiple) {
   const double rows =
       static_cast<double>(source.height) * width / (static_cast<double>(multiple) * source.width);
   const double height = multiple * std::max(1.0, std::nearbyint(rows));
-  expect_not_too_high(source, width, height);
+  expect_not_too_high(source, width, height, kHighest);
   return {width, static_cast<int>(height)};
 }
 

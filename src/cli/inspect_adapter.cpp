@@ -7,6 +7,7 @@
 
 #include "adapters/inject.h"
 #include "base/error.h"
+#include "cli/adapter_fit.h"
 #include "cli/inspect.h"
 #include "edit/model_files.h"
 
@@ -105,30 +106,15 @@ std::string fits_by_shape(const std::vector<Row>& rows) {
 }
 
 // Compared with a model's own tensors, without loading them.
-Json compare(const std::vector<Row>& rows, const std::string& model) {
+Json compare(const AdapterFile& file, size_t modules, const std::string& model) {
   ModelRequest request;
   request.model = model;
   const Component transformer = ModelFiles::find(request).open(Part::kTransformer);
+  const std::vector<std::string> lines = misfits(file, transformer.checkpoint);
   Json json;
   json["model"] = model;
-  int64_t fitting = 0;
-  json["not_fitting"] = Json::array();
-  for (const Row& row : rows) {
-    const std::string name = row.module + ".weight";
-    if (!transformer.checkpoint.has(name)) {
-      json["not_fitting"].push_back(row.module + ": the model has no such layer");
-      continue;
-    }
-    const std::vector<int64_t> shape = transformer.checkpoint.entry(name).info.shape;
-    const bool padded = shape.size() == 2 && row.module == "x_embedder" && row.in < shape[1];
-    if (shape == std::vector<int64_t>{row.out, row.in} || (padded && shape[0] == row.out)) {
-      ++fitting;
-    } else {
-      json["not_fitting"].push_back(
-          str(row.module, ": made for ", std::vector{row.out, row.in}, ", the model's is ", shape));
-    }
-  }
-  json["fitting"] = fitting;
+  json["fitting"] = modules - lines.size();
+  json["not_fitting"] = lines;
   return json;
 }
 
@@ -224,7 +210,7 @@ void inspect_adapter(const Path& path, const InspectOptions& options) {
   const AdapterFile file = AdapterFile::open(path);
   const std::vector<Row> rows = rows_of(file);
   Json json = adapter_json(file, rows);
-  if (!options.model.empty()) json["compared"] = compare(rows, options.model);
+  if (!options.model.empty()) json["compared"] = compare(file, rows.size(), options.model);
   if (!options.json) return print_text(json, rows, options.all);
   for (const Row& row : rows) {
     if (options.all) json["deltas"][row.module] = row.norm;

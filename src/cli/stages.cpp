@@ -40,8 +40,7 @@ Tensor placed_f32(const Tensor& tensor, const Residency& r) {
 
 void append(NamedTensors& to, const Trace& trace, const std::string& prefix) {
   for (const auto& [name, tensor] : trace.tensors()) {
-    // Rotary tables belong to no module, and have no prefix in the goldens.
-    to.emplace_back(name.starts_with("rope.") ? name : prefix + name, tensor);
+    to.emplace_back(name.starts_with("rope.") ? name : prefix + name, tensor);  // as in the goldens
   }
 }
 

@@ -1,0 +1,276 @@
+#include "train/run_checkpoint.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
+#include <ATen/core/grad_mode.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "adapters/save.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "nn/weights.h"
+#include "train/checkpoint_folder.h"
+
+namespace icedit {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kAdapter = "pytorch_lora_weights.safetensors";
+constexpr const char* kOptimizer = "optimizer.safetensors";
+constexpr const char* kState = "state.json";
+constexpr const char* kGenerator = "generator.";  // before their names beside the optimizer's
+
+bool has_adapter(const RunState& state) {
+  return !state.adapter.lora.empty() || !state.adapter.moe.empty();
+}
+
+uint64_t bytes_of(const NamedTensors& tensors) {
+  uint64_t bytes = 0;
+  for (const auto& [name, tensor] : tensors) bytes += tensor.nbytes() + name.size() + 100;
+  return bytes;
+}
+
+// JSON has no infinity and no NaN.
+json number(double value) {
+  if (std::isfinite(value)) return value;
+  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+}
+
+json numbers(const std::map<std::string, double>& values) {
+  json object = json::object();
+  for (const auto& [name, value] : values) object[name] = number(value);
+  return object;
+}
+
+std::map<std::string, double> read_numbers(const json& object) {
+  std::map<std::string, double> values;
+  for (const auto& [name, value] : object.items()) {
+    // strtod reads what `number` writes.
+    values[name] = value.is_string() ? std::strtod(value.get<std::string>().c_str(), nullptr)
+                                     : value.get<double>();
+  }
+  return values;
+}
+
+AdapterFile with_values(AdapterFile adapter, const NamedTensors& values) {
+  const std::map<std::string, Tensor> by_name(values.begin(), values.end());
+  const auto take = [&by_name](Tensor& tensor, const std::string& name) {
+    const auto found = by_name.find(name);
+    if (found == by_name.end()) {
+      throw UsageError(str("the moving averages have no '", name, "', which the adapter has"));
+    }
+    tensor = found->second;
+  };
+  for (auto& lora : adapter.lora) {
+    const std::string head = "transformer." + lora.module + ".lora_";
+    take(lora.a, head + "A.weight");
+    take(lora.b, head + "B.weight");
+  }
+  for (auto& moe : adapter.moe) {
+    const std::string head = "transformer." + moe.module + ".lora_";
+    for (size_t e = 0; e < moe.a.size(); ++e) {
+      take(moe.a[e], str(head, "A.expert_", e, ".weight"));
+      take(moe.b[e], str(head, "B.expert_", e, ".weight"));
+    }
+    take(moe.route, head + "route.weight");
+  }
+  return adapter;
+}
+
+void save_transformer(const Path& folder, const NamedTensors& weights, const std::string& config) {
+  save_tensors(folder / "diffusion_pytorch_model.safetensors", weights, {{"format", "pt"}});
+  if (!config.empty()) write_text_atomically(folder / "config.json", config);
+}
+
+void save_model(const Path& folder, const RunState& state) {
+  if (has_adapter(state)) {
+    save_adapter(folder / kAdapter, state.adapter, AdapterLayout::kDiffusers);
+    if (!state.ema.empty()) {
+      save_adapter(folder / "ema" / kAdapter, with_values(state.adapter, state.ema),
+                   AdapterLayout::kDiffusers);
+    }
+    return;
+  }
+  save_transformer(folder / "transformer", state.weights, state.transformer_config);
+  if (!state.ema.empty()) {
+    save_transformer(folder / "ema" / "transformer", state.ema, state.transformer_config);
+  }
+}
+
+void save_state(const Path& folder, const RunState& state) {
+  NamedTensors tensors = state.optimizer.tensors;
+  for (const auto& [name, tensor] : state.generators)
+    tensors.emplace_back(kGenerator + name, tensor);
+  save_tensors(folder / kOptimizer, tensors);
+  const json content = {{"step", state.step},
+                        {"epoch", state.epoch},
+                        {"position", state.position},
+                        {"draw_state", state.draw_state},
+                        {"ema", !state.ema.empty()},
+                        {"optimizer", numbers(state.optimizer.scalars)},
+                        {"figures", numbers(state.figures)},
+                        {"fingerprint", state.fingerprint}};
+  write_text_atomically(folder / kState,
+                        content.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+void read_model(const Path& folder, bool ema, RunState& state) {
+  if (fs::exists(folder / kAdapter)) {
+    state.adapter = AdapterFile::open(folder / kAdapter);
+    if (ema) state.ema = tensors_of(AdapterFile::open(folder / "ema" / kAdapter));
+    return;
+  }
+  const Path file = Path("transformer") / "diffusion_pytorch_model.safetensors";
+  state.weights = load_tensors(folder / file);
+  if (ema) state.ema = load_tensors(folder / "ema" / file);
+  const Path config = folder / "transformer" / "config.json";
+  if (fs::exists(config)) state.transformer_config = read_text(config);
+}
+
+// Whole files only: their sums were compared.
+RunState read_state(const Path& folder) try {
+  const json content = json::parse(read_text(folder / kState));
+  RunState state;
+  content.at("step").get_to(state.step);
+  content.at("epoch").get_to(state.epoch);
+  content.at("position").get_to(state.position);
+  content.at("draw_state").get_to(state.draw_state);
+  content.at("fingerprint").get_to(state.fingerprint);
+  state.optimizer.scalars = read_numbers(content.at("optimizer"));
+  state.figures = read_numbers(content.at("figures"));
+  for (auto& [name, tensor] : load_tensors(folder / kOptimizer)) {
+    if (name.starts_with(kGenerator)) {
+      state.generators.emplace_back(name.substr(std::string(kGenerator).size()), tensor);
+    } else {
+      state.optimizer.tensors.emplace_back(name, tensor);
+    }
+  }
+  read_model(folder, content.at("ema").get<bool>(), state);
+  return state;
+} catch (const json::exception& error) {
+  throw CheckpointError(str((folder / kState).string(),
+                            " is not as this version of icedit writes it: ", error.what()));
+}
+
+}  // namespace
+
+NamedTensors tensors_of(const AdapterFile& adapter) {
+  NamedTensors tensors;
+  for (const auto& lora : adapter.lora) {
+    const std::string head = "transformer." + lora.module + ".lora_";
+    tensors.emplace_back(head + "A.weight", lora.a);
+    tensors.emplace_back(head + "B.weight", lora.b);
+  }
+  for (const auto& moe : adapter.moe) {
+    const std::string head = "transformer." + moe.module + ".lora_";
+    for (size_t e = 0; e < moe.a.size(); ++e) {
+      tensors.emplace_back(str(head, "A.expert_", e, ".weight"), moe.a[e]);
+      tensors.emplace_back(str(head, "B.expert_", e, ".weight"), moe.b[e]);
+    }
+    tensors.emplace_back(head + "route.weight", moe.route);
+  }
+  return tensors;
+}
+
+Path save_checkpoint(const Path& run_folder, const RunState& state, int keep_last) {
+  if (!has_adapter(state) && state.weights.empty()) {
+    throw UsageError(str(run_folder.string(), ": there is nothing trained to save"));
+  }
+  constexpr uint64_t kHeaders = 1 << 20;
+  const uint64_t needed = bytes_of(tensors_of(state.adapter)) + bytes_of(state.weights) +
+                          bytes_of(state.ema) + bytes_of(state.optimizer.tensors) +
+                          bytes_of(state.generators) + kHeaders;
+  const Path folder = write_step_folder(run_folder, state.step, needed, [&](const Path& fresh) {
+    save_model(fresh, state);
+    save_state(fresh, state);
+  });
+  remove_old_steps(run_folder, state.step, keep_last);
+  return folder;
+}
+
+LoadedCheckpoint load_checkpoint(const Path& place) {
+  const std::vector<Path> folders = step_folders(place);
+  if (folders.empty()) {
+    throw NoInputError(str(place.string(),
+                           ": there is no checkpoint (no folder step-N) to go on "
+                           "from; leave out --resume, or name a run's folder"));
+  }
+  std::string reasons;
+  for (size_t i = 0; i < folders.size(); ++i) {
+    const std::string damage = damage_of(folders[i]);
+    if (damage.empty()) {
+      if (i > 0) log::warn(str("going on from ", folders[i].string(), " in its place"));
+      return {folders[i], read_state(folders[i])};
+    }
+    log::warn(str(folders[i].string(), " is damaged and is left alone: ", damage));
+    if (i < 3) reasons += str(i ? "; " : "", damage);
+  }
+  throw CheckpointError(str(place.string(), ": none of ", folders.size(),
+                            " checkpoints is whole: ", reasons, folders.size() > 3 ? "; ..." : ""));
+}
+
+bool has_checkpoint(const Path& run_folder) {
+  return !step_folders(run_folder).empty();
+}
+
+void expect_same_fingerprint(const LoadedCheckpoint& checkpoint,
+                             const std::map<std::string, std::string>& wanted,
+                             const std::vector<std::string>& allowed) {
+  const auto& had = checkpoint.state.fingerprint;
+  std::set<std::string> keys;
+  for (const auto& [key, value] : had) keys.insert(key);
+  for (const auto& [key, value] : wanted) keys.insert(key);
+  for (const std::string& key : allowed) keys.erase(key);
+  const auto value = [](const std::map<std::string, std::string>& values, const std::string& key) {
+    const auto found = values.find(key);
+    return found == values.end() ? std::string("not set") : found->second;
+  };
+  std::string differences;
+  for (const std::string& key : keys) {
+    if (value(had, key) == value(wanted, key)) continue;
+    differences += str(differences.empty() ? "" : "; ", key, " was ", value(had, key), " and is ",
+                       value(wanted, key));
+  }
+  if (differences.empty()) return;
+  throw UsageError(str(checkpoint.folder.string(), " is of a run with another configuration: ",
+                       differences, ". Resume with the same, or start a run of its own"));
+}
+
+void restore_tensors(const NamedTensors& from, const NamedTensors& into, const std::string& where) {
+  const c10::NoGradGuard no_grad;
+  std::map<std::string, Tensor> values(from.begin(), from.end());
+  std::vector<std::pair<Tensor, Tensor>> pairs;
+  for (const auto& [name, tensor] : into) {
+    const auto found = values.find(name);
+    if (found == values.end()) {
+      throw CheckpointError(str(where, " has no '", name,
+                                "', which is trained here; was it made "
+                                "with other target_modules or another mode?"));
+    }
+    const Tensor& value = found->second;
+    if (value.sizes() != tensor.sizes() || value.scalar_type() != tensor.scalar_type()) {
+      throw CheckpointError(str(where, ": '", name, "' is ", value.sizes().vec(), " of ",
+                                at::toString(value.scalar_type()), ", expected ",
+                                tensor.sizes().vec(), " of ", at::toString(tensor.scalar_type()),
+                                "; was it trained with another rank or another model?"));
+    }
+    pairs.emplace_back(tensor, value);
+    values.erase(found);
+  }
+  if (!values.empty()) {
+    throw CheckpointError(str(where, " has '", values.begin()->first, "'",
+                              values.size() > 1 ? str(" and ", values.size() - 1, " more") : "",
+                              ", which is not trained here; was it made with other "
+                              "target_modules or another mode?"));
+  }
+  for (auto& [tensor, value] : pairs) tensor.copy_(value);
+}
+
+}  // namespace icedit

@@ -1,0 +1,40 @@
+#pragma once
+// Event files of TensorBoard: scalars, pictures and texts of a run. A file is a series of TFRecords
+//   uint64 length | uint32 masked CRC-32C of the length | bytes | uint32 masked CRC-32C of them
+// each an Event message (protobuf). Source: tensorboard's compat/proto/{event,summary}.proto and
+// tensorflow's lib/io/record_writer.h; the messages are written here by hand.
+#include <cstdint>
+#include <string>
+
+#include "io/image.h"
+
+namespace icedit {
+
+class EventFile {
+ public:
+  // A new file in `folder`, events.out.tfevents.SECONDS.HOST.PID.COUNT; several files of one folder
+  // are one run to TensorBoard, so a run that goes on begins another. Throws IoError.
+  explicit EventFile(const Path& folder);
+  ~EventFile();
+  EventFile(const EventFile&) = delete;
+  EventFile& operator=(const EventFile&) = delete;
+
+  // Written through at once. Throw IoError (a full disk): the file is then cut back to whole
+  // records, and the run may go on.
+  void scalar(const std::string& tag, double value, int64_t step);
+  void image(const std::string& tag, const Image& image, int64_t step);
+  void text(const std::string& tag, const std::string& markdown, int64_t step);
+
+  const Path& path() const { return path_; }
+
+ private:
+  void write(const std::string& event);
+
+  Path path_;
+  int fd_ = -1;
+};
+
+// A record with its frame, and the messages within, for tests and other writers.
+std::string tf_record(const std::string& bytes);
+
+}  // namespace icedit

@@ -15,7 +15,13 @@ std::string quoted(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-std::string header_of(const Path& path, const std::vector<TensorBytes>& tensors,
+[[noreturn]] void refuse(const Path& path, const TensorPlan& tensor, uint64_t got) {
+  throw IoError(str(path.string(), ": tensor '", tensor.name, "' of shape ", tensor.shape, " with ",
+                    got, " bytes (expected ", tensor.size(),
+                    ") cannot be written, or its name is taken."));
+}
+
+std::string header_of(const Path& path, const std::vector<TensorPlan>& tensors,
                       const std::map<std::string, std::string>& metadata) {
   std::string header = "{";
   const auto comma = [&header] {
@@ -29,17 +35,12 @@ std::string header_of(const Path& path, const std::vector<TensorBytes>& tensors,
     }
     header += "}";
   }
-  size_t begin = 0;
+  uint64_t begin = 0;
   std::set<std::string> names;
-  for (const TensorBytes& tensor : tensors) {
-    size_t expected = dtype_size(tensor.dtype);
-    for (const int64_t d : tensor.shape) expected *= static_cast<size_t>(d);
-    if (tensor.bytes.size() != expected || tensor.name == "__metadata__" ||
-        !names.insert(tensor.name).second) {
-      throw IoError(str(path.string(), ": tensor '", tensor.name, "' of shape ", tensor.shape,
-                        " with ", tensor.bytes.size(), " bytes (expected ", expected,
-                        ") cannot be written, or its name is taken."));
-    }
+  for (const TensorPlan& tensor : tensors) {
+    const uint64_t expected = tensor.size();
+    if (tensor.name == "__metadata__" || !names.insert(tensor.name).second)
+      refuse(path, tensor, expected);
     comma();
     header += quoted(tensor.name) + ":{\"dtype\":\"" + std::string(dtype_name(tensor.dtype)) +
               "\",\"shape\":[";
@@ -80,11 +81,29 @@ Bytes SafetensorsFile::bytes(const std::string& name) const {
   return file_->bytes().subspan(tensor.begin, tensor.end - tensor.begin);
 }
 
+uint64_t TensorPlan::size() const {
+  uint64_t bytes = dtype_size(dtype);
+  for (const int64_t d : shape) bytes *= static_cast<uint64_t>(d);
+  return bytes;
+}
+
 void write_safetensors(const Path& path, const std::vector<TensorBytes>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  std::vector<TensorPlan> plans;
+  for (const TensorBytes& tensor : tensors) {
+    plans.push_back({tensor.name, tensor.dtype, tensor.shape});
+    if (tensor.bytes.size() != plans.back().size()) refuse(path, plans.back(), tensor.bytes.size());
+  }
+  write_safetensors(
+      path, plans, [&](size_t i, const PutBytes& put) { put(tensors[i].bytes); }, metadata);
+}
+
+void write_safetensors(const Path& path, const std::vector<TensorPlan>& tensors,
+                       const std::function<void(size_t, const PutBytes&)>& write,
                        const std::map<std::string, std::string>& metadata) {
   const std::string header = header_of(path, tensors, metadata);
   uint64_t needed = 8 + header.size();
-  for (const TensorBytes& tensor : tensors) needed += tensor.bytes.size();
+  for (const TensorPlan& tensor : tensors) needed += tensor.size();
   // Told before gigabytes are written; what another process takes meanwhile is told by
   // write_atomically.
   const uint64_t free = free_disk_bytes(path);
@@ -98,9 +117,14 @@ void write_safetensors(const Path& path, const std::vector<TensorBytes>& tensors
     for (int i = 0; i < 8; ++i) length[i] = static_cast<char>(uint64_t{header.size()} >> (8 * i));
     out.write(length, 8);
     out.write(header.data(), static_cast<std::streamsize>(header.size()));
-    for (const TensorBytes& tensor : tensors) {
-      out.write(reinterpret_cast<const char*>(tensor.bytes.data()),
-                static_cast<std::streamsize>(tensor.bytes.size()));
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      uint64_t put = 0;
+      write(i, [&](Bytes bytes) {
+        out.write(reinterpret_cast<const char*>(bytes.data()),
+                  static_cast<std::streamsize>(bytes.size()));
+        put += bytes.size();
+      });
+      if (put != tensors[i].size()) refuse(path, tensors[i], put);
     }
   });
 }

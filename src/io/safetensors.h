@@ -3,6 +3,7 @@
 // bytes. Every header field is checked against the file before anything is allocated or read.
 // Source: https://github.com/huggingface/safetensors (README, "Format").
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -57,6 +58,20 @@ struct TensorBytes {
 // Writes atomically, tensors in the order given, data aligned to 8 bytes as the reference does.
 // Throws IoError.
 void write_safetensors(const Path& path, const std::vector<TensorBytes>& tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+// The same for tensors that are not in memory together: write(i, put) hands the bytes of tensor i
+// to put, in as many parts as it likes.
+struct TensorPlan {
+  std::string name;
+  Dtype dtype;
+  std::vector<int64_t> shape;
+
+  uint64_t size() const;  // bytes
+};
+using PutBytes = std::function<void(Bytes)>;
+void write_safetensors(const Path& path, const std::vector<TensorPlan>& tensors,
+                       const std::function<void(size_t, const PutBytes&)>& write,
                        const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace icedit

@@ -3,6 +3,9 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include <algorithm>
+#include <tuple>
+
 #include "base/error.h"
 #include "diffusion/denoise.h"
 #include "diffusion/latents.h"
@@ -69,31 +72,42 @@ Schedule Editor::schedule(const EditRequest& request, const Prepared& p) const {
   return make_schedule(scheduler_, request.steps.value_or(defaults.num_inference_steps), tokens);
 }
 
-// One picture after the other: the same numbers for any num_images, and no more memory.
-void Editor::denoise_images(const EditRequest& request, Prepared& p, const EditHooks& hooks) {
+// What the transformer is given for picture i of a request: [1, ...].
+DenoiseInputs Editor::inputs(const EditRequest& request, const Prepared& p, int64_t i) const {
   const Precision& precision = residency_.precision();
   const VaeConfig& vae = residency_.vae_config();
-  const Schedule sched = schedule(request, p);
-  const int64_t steps = sched.timesteps.size(0);
-  const FluxTransformer& model = residency_.transformer();
   const auto place = [&](const Tensor& t) { return t.to(residency_.device(), precision.compute); };
+  const int64_t seed = request.batch_noise ? request.seed : request.seed + i;
+  const int64_t count = request.batch_noise ? request.num_images : 1;
+  const Draws draws =
+      draw_noise(seed, count, vae.latent_channels, p.h, p.w, precision.noise, request.noise_order);
+  const FillCondition fill = sample_condition(p.encoded, draws.vae_noise, vae, precision.compute);
+  DenoiseInputs in;
+  in.initial_latents =
+      place(pack_latents(draws.initial_noise.narrow(0, request.batch_noise ? i : 0, 1)));
+  in.condition = at::cat({fill.masked_latents, fill.packed_mask}, 2);
+  in.prompt_embeds = place(p.prompt.prompt_embeds);
+  in.pooled_prompt_embeds = place(p.prompt.pooled_prompt_embeds);
+  in.image_ids = image_ids(p.h, p.w).to(residency_.device());
+  in.text_ids = text_ids(in.prompt_embeds.size(1)).to(residency_.device());
+  in.sigmas = schedule(request, p).sigmas.to(residency_.device());
+  in.guidance = request.guidance.value_or(residency_.files().defaults().guidance_scale);
+  return in;
+}
+
+void Editor::expect_finite(const Tensor& latents) const {
+  if (at::isfinite(latents).all().item<bool>()) return;
+  throw CheckpointError(residency_.explain_not_finite("the denoised latents hold NaN or infinity"));
+}
+
+// One picture after the other: the same numbers for any num_images, and no more memory.
+void Editor::denoise_images(const EditRequest& request, Prepared& p, const EditHooks& hooks) {
+  const FluxTransformer& model = residency_.transformer();
   for (int64_t i = 0; i < request.num_images; ++i) {
-    const int64_t seed = request.batch_noise ? request.seed : request.seed + i;
-    const int64_t count = request.batch_noise ? request.num_images : 1;
-    const Draws draws = draw_noise(seed, count, vae.latent_channels, p.h, p.w, precision.noise,
-                                   request.noise_order);
-    const FillCondition fill = sample_condition(p.encoded, draws.vae_noise, vae, precision.compute);
-    DenoiseInputs in;
-    in.initial_latents =
-        place(pack_latents(draws.initial_noise.narrow(0, request.batch_noise ? i : 0, 1)));
-    in.condition = at::cat({fill.masked_latents, fill.packed_mask}, 2);
-    in.prompt_embeds = place(p.prompt.prompt_embeds);
-    in.pooled_prompt_embeds = place(p.prompt.pooled_prompt_embeds);
-    in.image_ids = image_ids(p.h, p.w).to(residency_.device());
-    in.text_ids = text_ids(in.prompt_embeds.size(1)).to(residency_.device());
-    in.sigmas = sched.sigmas.to(residency_.device());
-    in.guidance = request.guidance.value_or(residency_.files().defaults().guidance_scale);
-    const LatentPreview preview(unpack_latents(fill.masked_latents, p.h, p.w), p.diptych.image);
+    const DenoiseInputs in = inputs(request, p, i);
+    const int64_t steps = in.sigmas.size(0) - 1;
+    const Tensor masked = in.condition.narrow(2, 0, in.initial_latents.size(2));
+    const LatentPreview preview(unpack_latents(masked, p.h, p.w), p.diptych.image);
     p.latents.push_back(denoise(model, in, [&](int64_t step, const Tensor&, const Tensor& guess) {
       if (hooks.on_step) hooks.on_step(i, step, steps);
       if (!hooks.on_preview || hooks.preview_every < 1 || (step + 1) % hooks.preview_every != 0)
@@ -103,11 +117,52 @@ void Editor::denoise_images(const EditRequest& request, Prepared& p, const EditH
       hooks.on_preview(right_half(picture, {picture.width / 2, picture.height}, Sizing::kFit),
                        step);
     }));
-    if (!at::isfinite(p.latents.back()).all().item<bool>()) {
-      throw CheckpointError(
-          residency_.explain_not_finite("the denoised latents hold NaN or infinity"));
-    }
+    expect_finite(p.latents.back());
   }
+}
+
+// The request behind the last that can be denoised together with `begin`.
+size_t Editor::end_of_batch(const std::vector<EditRequest>& requests,
+                            const std::vector<Prepared>& prepared, size_t begin,
+                            const EditHooks& hooks) const {
+  const bool previews = hooks.on_preview && hooks.preview_every > 0;
+  size_t end = begin + 1;
+  if (batch_ < 2 || previews || requests[begin].num_images != 1) return end;
+  const auto what_must_agree = [&](size_t i) {
+    const EditRequest& r = requests[i];
+    const Prepared& p = prepared[i];
+    // The schedule hangs on the size before rounding.
+    return std::tuple(p.h, p.w, p.diptych.half.width, p.diptych.half.height, r.steps, r.guidance,
+                      p.prompt.prompt_embeds.size(1), r.num_images);
+  };
+  const size_t most = std::min(requests.size(), begin + static_cast<size_t>(batch_));
+  while (end < most && what_must_agree(end) == what_must_agree(begin)) ++end;
+  return end;
+}
+
+void Editor::denoise_together(std::span<const EditRequest> requests, std::span<Prepared> prepared,
+                              const EditHooks& hooks) {
+  std::vector<Tensor> noise, condition, prompt, pooled;
+  DenoiseInputs in;
+  for (size_t k = 0; k < requests.size(); ++k) {
+    in = inputs(requests[k], prepared[k], 0);
+    noise.push_back(in.initial_latents);
+    condition.push_back(in.condition);
+    prompt.push_back(in.prompt_embeds);
+    pooled.push_back(in.pooled_prompt_embeds);
+  }
+  in.initial_latents = at::cat(noise);
+  in.condition = at::cat(condition);
+  in.prompt_embeds = at::cat(prompt);
+  in.pooled_prompt_embeds = at::cat(pooled);
+  const int64_t steps = in.sigmas.size(0) - 1;
+  const Tensor latents =
+      denoise(residency_.transformer(), in, [&](int64_t step, const Tensor&, const Tensor&) {
+        if (hooks.on_step) hooks.on_step(0, step, steps);
+      });
+  expect_finite(latents);
+  for (size_t k = 0; k < prepared.size(); ++k)
+    prepared[k].latents.push_back(latents.narrow(0, static_cast<int64_t>(k), 1));
 }
 
 EditedImage Editor::finish(const EditRequest& request, const Prepared& p, int64_t i) {
@@ -175,10 +230,16 @@ void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hoo
       images.push_back(finish(requests[i], prepared[i], k));
     on_done(i, std::move(images));
   };
-  for (size_t i = 0; i < requests.size(); ++i) {
+  for (size_t begin = 0, end = 0; begin < requests.size(); begin = end) {
     tell(hooks, "denoising");
-    denoise_images(requests[i], prepared[i], hooks);
-    if (!decode_last) decode_one(i);
+    end = end_of_batch(requests, prepared, begin, hooks);
+    if (end == begin + 1) {
+      denoise_images(requests[begin], prepared[begin], hooks);
+    } else {
+      denoise_together(std::span(requests).subspan(begin, end - begin),
+                       std::span(prepared).subspan(begin, end - begin), hooks);
+    }
+    for (size_t i = begin; !decode_last && i < end; ++i) decode_one(i);
   }
   for (size_t i = 0; decode_last && i < requests.size(); ++i) decode_one(i);
 }

@@ -3,9 +3,11 @@
 //   source + instruction -> diptych and mask -> conditioning -> denoise -> decode -> right half
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "diffusion/denoise.h"
 #include "diffusion/schedule.h"
 #include "edit/conditioning.h"
 #include "edit/diptych.h"
@@ -42,7 +44,8 @@ struct EditedImage {
 struct EditHooks {
   // Before each stage: "reading the instruction", "encoding the picture", "denoising", "decoding".
   std::function<void(const std::string& stage)> on_stage;
-  // After each step of picture `image`, 0-based.
+  // After each step of picture `image`, 0-based; of a batch (set_batch) once for all its pictures,
+  // as of picture 0.
   std::function<void(int64_t image, int64_t step, int64_t steps)> on_step;
   // Every `preview_every` steps (0: never): a small picture of the right half by a linear map, or
   // decoded in full.
@@ -61,6 +64,12 @@ class Editor {
             const std::function<void(size_t index, std::vector<EditedImage> images)>& on_done);
   std::vector<EditedImage> edit(const EditRequest& request, const EditHooks& hooks = {});
 
+  // How many neighbouring requests edit() denoises at once, where nothing stands against it: their
+  // diptychs are of one size, steps, guidance and text length are equal, each wants one image and
+  // no previews. The pictures are those of one at a time up to rounding; the activations take that
+  // many times the memory. 1 at first.
+  void set_batch(int64_t batch) { batch_ = batch; }
+
   Residency& residency() { return residency_; }
   int token_pixels() const;  // of a transformer token's side: 16 for FLUX
 
@@ -69,11 +78,19 @@ class Editor {
   void check(const EditRequest& request) const;
   Prepared prepare(const EditRequest& request);
   Schedule schedule(const EditRequest& request, const Prepared& prepared) const;
+  DenoiseInputs inputs(const EditRequest& request, const Prepared& prepared, int64_t i) const;
   void denoise_images(const EditRequest& request, Prepared& prepared, const EditHooks& hooks);
+  size_t end_of_batch(const std::vector<EditRequest>& requests,
+                      const std::vector<Prepared>& prepared, size_t begin,
+                      const EditHooks& hooks) const;
+  void denoise_together(std::span<const EditRequest> requests, std::span<Prepared> prepared,
+                        const EditHooks& hooks);
+  void expect_finite(const Tensor& latents) const;
   EditedImage finish(const EditRequest& request, const Prepared& prepared, int64_t i);
 
   Residency residency_;
   SchedulerConfig scheduler_;
+  int64_t batch_ = 1;
 };
 
 }  // namespace icedit

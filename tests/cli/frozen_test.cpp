@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "cli/edit_options.h"
+#include "cli/eval_options.h"
 #include "edit/recipe.h"
 
 namespace icedit::cli {
@@ -36,10 +37,19 @@ TEST(Frozen, OptionsOfEdit) {  // NAME|ALIAS, ! for a switch
       "json! dry-run! preview preview-full! quiet|q! verbose|v! help|h!");
 }
 
+TEST(Frozen, OptionsOfEval) {
+  EvalCommand options;
+  const std::string all = spellings(eval_option_groups(options));
+  EXPECT_TRUE(all.starts_with(
+      "data limit every batch output|o|output-dir json! seed steps|num-inference-steps "
+      "guidance|guidance-scale max-sequence-length noise-order width sizing layout model|"))
+      << all;
+}
+
 TEST(Frozen, Commands) {
   std::string names;
   for (const Command& command : commands()) names += command.name + " ";
-  EXPECT_EQ(names, "edit inspect stage ");
+  EXPECT_EQ(names, "edit eval inspect stage ");
 }
 
 TEST(Frozen, EveryOptionIsInTheHelpAndHasOneSpelling) {

@@ -1,0 +1,86 @@
+// icedit eval: edits the rows of a data set and says how well.
+#include <algorithm>
+#include <iostream>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "cli/command.h"
+#include "cli/eval_options.h"
+#include "cli/help.h"
+#include "cli/memory_estimate.h"
+#include "cli/paths.h"
+#include "data/locate.h"
+#include "edit/recipe.h"
+#include "eval/evaluation.h"
+
+namespace icedit::cli {
+namespace {
+
+constexpr size_t kCacheBytes = size_t{256} << 20;  // of row groups
+constexpr int64_t kSmallBatch = 8;                 // of a model that stays in memory whole
+constexpr int64_t kGroup =
+    64;  // rows for which components are loaded again, where not all can stay
+
+// A file, a folder's files, or what a glob matches.
+std::vector<Path> find_data(const std::string& place) {
+  if (place.empty()) throw UsageError("what is to be edited? Give --data FILE.parquet");
+  const std::vector<Path> files = is_folder(place)  ? glob_files(place + "/*.parquet")
+                                  : is_there(place) ? std::vector<Path>{place}
+                                                    : glob_files(place);
+  if (!files.empty()) return files;
+  if (is_folder(place))
+    throw NoInputError(str(place, ": there is no .parquet file in this folder"));
+  throw NoInputError(str("--data ", place, ": there is no such file, and it matches none"));
+}
+
+int64_t batch_of(const EvalCommand& options, Keep keep) {
+  return options.batch.value_or(keep == Keep::kAll ? kSmallBatch : 1);
+}
+
+void announce(const Residency& r, const EvalCommand& options, int threads) {
+  log::info(str(r.files().name(), " on ", r.device().str(), " in ",
+                dtype_text(r.precision().compute), ", ", threads, " threads"));
+  if (r.adapters().empty() && !options.model.no_lora) {
+    log::warn("no adapter: give one with --lora, or --no-lora to say that this is meant");
+  }
+  if (!options.output_dir.empty()) {
+    log::info(str("results go to ", options.output_dir,
+                  "; when it was stopped, the same command goes on"));
+  }
+}
+
+}  // namespace
+
+int run_eval(const Arguments& arguments) {
+  const EvalCommand options = parse_eval_options(arguments);
+  if (options.help) {
+    std::cout << eval_help();
+    return 0;
+  }
+  const std::vector<Path> files = find_data(options.data);
+  const auto rows = magicbrush_rows(files, kCacheBytes);
+  const int threads = use_threads(options.model);
+  const ModelFiles model = ModelFiles::find(options.model.request);
+  Editor editor(model, residency_options(options.model, model));
+  Residency& residency = editor.residency();
+  residency.set_keep(choose_keep(estimate_parts(residency, {}), options.model.low_memory,
+                                 /*several_pictures=*/true));
+  EvalOptions eval = options.eval;
+  eval.edit = options.settings.request;
+  eval.edit.seed = options.settings.seed.value_or(0);
+  eval.batch = batch_of(options, residency.keep());
+  eval.group = residency.keep() == Keep::kAll ? eval.batch : std::max(eval.batch, kGroup);
+
+  std::optional<ResultFolder> folder;
+  if (!options.output_dir.empty()) {
+    folder.emplace(options.output_dir, describe_run(residency),
+                   settings_json(options.settings, model.defaults(), eval.edit.seed), files);
+  }
+  announce(residency, options, threads);
+  const Summary summary = summarise(evaluate(editor, *rows, eval, folder ? &*folder : nullptr));
+  std::cout << (options.json ? summary_json(summary) + "\n" : table_text(summary));
+  return 0;
+}
+
+}  // namespace icedit::cli

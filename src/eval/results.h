@@ -1,0 +1,53 @@
+#pragma once
+// What came of each row, and the folder where it is kept so that a stopped run can go on:
+//   run.json       model, adapters, settings and data: what the results hang on
+//   results.jsonl  a line a row, as they come
+//   pictures/      ROW.png, the edits
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/metrics.h"
+#include "io/files.h"
+
+namespace icedit {
+
+struct RowResult {
+  int64_t row = 0;  // in the data, from 0
+  std::string task, instruction;
+  int64_t seed = 0;
+  PairMetrics metrics;
+  Judgement judgement;
+  std::string error;  // why it cannot be read; the figures are then none
+};
+
+class ResultFolder {
+ public:
+  // `run` is describe_run's JSON, `settings` settings_json's (with the seed of row 0). Makes the
+  // folder, or goes on with what is in it. Throws UsageError listing what is not as it was when the
+  // folder was begun, DataError (a damaged line within results.jsonl), IoError.
+  ResultFolder(Path folder, const std::string& run, const std::string& settings,
+               const std::vector<Path>& data);
+
+  // Rows whose figures and picture are there. Those that could not be read are tried again.
+  const std::map<int64_t, RowResult>& done() const { return done_; }
+  // Throws IoError.
+  void add(const RowResult& result, const Image& picture);
+  void add_unreadable(const RowResult& result);
+  Path picture(int64_t row) const;
+  const Path& path() const { return folder_; }
+
+ private:
+  void read_results();
+  void append(const RowResult& result);
+
+  Path folder_;
+  std::map<int64_t, RowResult> done_;
+};
+
+std::string to_json(const RowResult& result);                                   // one line
+RowResult result_from_json(const std::string& line, const std::string& where);  // throws DataError
+
+}  // namespace icedit

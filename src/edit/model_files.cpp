@@ -75,6 +75,10 @@ Checkpoint by_public_names(Part part, const Checkpoint& file) {
 void expect_fill(const Path& folder) {
   const Path index = folder / "model_index.json";
   if (!fs::exists(index)) {
+    if (fs::exists(folder / "model" / "model_index.json")) {
+      throw ModelUnavailable(str(folder.string(), ": the model is one folder below, name ",
+                                 (folder / "model").string()));
+    }
     throw ModelUnavailable(
         str(folder.string(),
             ": there is no model_index.json, so this is no diffusers folder; expected ", kFill,

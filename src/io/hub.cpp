@@ -69,17 +69,20 @@ bool split_id(const std::string& text, HubId& id) {
 
 // What to type to get it. Gated models need a log-in; for others it does no harm.
 std::string how_to_download(const HubId& id) {
-  std::string text;
+  constexpr const char* kFill = "black-forest-labs/FLUX.1-Fill-dev";
   // The published scripts write the id in lower case.
-  if (::strcasecmp(id.repo.c_str(), "black-forest-labs/FLUX.1-Fill-dev") == 0) {
+  const bool fill = ::strcasecmp(id.repo.c_str(), kFill) == 0;
+  std::string text;
+  if (fill) {
     text =
-        " The model is gated: first accept its licence on "
-        "https://huggingface.co/black-forest-labs/FLUX.1-Fill-dev.";
+        str(" The model is gated: first accept its licence on https://huggingface.co/", kFill, ".");
   }
   text += str(" Nothing is downloaded here; run\n  hf auth login\n  hf download ", id.repo);
   if (!id.inside.empty()) {
     // A folder has to be asked for by a pattern.
     text += Path(id.inside).has_extension() ? " " + id.inside : " --include '" + id.inside + "/*'";
+  } else if (fill) {
+    text += " --exclude flux1-fill-dev.safetensors";  // the same 24 GB in BFL's names
   }
   if (!id.revision.empty()) text += " --revision " + id.revision;
   return text;

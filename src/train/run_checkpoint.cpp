@@ -1,8 +1,8 @@
 #include "train/run_checkpoint.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/GradMode.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/core/GradMode.h>
 
 #include <cmath>
 #include <cstdlib>

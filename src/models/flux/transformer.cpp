@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "nn/check.h"
+#include "nn/recompute.h"
 
 namespace icedit {
 namespace {
@@ -52,7 +53,34 @@ void FluxTransformer::check(const FluxInputs& in) const {
   if (config_.guidance_embeds) check_shape("guidance", in.guidance, {batch});
 }
 
-Tensor FluxTransformer::forward(const FluxInputs& in, Trace* trace) const {
+// vec goes into every block under a name of its own, so that the gradients of its uses are summed
+// block by block, recomputed or not.
+std::pair<Tensor, Tensor> FluxTransformer::run(const DoubleBlock& block, const Tensor& txt,
+                                               const Tensor& img, const Tensor& vec,
+                                               const Rope& rope, Trace* trace,
+                                               Activations activations) const {
+  if (activations == Activations::kKeep)
+    return block.forward(txt, img, at::alias(vec), rope, trace);
+  const Tensors out = recomputed(
+      [&block, rope](const Tensors& in) {
+        const auto [t, i] = block.forward(in[0], in[1], in[2], rope, nullptr);
+        return Tensors{t, i};
+      },
+      {txt, img, vec});
+  return {out[0], out[1]};
+}
+
+Tensor FluxTransformer::run(const SingleBlock& block, const Tensor& joint, const Tensor& vec,
+                            const Rope& rope, Trace* trace, Activations activations) const {
+  if (activations == Activations::kKeep) return block.forward(joint, at::alias(vec), rope, trace);
+  return recomputed(
+      [&block, rope](const Tensors& in) {
+        return Tensors{block.forward(in[0], in[1], rope, nullptr)};
+      },
+      {joint, vec})[0];
+}
+
+Tensor FluxTransformer::forward(const FluxInputs& in, Trace* trace, Activations activations) const {
   check(in);
   const auto dtype = in.hidden_states.scalar_type();
   const Tensor t = in.timestep.to(dtype) * 1000;  // in the model's dtype, as diffusers
@@ -68,12 +96,12 @@ Tensor FluxTransformer::forward(const FluxInputs& in, Trace* trace) const {
   keep(trace, "x_embedder", img);
   keep(trace, "context_embedder", txt);
   for (const DoubleBlock& block : double_blocks_)
-    std::tie(txt, img) = block.forward(txt, img, vec, rope, trace);
+    std::tie(txt, img) = run(block, txt, img, vec, rope, trace, activations);
 
   const int64_t text_tokens = txt.size(1);
   Tensor joint = at::cat({txt, img}, 1);  // [B, S, C]
   for (const SingleBlock& block : single_blocks_) {
-    joint = block.forward(joint, vec, rope, trace);
+    joint = run(block, joint, vec, rope, trace, activations);
     if (trace != nullptr) {
       keep(trace, block.path + ".encoder_hidden_states", joint.narrow(1, 0, text_tokens));
       keep(trace, block.path + ".hidden_states", joint.narrow(1, text_tokens, img.size(1)));

@@ -17,6 +17,9 @@ struct FluxInputs {
   Tensor guidance;               // [B]; undefined where the model takes none
 };
 
+// What a backward pass needs: every block's intermediates, or only its inputs (nn/recompute.h).
+enum class Activations { kKeep, kRecompute };
+
 class FluxTransformer {
  public:
   // Throws CheckpointError: a missing tensor, a wrong shape, tensors left over.
@@ -25,7 +28,9 @@ class FluxTransformer {
                               const LoadOptions& options);
 
   // -> [B, I, out_channels]. Throws UsageError where an input has another shape.
-  Tensor forward(const FluxInputs& in, Trace* trace = nullptr) const;
+  // `trace` is not filled from blocks that are computed twice.
+  Tensor forward(const FluxInputs& in, Trace* trace = nullptr,
+                 Activations activations = Activations::kKeep) const;
 
   const FluxConfig& config() const { return config_; }
   const std::vector<std::pair<std::string, Linear>>& linears() const { return weights_.linears(); }
@@ -33,6 +38,11 @@ class FluxTransformer {
 
  private:
   void check(const FluxInputs& in) const;
+  std::pair<Tensor, Tensor> run(const DoubleBlock& block, const Tensor& txt, const Tensor& img,
+                                const Tensor& vec, const Rope& rope, Trace* trace,
+                                Activations activations) const;
+  Tensor run(const SingleBlock& block, const Tensor& joint, const Tensor& vec, const Rope& rope,
+             Trace* trace, Activations activations) const;
 
   Weights weights_;
   FluxConfig config_;

@@ -1,0 +1,182 @@
+// What bf16 costs in accuracy, stage by stage: bench_precision MODEL [--lora PATH] [--picture FILE]
+// [--width 96] [--steps 8] [--text 44] [--threads 2]. Every stage runs in f32 and in bf16 on the
+// f32 run's inputs; the last line compares whole edits, noise and all. One JSON object.
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include <cstdio>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "diffusion/denoise.h"
+#include "diffusion/latents.h"
+#include "edit/pipeline.h"
+
+namespace {
+
+using namespace icedit;  // NOLINT: a program of its own
+
+struct Arguments {
+  std::string model, lora, picture = "assets/cat.jpg";
+  int64_t width = 96, steps = 8, text = 44, threads = 2;
+};
+
+Arguments parse(int argc, char** argv) {
+  if (argc < 2) {
+    throw UsageError(
+        "usage: bench_precision MODEL [--lora PATH] [--picture FILE] [--width PIXELS] [--steps N] "
+        "[--text TOKENS] [--threads N]");
+  }
+  Arguments a;
+  a.model = argv[1];
+  const std::map<std::string, std::string*> texts = {{"--lora", &a.lora},
+                                                     {"--picture", &a.picture}};
+  const std::map<std::string, int64_t*> numbers = {
+      {"--width", &a.width}, {"--steps", &a.steps}, {"--text", &a.text}, {"--threads", &a.threads}};
+  for (int i = 2; i + 1 < argc; i += 2) {
+    const std::string flag = argv[i];
+    if (texts.count(flag) != 0) {
+      *texts.at(flag) = argv[i + 1];
+    } else if (numbers.count(flag) != 0) {
+      *numbers.at(flag) = std::stoll(argv[i + 1]);
+    } else {
+      throw UsageError("unknown option " + flag);
+    }
+  }
+  return a;
+}
+
+constexpr const char* kInstruction = "make it winter";
+
+struct Outputs {
+  Tensor pooled, prompt_embeds, moments, velocity, latents, decoded, picture;
+};
+
+ResidencyOptions options_of(const Arguments& a, DtypeChoice dtype) {
+  ResidencyOptions options;
+  options.dtype = dtype;
+  options.noise_dtype = at::kBFloat16;  // the same draws in both runs
+  if (!a.lora.empty()) options.adapters.push_back({a.lora, 1.0});
+  return options;
+}
+
+EditRequest request_of(const Arguments& a, const Image& source) {
+  EditRequest request;
+  request.source = source;
+  request.instruction = kInstruction;
+  request.width = a.width;
+  request.steps = a.steps;
+  request.max_sequence_length = a.text;
+  return request;
+}
+
+FluxInputs one_step(const DenoiseInputs& in, at::ScalarType dtype, bool guided) {
+  FluxInputs x;
+  x.hidden_states = at::cat({in.initial_latents, in.condition}, 2);
+  x.encoder_hidden_states = in.prompt_embeds;
+  x.pooled_projections = in.pooled_prompt_embeds;
+  x.timestep = at::full({1}, 0.5, at::kFloat).to(dtype);
+  if (guided) x.guidance = at::full({1}, in.guidance, at::kFloat);
+  x.img_ids = in.image_ids;
+  x.txt_ids = in.text_ids;
+  return x;
+}
+
+// `given`: the f32 run's outputs, which the stages after them read; the run's own where it is that
+// run.
+Outputs run(const Arguments& a, const Image& source, DtypeChoice choice, const Outputs* given) {
+  Outputs out;
+  const Outputs& from = given != nullptr ? *given : out;
+  ModelRequest which;
+  which.model = a.model;
+  Editor editor(ModelFiles::find(which), options_of(a, choice));
+  Residency& residency = editor.residency();
+  const auto dtype = residency.precision().compute;
+  const VaeConfig& vae = residency.vae_config();
+
+  const auto embeds =
+      encode_prompts(residency, {{str(kPromptPrefix, kInstruction), a.text}}).front();
+  out.pooled = embeds.pooled_prompt_embeds;
+  out.prompt_embeds = embeds.prompt_embeds;
+
+  const int multiple = editor.token_pixels();
+  const Diptych diptych =
+      make_diptych(source, static_cast<int>(a.width), Sizing::kFit, Layout::kCopy, multiple);
+  const Tensor image = preprocess_image(diptych.image, multiple);
+  MaskedMoments encoded = encode_masked(residency, image, preprocess_mask(diptych.mask, multiple));
+  out.moments = encoded.moments.mean;
+  encoded.moments.mean = from.moments.to(dtype);
+  const int64_t h = image.size(2) / vae.downscale(), w = image.size(3) / vae.downscale();
+  const Draws draws =
+      draw_noise(0, 1, vae.latent_channels, h, w, at::kBFloat16, NoiseOrder::kCurrent);
+
+  const FluxTransformer& model = residency.transformer();
+  DenoiseInputs in;
+  // The mean itself in place of a sample: logvar's error is no business of the steps behind it.
+  in.condition =
+      at::cat({pack_latents(normalise_latents(encoded.moments.mean, vae)), encoded.packed_mask}, 2);
+  in.initial_latents = pack_latents(draws.initial_noise).to(dtype);
+  in.prompt_embeds = from.prompt_embeds.to(dtype);
+  in.pooled_prompt_embeds = from.pooled.to(dtype);
+  in.image_ids = image_ids(h, w);
+  in.text_ids = text_ids(a.text);
+  in.sigmas =
+      make_schedule(SchedulerConfig::from(residency.files().scheduler()), a.steps, h / 2 * (w / 2))
+          .sigmas;
+  in.guidance = residency.files().defaults().guidance_scale;
+  out.velocity = model.forward(one_step(in, dtype, model.config().guidance_embeds));
+  out.latents = denoise(model, in);
+
+  const Tensor z = denormalise_latents(unpack_latents(from.latents.to(dtype), h, w), vae);
+  out.decoded = residency.vae().decode(z);
+  residency.release_all();
+
+  const Image edited = editor.edit(request_of(a, source)).front().image;
+  out.picture = at::tensor(at::ArrayRef<uint8_t>(edited.pixels), at::kFloat);
+  return out;
+}
+
+void print(const char* stage, const Tensor& half, const Tensor& full, const char* end) {
+  const Tensor x = half.to(at::kDouble), y = full.to(at::kDouble);
+  const double rms = ((x - y).norm() / y.norm()).item<double>();
+  const double most = ((x - y).abs().max() / y.abs().max()).item<double>();
+  std::printf("\"%s\": {\"relative_rms\": %.2e, \"max_of_max\": %.2e}%s", stage, rms, most, end);
+}
+
+void compare(const Arguments& a) {
+  at::set_num_threads(static_cast<int>(a.threads));
+  const c10::InferenceMode inference;
+  const Image source = read_image(a.picture);
+  const Outputs f32 = run(a, source, DtypeChoice::kF32, nullptr);
+  const Outputs bf16 = run(a, source, DtypeChoice::kBF16, &f32);
+  std::printf("{\"benchmark\": \"precision\", \"model\": \"%s\", \"width\": %ld, \"steps\": %ld, ",
+              a.model.c_str(), a.width, a.steps);
+  print("clip", bf16.pooled, f32.pooled, ", ");
+  print("t5", bf16.prompt_embeds, f32.prompt_embeds, ", ");
+  print("vae-encode", bf16.moments, f32.moments, ", ");
+  print("transformer", bf16.velocity, f32.velocity, ", ");
+  print("denoise", bf16.latents, f32.latents, ", ");
+  print("vae-decode", bf16.decoded, f32.decoded, ", ");
+  const Tensor off = (bf16.picture - f32.picture).abs();
+  std::printf("\"edit\": {\"mean_levels\": %.2f, \"max_levels\": %.0f}}\n",
+              off.mean().item<double>(), off.max().item<double>());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    log::set_level(log::Level::kQuiet);
+    tune_runtime();
+    compare(parse(argc, argv));
+  } catch (const std::exception& error) {
+    log::error(error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,155 @@
+#include "train/adapter_setup.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "adapters/targets.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "io/hub.h"
+
+namespace icedit {
+namespace {
+
+class Factors {
+ public:
+  Factors(const LoraConfig& config, uint64_t seed)
+      : gaussian_(config.init_lora_weights == "gaussian"),
+        generator_(at::detail::createCPUGenerator(seed)) {}
+
+  Tensor a(int64_t rank, int64_t in) {
+    if (!gaussian_) return uniform(rank, in);
+    return at::randn({rank, in}, generator_, at::kFloat) / double(rank);
+  }
+  // torch's Linear: kaiming-uniform with a = sqrt(5), which is +-1 / sqrt(in).
+  Tensor uniform(int64_t out, int64_t in) {
+    const double bound = 1 / std::sqrt(double(in));
+    return at::rand({out, in}, generator_, at::kFloat) * (2 * bound) - bound;
+  }
+
+ private:
+  bool gaussian_;
+  at::Generator generator_;
+};
+
+LoraModule fresh_lora(const std::string& path, const Linear& linear, const LoraConfig& c,
+                      Factors& factors) {
+  LoraModule lora;
+  lora.module = path;
+  lora.a = factors.a(c.r, linear.in());
+  lora.b = at::zeros({linear.out(), c.r});
+  lora.alpha = c.lora_alpha;
+  lora.tensors = {path + ".lora_A.weight", path + ".lora_B.weight"};
+  return lora;
+}
+
+MoeModule fresh_moe(const std::string& path, const Linear& linear, const LoraConfig& c,
+                    Factors& factors) {
+  MoeModule moe;
+  moe.module = path;
+  moe.route = factors.uniform(c.num_experts, linear.in());
+  moe.tensors = {path + ".lora_route.weight"};
+  for (int64_t e = 0; e < c.num_experts; ++e) {
+    moe.a.push_back(factors.a(c.expert_rank, linear.in()));
+    moe.b.push_back(at::zeros({linear.out(), c.expert_rank}));
+    moe.tensors.push_back(str(path, ".lora_A.expert_", e, ".weight"));
+    moe.tensors.push_back(str(path, ".lora_B.expert_", e, ".weight"));
+  }
+  moe.alpha = c.expert_alpha;
+  moe.top_k = c.top_k;
+  return moe;
+}
+
+std::vector<std::string> targets_of(const LinearList& linears, const LoraConfig& config) {
+  std::vector<std::string> names;
+  for (const auto& [path, linear] : linears) names.push_back(path);
+  return config.target_modules.size() == 1 ? match_targets(names, config.target_modules[0])
+                                           : match_targets(names, config.target_modules);
+}
+
+// Every tensor of the model becomes a leaf: the Linears' through them, the rest where they are.
+NamedTensors train_all(const FluxTransformer& model) {
+  NamedTensors parameters;
+  std::set<std::string> done;
+  const auto add = [&](const std::string& name, const Tensor& tensor) {
+    if (tensor.scalar_type() != at::kFloat)
+      throw UsageError(str("train.mode full trains in f32, but ", name, " is ",
+                           at::toString(tensor.scalar_type()), "; set dtype: float32"));
+    done.insert(name);
+    parameters.emplace_back(name, tensor);
+  };
+  for (const auto& [path, linear] : model.linears()) {
+    const std::vector<Tensor> weights = linear.train_weights();
+    add(path + ".weight", weights[0]);
+    if (weights.size() > 1) add(path + ".bias", weights[1]);
+  }
+  for (const auto& [name, tensor] : model.weights().loaded()) {
+    if (done.count(name) != 0) continue;
+    tensor.set_data(tensor.detach().clone());  // it may look at the file
+    tensor.requires_grad_(true);
+    add(name, tensor);
+  }
+  return parameters;
+}
+
+}  // namespace
+
+AdapterFile fresh_adapter(const LinearList& linears, const LoraConfig& config, bool experts,
+                          uint64_t seed) {
+  const std::vector<std::string> targets = targets_of(linears, config);
+  const std::set<std::string> wanted(targets.begin(), targets.end());
+  Factors factors(config, seed);
+  AdapterFile file;
+  file.path = "fresh adapter";
+  file.layout = experts ? "icedit-moe" : "diffusers";
+  for (const auto& [path, linear] : linears) {
+    if (wanted.count(path) == 0) continue;
+    const bool mixture =
+        experts && std::any_of(config.expert_modules.begin(), config.expert_modules.end(),
+                               [&, &path = path](const auto& part) {
+                                 return path.find(part) != std::string::npos;
+                               });
+    if (mixture)
+      file.moe.push_back(fresh_moe(path, linear, config, factors));
+    else
+      file.lora.push_back(fresh_lora(path, linear, config, factors));
+  }
+  if (experts && file.moe.empty())
+    throw UsageError(str("train.lora_config.expert_modules ", config.expert_modules,
+                         " are in the path of none of the ", targets.size(),
+                         " modules that target_modules matches; the first is ", targets[0]));
+  return file;
+}
+
+Trainable make_trainable(const FluxTransformer& model, const TrainConfig& config) {
+  Trainable trainable;
+  if (config.mode == TrainMode::kFull) {
+    trainable.parameters = train_all(model);
+  } else {
+    AdapterFileOptions options;
+    options.top_k = config.mode == TrainMode::kMoeLora ? config.lora.top_k : 0;
+    const AdapterFile file =
+        config.init_lora.empty()
+            ? fresh_adapter(model.linears(), config.lora, config.mode == TrainMode::kMoeLora,
+                            uint64_t(config.seed))
+            : AdapterFile::open(resolve_path_or_id(config.init_lora, "train.init_lora"), options);
+    if (file.moe.empty() == (config.mode == TrainMode::kMoeLora))
+      throw UsageError(str("train.init_lora ", config.init_lora, " is ",
+                           file.moe.empty() ? "a plain LoRA" : "a mixture of experts",
+                           "; set train.mode to ", file.moe.empty() ? "lora" : "moe_lora"));
+    AttachOptions attach;
+    attach.trainable = attach.allow_zero = true;
+    trainable.adapter = attach_adapter(model.linears(), file, attach);
+    trainable.parameters = trainable.adapter->tensors();
+  }
+  int64_t count = 0;
+  for (const auto& [name, tensor] : trainable.parameters) count += tensor.numel();
+  log::info(str("training ", count, " parameters in ", trainable.parameters.size(), " tensors"));
+  return trainable;
+}
+
+}  // namespace icedit

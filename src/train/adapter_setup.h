@@ -1,0 +1,26 @@
+#pragma once
+// What a run trains: a fresh adapter, one to go on from, or all weights.
+#include <optional>
+
+#include "adapters/inject.h"
+#include "models/flux/transformer.h"
+#include "train/config.h"
+#include "train/optimizer.h"
+
+namespace icedit {
+
+// Fresh factors as peft makes them: A normal with deviation 1/r ("gaussian") or kaiming-uniform, B
+// zero; a router as torch's Linear. A function of the seed and the targets' order alone: every rank
+// makes the same. Throws UsageError: no module matches (with the nearest), a mixture without any.
+AdapterFile fresh_adapter(const LinearList& linears, const LoraConfig& config, bool experts,
+                          uint64_t seed);
+
+struct Trainable {
+  std::optional<LoadedAdapter> adapter;  // not in mode full
+  NamedTensors parameters;               // f32 leaves, by the names of checkpoints
+};
+
+// Puts onto the model what config.mode says. Throws UsageError, CheckpointError.
+Trainable make_trainable(const FluxTransformer& model, const TrainConfig& config);
+
+}  // namespace icedit

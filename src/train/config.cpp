@@ -1,0 +1,185 @@
+#include "train/config.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/nearest.h"
+#include "train/config_keys.h"
+
+namespace icedit {
+namespace {
+
+// In ICEdit's files because OminiControl has them; the objective reads none of them.
+const std::vector<std::string> kInert = {"model.union_cond_attn",
+                                         "model.add_cond_attn",
+                                         "model.latent_lora",
+                                         "model.use_sep",
+                                         "train.dataset.image_size",
+                                         "train.dataset.padding",
+                                         "train.dataset.drop_image_prob",
+                                         "train.condition_type",
+                                         "train.wandb.project",
+                                         "train.wandb.name"};
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool is_group(const std::vector<std::string>& names, const std::string& name) {
+  return std::any_of(names.begin(), names.end(),
+                     [&](const auto& other) { return other.starts_with(name + "."); });
+}
+
+class Reader {
+ public:
+  Reader(TrainConfig& config, std::string where)
+      : config_(config), where_(std::move(where)), keys_(keys_of(config)) {
+    for (const ConfigKey& key : keys_) names_.push_back(key.name);
+    names_.insert(names_.end(), kInert.begin(), kInert.end());
+  }
+
+  void walk(const YAML::Node& node, const std::string& path) {
+    if (!path.empty() && contains(names_, path)) return take(node, path);
+    if (!path.empty() && !is_group(names_, path)) unknown(path);
+    if (node.IsNull() && !path.empty()) return;
+    if (!node.IsMap())
+      throw UsageError(str(where_, ": ", path.empty() ? "the file" : path, " is no group of keys"));
+    std::set<std::string> seen;
+    for (const auto& entry : node) {
+      const auto name = entry.first.as<std::string>("");
+      const std::string full = path.empty() ? name : path + "." + name;
+      if (!seen.insert(name).second) throw UsageError(str(where_, ": ", full, " is there twice"));
+      walk(entry.second, full);
+    }
+  }
+
+ private:
+  void take(const YAML::Node& node, const std::string& path) {
+    if (contains(kInert, path)) {
+      config_.without_effect.push_back(path);
+      return;
+    }
+    for (const ConfigKey& key : keys_) {
+      if (key.name != path) continue;
+      try {
+        key.set(node);
+      } catch (const UsageError& error) {  // the key does not know its file
+        throw UsageError(str(where_, ": ", error.what()));
+      }
+    }
+  }
+
+  // The nearest by the last word, so that a key in the wrong group is found too.
+  [[noreturn]] void unknown(const std::string& path) const {
+    std::string hint = did_you_mean(path, names_);
+    const std::string last = path.substr(path.rfind('.') + 1);
+    for (const auto& name : names_)
+      if (hint.empty() && name.ends_with("." + last)) hint = str("; did you mean '", name, "'?");
+    throw UsageError(str(where_, ": there is no key '", path, "'", hint));
+  }
+
+  TrainConfig& config_;
+  std::string where_;
+  std::vector<ConfigKey> keys_;
+  std::vector<std::string> names_;
+};
+
+YAML::Node parsed(const std::string& yaml, const std::string& where) {
+  try {
+    return YAML::Load(yaml);
+  } catch (const YAML::Exception& error) {  // theirs, with the line
+    throw UsageError(str(where, " is no YAML: ", error.what()));
+  }
+}
+
+// Goes down (a YAML::Node is a reference) and sets the last part.
+void assign(YAML::Node node, const std::string& path, const YAML::Node& value) {
+  const size_t dot = path.find('.');
+  if (dot == std::string::npos) {
+    node[path] = value;
+    return;
+  }
+  YAML::Node next = node[path.substr(0, dot)];
+  if (next.IsDefined() && !next.IsMap() && !next.IsNull())
+    throw UsageError(str("--set: '", path.substr(0, dot), "' is no group of keys"));
+  assign(next, path.substr(dot + 1), value);
+}
+
+void override_key(const YAML::Node& root, const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0)
+    throw UsageError(str("--set is '", text, "', expected KEY=VALUE as in train.batch_size=4"));
+  const YAML::Node value = parsed(text.substr(equals + 1), "--set " + text);
+  assign(root, text.substr(0, equals), value);
+}
+
+void check(const TrainConfig& c, const std::string& where) {
+  const auto fail = [&](const std::string& what) { throw UsageError(where + ": " + what); };
+  if (c.flux_path.empty()) fail("flux_path is missing: a model folder, an id, or nano");
+  if (c.mode != TrainMode::kFull && c.lora.target_modules.empty())
+    fail("train.lora_config.target_modules is missing: an expression over module names");
+  if (c.mode == TrainMode::kMoeLora && c.lora.top_k > c.lora.num_experts)
+    fail(str("train.lora_config.top_k is ", c.lora.top_k, ", expected at most num_experts, ",
+             c.lora.num_experts));
+  if (c.mode == TrainMode::kFull && !c.init_lora.empty())
+    fail("train.init_lora is an adapter, which mode full has not");
+  c.dataset.check();
+}
+
+}  // namespace
+
+ObjectiveOptions TrainConfig::objective() const {
+  ObjectiveOptions options;
+  options.timesteps = icedit::timestep_sampling(timestep_sampling);
+  options.use_offset_noise = use_offset_noise;
+  options.right_half = loss == "right_half";
+  options.recompute = gradient_checkpointing;
+  return options;
+}
+
+TrainConfig read_config(const std::string& file, const std::vector<std::string>& overrides) {
+  return parse_config(read_text(file, size_t{1} << 20), file, overrides);
+}
+
+TrainConfig parse_config(const std::string& yaml, const std::string& where,
+                         const std::vector<std::string>& overrides) {
+  YAML::Node root = parsed(yaml, where);
+  if (!root.IsMap()) throw UsageError(str(where, ": expected keys with values, as in dtype: auto"));
+  for (const std::string& text : overrides) override_key(root, text);
+  TrainConfig config;
+  // A file with experts is a MoE-LoRA's, as in the published ones, unless it says otherwise.
+  const YAML::Node& view = root;
+  if (view["train"].IsMap() && view["train"]["lora_config"].IsMap() &&
+      view["train"]["lora_config"]["num_experts"].IsDefined())
+    config.mode = TrainMode::kMoeLora;
+  Reader(config, where).walk(root, "");
+  check(config, where);
+  return config;
+}
+
+std::string effective_yaml(const TrainConfig& config) {
+  TrainConfig copy = config;
+  YAML::Node root(YAML::NodeType::Map);
+  for (const ConfigKey& key : keys_of(copy)) assign(root, key.name, key.get());
+  return str(YAML::Dump(root), "\n");
+}
+
+std::map<std::string, std::string> fingerprint(const TrainConfig& config) {
+  TrainConfig copy = config;
+  std::map<std::string, std::string> values;
+  for (const ConfigKey& key : keys_of(copy))
+    if (key.computes) values[key.name] = YAML::Dump(key.get());
+  return values;
+}
+
+std::vector<std::string> config_keys() {
+  TrainConfig config;
+  std::vector<std::string> names;
+  for (const ConfigKey& key : keys_of(config)) names.push_back(key.name);
+  return names;
+}
+
+}  // namespace icedit

@@ -1,0 +1,79 @@
+#pragma once
+// What a training run is told: ICEdit's own YAML keys, and ours in the same words.
+// Source of the former: ICEdit's train/train/config/*.yaml.
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+#include "data/order.h"
+#include "train/objective.h"
+#include "train/optimizer.h"
+
+namespace icedit {
+
+enum class TrainMode { kLora, kMoeLora, kFull };
+
+struct LoraConfig {
+  int64_t r = 32;
+  double lora_alpha = 32;
+  std::string init_lora_weights = "gaussian";  // or "true": kaiming-uniform, peft's default
+  // One: an expression; several: names or ends of names (peft's rules).
+  std::vector<std::string> target_modules;
+  // moe_lora. Targets whose path contains one of expert_modules get experts.
+  int64_t num_experts = 4, expert_rank = 32, top_k = 1;
+  double expert_alpha = 32;
+  std::vector<std::string> expert_modules = {"ff.net", "proj_out"};
+};
+
+struct TrainConfig {
+  std::string flux_path;           // a folder, an id, "nano"
+  std::string dtype = "bfloat16";  // of the frozen base: bfloat16, float32, auto
+
+  TrainMode mode = TrainMode::kLora;
+  std::string init_lora;  // an adapter to start from; "": a fresh one
+  LoraConfig lora;
+  OptimizerConfig optimizer;
+  std::string lr_schedule = "constant";  // or cosine
+  int64_t warmup_steps = 0;
+
+  int64_t batch_size = 1, accumulate_grad_batches = 1;
+  int64_t dataloader_workers = 5;
+  int64_t save_interval = 1000, sample_interval = 1000;  // steps; 0: never
+  int64_t max_steps = -1;                                // -1: until it is stopped
+  int64_t keep_checkpoints = 3;                          // 0: all
+  double gradient_clip_val = 0.5;                        // 0: none
+  bool gradient_checkpointing = false;
+  std::string save_path = "runs";
+  int64_t seed = 666;
+  DrawMode draws = DrawMode::kKeyed;
+  std::string timestep_sampling = "logit_normal", loss = "all";
+  bool use_offset_noise = false;
+  double ema_decay = 0;             // 0: none
+  bool cache = false;               // of latents and embeddings, by content
+  int64_t max_sequence_length = 0;  // T5 tokens; 0: the model's
+  int64_t max_bad_rows = 100;
+  int64_t max_bad_steps = 10;  // not finite, in a row
+  DatasetConfig dataset;
+
+  std::vector<std::string> without_effect;  // keys that were given, and that nothing reads
+
+  ObjectiveOptions objective() const;
+};
+
+// `file`: YAML; `overrides`: "train.batch_size=4", applied in turn. Throws NoInputError, UsageError
+// naming the file and the key: unknown (with the nearest), of the wrong type, out of range.
+TrainConfig read_config(const std::string& file, const std::vector<std::string>& overrides);
+TrainConfig parse_config(const std::string& yaml, const std::string& where,
+                         const std::vector<std::string>& overrides = {});
+
+// All keys with their values: a file that read_config reads back to the same.
+std::string effective_yaml(const TrainConfig& config);
+// Those that change what is computed, for comparing a run with its checkpoint and its ranks.
+std::map<std::string, std::string> fingerprint(const TrainConfig& config);
+
+// The keys, in the order of the effective file. Inert ones are not among them.
+std::vector<std::string> config_keys();
+
+}  // namespace icedit

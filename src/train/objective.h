@@ -1,0 +1,58 @@
+#pragma once
+// The training objective: flow matching on the diptych, as in ICEdit's train/src/train/model.py
+// (OminiModel.step), with the same draws in the same order.
+#include <string>
+
+#include "base/tensor.h"
+#include "models/flux/transformer.h"
+
+namespace icedit {
+
+// How the place t on the way from data (0) to noise (1) is drawn.
+enum class TimestepSampling {
+  kLogitNormal,  // sigmoid of a normal draw, as published
+  kUniform,
+  kFluxShift,  // logit-normal, then shifted to noise by the number of tokens, as FLUX's schedule is
+  kMode        // Esser et al., arXiv 2403.03206, eq. 20 with s = 1.29
+};
+// "logit_normal", "uniform", "flux_shift", "mode". Throws UsageError.
+TimestepSampling timestep_sampling(const std::string& name);
+
+struct ObjectiveOptions {
+  TimestepSampling timesteps = TimestepSampling::kLogitNormal;
+  bool use_offset_noise = false;  // x_1 + 0.1 randn[B, 1, C]
+  bool right_half = false;        // the loss counts only tokens that the mask touches
+  bool recompute = false;         // gradient checkpointing, a block at a time
+};
+
+// All that is random in a micro-batch, on the CPU in f32. B batch  I image tokens  C = 4 c channels
+struct StepDraws {
+  Tensor image_noise, masked_noise;  // [B, c, h, w]: of the VAE's two samples
+  Tensor t_draw;                     // [B]: normal, or uniform for kUniform and kMode
+  Tensor x_1;                        // [B, I, C]
+};
+// latents: [B, c, h, w] of the whole diptych.
+StepDraws draw_step(at::Generator& generator, const Shape& latents,
+                    const ObjectiveOptions& options);
+// What t_draw stands for. `tokens`: I.
+Tensor timesteps_of(const Tensor& t_draw, int64_t tokens, TimestepSampling sampling);
+
+// What the model is given beside noise and time; in the compute dtype, ids in f32.
+struct StepInputs {
+  Tensor x_0;                    // [B, I, 64]: the diptych's latents
+  Tensor condition;              // [B, I, 320]: the masked diptych's, then the packed mask
+  Tensor prompt_embeds, pooled;  // [B, T, C_t5], [B, C_clip]
+  Tensor image_ids, text_ids;    // [I, 3], [T, 3]
+};
+
+struct StepOutput {
+  Tensor loss;       // a scalar in f32
+  Tensor x_t, pred;  // [B, I, 64]
+};
+
+// t [B] and x_1 [B, I, 64] in f32. Throws UsageError where a shape does not fit the model.
+StepOutput objective(const FluxTransformer& model, const StepInputs& in, const Tensor& t,
+                     const Tensor& x_1, const ObjectiveOptions& options = {},
+                     Trace* trace = nullptr);
+
+}  // namespace icedit

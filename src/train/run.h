@@ -1,0 +1,21 @@
+#pragma once
+// `icedit train`: a whole run, from its configuration to its last checkpoint.
+#include <string>
+
+#include "train/config.h"
+
+namespace icedit {
+
+struct RunOptions {
+  std::string resume;      // "latest", a run's folder or a checkpoint; "": a new run
+  std::string run_folder;  // of a new run; "": save_path/YYYYMMDD-HHMMSS
+  std::string trace;       // a file to write the first trace_steps steps into; "": none
+  int64_t trace_steps = 1;
+  std::string device = "auto";
+};
+
+// The run's folder gets config.yaml, metrics.jsonl, an event file, quarantine.jsonl, step-N and
+// `latest`. Rank 0 writes it. Returns it. Throws Interrupted after Ctrl+C or SIGTERM, having saved.
+Path run_training(const TrainConfig& config, const RunOptions& options);
+
+}  // namespace icedit

@@ -1,0 +1,217 @@
+#include "train/trainer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/core/grad_mode.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "adapters/save.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "data/buckets.h"
+
+namespace icedit {
+namespace {
+
+constexpr double kRunning = 0.95;
+constexpr const char* kGenerator = "reference_draws";
+
+int64_t text_tokens(const TrainConfig& config, const Residency& residency) {
+  return config.max_sequence_length > 0 ? config.max_sequence_length
+                                        : residency.files().defaults().max_sequence_length;
+}
+
+}  // namespace
+
+Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditDataset& dataset,
+                 Quarantine& quarantine, Group& group)
+    : config_(config),
+      residency_(residency),
+      dataset_(dataset),
+      quarantine_(quarantine),
+      group_(group),
+      objective_(config.objective()),
+      trainable_(make_trainable(residency.transformer(), config)),
+      optimizer_(make_optimizer(config.optimizer, trainable_.parameters)),
+      base_lr_(optimizer_->lr()),
+      schedule_(config.lr_schedule, config.warmup_steps, config.max_steps),
+      conditioner_(residency, text_tokens(config, residency), config.cache),
+      reference_draws_(at::detail::createCPUGenerator(uint64_t(config.seed))) {
+  if (config.dataset.resize == ResizeMode::kBucket) {
+    bucket_sizes_ = bucket_sizes(config.dataset.condition_size);
+    buckets_ = assign_buckets(dataset, bucket_sizes_);
+  }
+  if (config.ema_decay > 0) {
+    for (const auto& [name, parameter] : trainable_.parameters)
+      ema_.emplace_back(name, parameter.detach().clone());
+  }
+  generator_state_ = reference_draws_.get_state();
+  open_loader(0);
+}
+
+Trainer::~Trainer() = default;
+
+void Trainer::open_loader(int64_t start) {
+  LoaderOptions options;
+  options.batch_size = config_.batch_size;
+  options.workers = int(config_.dataloader_workers);
+  options.seed = uint64_t(config_.seed);
+  options.draws = config_.draws;
+  options.rank = group_.rank();
+  options.world_size = group_.size();
+  options.start = start;
+  options.buckets = buckets_;
+  options.bucket_sizes = bucket_sizes_;
+  loader_.reset();
+  loader_ = std::make_unique<Loader>(dataset_, options, quarantine_);
+  position_ = loader_->position();
+  draw_state_ = loader_->draw_state();
+}
+
+int64_t Trainer::epoch() const {
+  return position_ / loader_->batches_per_epoch();
+}
+
+at::Generator Trainer::generator_for(const DrawKey& key) {
+  if (config_.draws == DrawMode::kReference) return reference_draws_;
+  return at::detail::createCPUGenerator(generator_seed(DrawPurpose::kNoise, key));
+}
+
+// Adds the gradients of one micro-batch; returns its loss.
+double Trainer::micro_batch(int64_t micro) {
+  const TrainBatch batch = loader_->next();
+  at::Generator generator = generator_for(batch.key);
+  const StepDraws draws = draw_step(generator, conditioner_.latent_shape(batch.image), objective_);
+  const StepInputs in = conditioner_.encode(batch.image, batch.mask, batch.descriptions, draws);
+  const Tensor t =
+      timesteps_of(draws.t_draw, draws.x_1.size(1), objective_.timesteps).to(residency_.device());
+  const Tensor x_1 = draws.x_1.to(residency_.device());
+  const StepOutput out = objective(residency_.transformer(), in, t, x_1, objective_);
+  (out.loss / double(config_.accumulate_grad_batches)).backward();
+  if (trace_ != nullptr) trace_->micro_batch(step_, micro, draws, in, t, out);
+  last_ = MicroBatch{in, t, x_1};
+  return out.loss.item<double>();
+}
+
+// Gradients and loss become their means over the ranks; returns the loss.
+double Trainer::gather_gradients(double loss) {
+  if (group_.size() == 1) return loss;
+  std::vector<Tensor> grads;
+  for (const auto& [name, parameter] : trainable_.parameters) {
+    Tensor& grad = parameter.mutable_grad();
+    if (!grad.defined()) grad = at::zeros_like(parameter);  // another rank may have one
+    grads.push_back(grad);
+  }
+  const Tensor figure = at::full({1}, loss, at::kDouble);
+  grads.push_back(figure);
+  group_.all_reduce_mean(grads);
+  return figure.item<double>();
+}
+
+// Where the numbers of the last micro-batch stop being finite: a module, or else a gradient.
+std::string Trainer::skip(double loss) {
+  std::string where = first_bad_gradient(trainable_.parameters);
+  if (!where.empty()) where = "gradient of " + where;
+  const at::NoGradGuard no_grad;
+  ObjectiveOptions kept = objective_;
+  kept.recompute = false;
+  Trace trace;
+  objective(residency_.transformer(), last_->in, last_->t, last_->x_1, kept, &trace);
+  for (const auto& [name, tensor] : trace.tensors()) {
+    if (at::isfinite(tensor).all().item<bool>()) continue;
+    where = name;
+    break;
+  }
+  if (where.empty()) where = "another rank's micro-batch";
+  log::warn(str("step ", step_ + 1, " is skipped: the loss is ", loss,
+                " or a gradient is not finite, first in ", where));
+  if (++bad_steps_ >= config_.max_bad_steps)
+    throw DataError(str(bad_steps_, " steps in a row were not finite, the last one first in ",
+                        where, "; lower the rate, try dtype: float32, or look at the data"));
+  return where;
+}
+
+void Trainer::update_ema() {
+  const at::NoGradGuard no_grad;
+  for (size_t i = 0; i < ema_.size(); ++i)
+    ema_[i].second.lerp_(trainable_.parameters[i].second, 1 - config_.ema_decay);
+}
+
+StepFigures Trainer::step() {
+  const auto start = std::chrono::steady_clock::now();
+  optimizer_->zero_grad();
+  double loss = 0;
+  for (int64_t micro = 0; micro < config_.accumulate_grad_batches; ++micro)
+    loss += micro_batch(micro) / double(config_.accumulate_grad_batches);
+  StepFigures figures;
+  figures.loss = gather_gradients(loss);
+  if (trace_ != nullptr) trace_->gradients(step_, trainable_.parameters);
+  figures.gradient = clip_gradients(trainable_.parameters, config_.gradient_clip_val);
+  figures.lr = base_lr_ * schedule_.factor(step_);
+  if (figures.gradient.finite && std::isfinite(figures.loss)) {
+    optimizer_->set_lr(figures.lr);
+    optimizer_->step();
+    update_ema();
+    bad_steps_ = 0;
+    running_loss_ =
+        running_loss_ < 0 ? figures.loss : kRunning * running_loss_ + (1 - kRunning) * figures.loss;
+  } else {
+    figures.bad = skip(figures.loss);
+  }
+  last_.reset();
+  position_ = loader_->position();
+  draw_state_ = loader_->draw_state();
+  generator_state_ = reference_draws_.get_state();
+  figures.step = ++step_;
+  figures.running_loss = running_loss_;
+  figures.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return figures;
+}
+
+RunState Trainer::state() const {
+  RunState state;
+  state.step = step_;
+  state.epoch = epoch();
+  state.position = position_;
+  state.draw_state = draw_state_;
+  if (config_.draws == DrawMode::kReference)
+    state.generators.emplace_back(kGenerator, generator_state_);
+  if (trainable_.adapter) {
+    state.adapter = content_of(*trainable_.adapter);
+  } else {
+    state.weights = trainable_.parameters;
+    state.transformer_config = residency_.files().open(Part::kTransformer).config.dump();
+  }
+  state.ema = ema_;
+  state.optimizer = optimizer_->state();
+  state.figures = {{"loss.running", running_loss_}, {"bad_steps", double(bad_steps_)}};
+  state.fingerprint = fingerprint(config_);
+  return state;
+}
+
+void Trainer::resume(const LoadedCheckpoint& checkpoint) {
+  const RunState& from = checkpoint.state;
+  const std::string where = checkpoint.folder.string();
+  expect_same_fingerprint(checkpoint, fingerprint(config_));
+  restore_tensors(trainable_.adapter ? tensors_of(from.adapter) : from.weights,
+                  trainable_.parameters, where);
+  if (!ema_.empty()) restore_tensors(from.ema, ema_, where);
+  optimizer_->load(from.optimizer);
+  for (const auto& [name, tensor] : from.generators)
+    if (name == kGenerator) reference_draws_.set_state(tensor.clone());
+  generator_state_ = reference_draws_.get_state();
+  const auto figure = [&](const char* name, double fallback) {
+    const auto found = from.figures.find(name);
+    return found == from.figures.end() ? fallback : found->second;
+  };
+  running_loss_ = figure("loss.running", -1);
+  bad_steps_ = int64_t(figure("bad_steps", 0));
+  step_ = from.step;
+  open_loader(from.position);
+  loader_->set_draw_state(from.draw_state);
+  draw_state_ = loader_->draw_state();
+}
+
+}  // namespace icedit

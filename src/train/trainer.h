@@ -1,0 +1,85 @@
+#pragma once
+// One optimizer step after the other: micro-batches, loss, gradients over all ranks, clipping,
+// step.
+#include <memory>
+#include <optional>
+
+#include "dist/group.h"
+#include "train/adapter_setup.h"
+#include "train/conditioning.h"
+#include "train/run_checkpoint.h"
+#include "train/schedule.h"
+#include "train/trace.h"
+
+namespace icedit {
+
+struct StepFigures {
+  int64_t step = 0;         // steps done, with this one
+  double loss = 0;          // mean over the micro-batches of all ranks
+  double running_loss = 0;  // 0.95 of the one before and 0.05 of this one, as published
+  GradientFigures gradient;
+  double lr = 0, seconds = 0;
+  std::string bad;  // not empty: not finite, so the step was skipped; the layer where it began
+};
+
+class Trainer {
+ public:
+  // Loads the transformer and puts onto it what is trained. The arguments outlive the trainer.
+  // Throws UsageError, CheckpointError.
+  Trainer(const TrainConfig& config, Residency& residency, const EditDataset& dataset,
+          Quarantine& quarantine, Group& group);
+  ~Trainer();
+
+  // Throws Interrupted (nothing of the step was done), PeerError, DataError: too many bad rows, or
+  // max_bad_steps in a row that were not finite.
+  StepFigures step();
+
+  int64_t steps() const { return step_; }
+  int64_t epoch() const;
+  const NamedTensors& parameters() const { return trainable_.parameters; }
+  const Trainable& trainable() const { return trainable_; }
+  Residency& residency() { return residency_; }
+  void trace_into(StepTrace* trace) { trace_ = trace; }
+
+  RunState state() const;
+  // Throws CheckpointError, UsageError: of another run.
+  void resume(const LoadedCheckpoint& checkpoint);
+
+ private:
+  struct MicroBatch {
+    StepInputs in;
+    Tensor t, x_1;
+  };
+  void open_loader(int64_t start);
+  at::Generator generator_for(const DrawKey& key);
+  double micro_batch(int64_t micro);
+  double gather_gradients(double loss);
+  std::string skip(double loss);
+  void update_ema();
+
+  const TrainConfig& config_;
+  Residency& residency_;
+  const EditDataset& dataset_;
+  Quarantine& quarantine_;
+  Group& group_;
+  ObjectiveOptions objective_;
+  Trainable trainable_;
+  std::unique_ptr<Optimizer> optimizer_;
+  double base_lr_;
+  RateSchedule schedule_;
+  Conditioner conditioner_;
+  std::unique_ptr<Loader> loader_;
+  std::vector<int32_t> buckets_;
+  std::vector<PictureSize> bucket_sizes_;
+  at::Generator reference_draws_;
+  NamedTensors ema_;
+  StepTrace* trace_ = nullptr;
+  std::optional<MicroBatch> last_;  // of the step that runs, to find where it went wrong
+  // As after the last whole step.
+  int64_t step_ = 0, position_ = 0, bad_steps_ = 0;
+  std::vector<int64_t> draw_state_;
+  Tensor generator_state_;
+  double running_loss_ = -1;  // no step so far
+};
+
+}  // namespace icedit

@@ -1,0 +1,65 @@
+// Gradients with and without gradient checkpointing are the same bits.
+#include "nn/recompute.h"
+
+#include <ATen/core/grad_mode.h>
+#include <gtest/gtest.h>
+
+#include "golden.h"
+#include "models/flux/transformer.h"
+#include "train/objective.h"
+
+namespace icedit {
+namespace {
+
+StepInputs step_inputs(const golden::Tensors& t) {
+  const auto get = [&](const std::string& name) { return golden::get(t, "0." + name); };
+  return {get("x_0"),    get("condition"), get("prompt_embeds"),
+          get("pooled"), get("image_ids"), get("text_ids")};
+}
+
+TEST(Recompute, EveryWeightsGradientIsBitForBitTheSame) {
+  const auto t = golden::load("training/batches.safetensors");
+  const Path folder = golden::path("tiny-fill/transformer");
+  const auto model =
+      FluxTransformer::load(Checkpoint::open(folder), JsonFile(folder / "config.json"), {});
+  std::vector<Tensor> weights;
+  for (const auto& [path, linear] : model.linears())
+    for (const Tensor& weight : linear.train_weights()) weights.push_back(weight);
+  std::vector<Tensor> kept, losses;
+  for (const bool recompute : {false, true}) {
+    ObjectiveOptions options;
+    options.recompute = recompute;
+    const StepOutput out =
+        objective(model, step_inputs(t), golden::get(t, "0.t"), golden::get(t, "0.x_1"), options);
+    out.loss.backward();
+    losses.push_back(out.loss);
+    for (size_t i = 0; i < weights.size(); ++i) {
+      Tensor& grad = weights[i].mutable_grad();
+      ASSERT_TRUE(grad.defined()) << i;
+      if (recompute)
+        EXPECT_TRUE(golden::equal(grad, kept[i])) << i;
+      else
+        kept.push_back(grad);
+      grad = Tensor();
+    }
+  }
+  EXPECT_TRUE(golden::equal(losses[0], losses[1]));
+}
+
+TEST(Recompute, LeavesInsideGetGradientsThoughNoInputWantsOne) {
+  const Tensor w = at::full({3}, 2.0).requires_grad_(), x = at::arange(3).to(at::kFloat);
+  int calls = 0;
+  const auto f = [&](const Tensors& in) {
+    ++calls;
+    return Tensors{in[0] * w, in[0] + 1};
+  };
+  recomputed(f, {x})[0].sum().backward();
+  EXPECT_EQ(calls, 2);
+  EXPECT_TRUE(golden::equal(w.grad(), x));
+  const at::NoGradGuard no_grad;
+  EXPECT_FALSE(recomputed(f, {x})[0].requires_grad());
+  EXPECT_EQ(calls, 3);
+}
+
+}  // namespace
+}  // namespace icedit

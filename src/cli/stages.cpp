@@ -1,6 +1,7 @@
 #include "cli/stages.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -9,8 +10,10 @@
 #include "base/progress.h"
 #include "diffusion/denoise.h"
 #include "diffusion/schedule.h"
+#include "io/hub.h"
 #include "nn/check.h"
 #include "nn/trace.h"
+#include "train/objective.h"
 
 namespace icedit::cli {
 namespace {
@@ -204,6 +207,42 @@ NamedTensors denoise_stage(const StageOptions& options) {
   return tensors;
 }
 
+// The only stage that computes gradients: of every tensor of the adapter.
+NamedTensors train_step(const StageOptions& options) {
+  const c10::InferenceMode off(false);
+  if (options.model.adapters.size() != 1)
+    throw UsageError("stage train-step trains one adapter: give it with --lora PATH");
+  const StageInput in(options.in);
+  StageOptions bare = options;
+  bare.model.adapters.clear();
+  Residency model = open_model(bare);
+  const FluxTransformer& flux = model.transformer();
+  AttachOptions attach;
+  attach.trainable = attach.allow_zero = true;
+  const AdapterRequest& request = options.model.adapters.front();
+  attach.scale = request.scale;
+  const LoadedAdapter adapter = attach_adapter(
+      flux.linears(), AdapterFile::open(resolve_path_or_id(request.path, "--lora")), attach);
+  StepInputs inputs;
+  inputs.x_0 = placed_f32(in.get("x_0"), model);
+  inputs.condition = placed(in.get("condition"), model);
+  inputs.prompt_embeds = placed(in.get("prompt_embeds"), model);
+  inputs.pooled = placed(in.get("pooled"), model);
+  inputs.image_ids = placed_f32(in.get("image_ids"), model);
+  inputs.text_ids = placed_f32(in.get("text_ids"), model);
+  const Tensor t = placed_f32(in.get("t"), model), x_1 = placed_f32(in.get("x_1"), model);
+  check_shape("x_0", inputs.x_0, {-1, -1, flux.config().out_channels});
+  check_shape("x_1", x_1, inputs.x_0.sizes().vec());
+  check_shape("t", t, {inputs.x_0.size(0)});
+  check_shape("condition", inputs.condition, {x_1.size(0), x_1.size(1), -1});
+  const StepOutput out = objective(flux, inputs, t, x_1);
+  out.loss.backward();
+  NamedTensors tensors = {{"pred", out.pred.detach()}, {"loss", out.loss.detach()}};
+  for (const auto& [name, tensor] : adapter.tensors())
+    tensors.emplace_back("grad." + name, tensor.grad());
+  return tensors;
+}
+
 }  // namespace
 
 StageInput::StageInput(const std::string& file) : file_(file) {
@@ -243,6 +282,9 @@ const std::vector<Stage>& stages() {
        "initial_latents, prompt_embeds, pooled_prompt_embeds, masked_latents, packed_mask, "
        "image_ids, text_ids, sigmas",
        "latents.N after step N", true, denoise_stage},
+      {"train-step",
+       "x_0, x_1, t, condition, prompt_embeds, pooled, image_ids, text_ids; --lora to start from",
+       "pred, loss, grad.NAME for every tensor of the adapter", true, train_step},
   };
   return all;
 }

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/edit_options.h"
 #include "cli/eval_options.h"
+#include "cli/train_options.h"
 #include "edit/recipe.h"
 
 namespace icedit::cli {
@@ -44,6 +45,18 @@ TEST(Frozen, OptionsOfEval) {
       "data limit every batch output|o|output-dir json! seed steps|num-inference-steps "
       "guidance|guidance-scale max-sequence-length noise-order width sizing layout model|"))
       << all;
+}
+
+TEST(Frozen, OptionsOfTrain) {
+  TrainOptions options;
+  EXPECT_EQ(spellings(train_option_groups(options)),
+            "set resume run-folder steps trace trace-steps draws device threads quiet|q! "
+            "verbose|v! help|h!");
+  const std::string manual = read_text(Path(ICEDIT_SOURCE) / "docs/cli.md");
+  for (const OptionGroup& group : train_option_groups(options)) {
+    for (const Option& option : group.options)
+      EXPECT_NE(manual.find("`--" + option.name), std::string::npos) << option.name;
+  }
 }
 
 TEST(Frozen, Commands) {

@@ -48,7 +48,7 @@ int64_t integer_value(const Given& given, int64_t least, int64_t most) {
   if (error == std::errc() && stop == end && value >= least && value <= most) return value;
   const bool any = least == std::numeric_limits<int64_t>::min();
   const bool bounded = most != std::numeric_limits<int64_t>::max();
-  throw_value_error(given, any       ? "a whole number"
+  throw_value_error(given, any       ? "a whole number of at most 64 bits"
                            : bounded ? str("a whole number from ", least, " to ", most)
                                      : str("a whole number, at least ", least));
 }

@@ -3,7 +3,6 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <set>
 
 #include "base/error.h"
 #include "base/nearest.h"
@@ -47,11 +46,9 @@ class Reader {
     if (node.IsNull() && !path.empty()) return;
     if (!node.IsMap())
       throw UsageError(str(where_, ": ", path.empty() ? "the file" : path, " is no group of keys"));
-    std::set<std::string> seen;
     for (const auto& entry : node) {
       const auto name = entry.first.as<std::string>("");
       const std::string full = path.empty() ? name : path + "." + name;
-      if (!seen.insert(name).second) throw UsageError(str(where_, ": ", full, " is there twice"));
       walk(entry.second, full);
     }
   }

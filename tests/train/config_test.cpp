@@ -1,0 +1,203 @@
+#include "train/config.h"
+
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "golden.h"
+#include "io/temporary_folder.h"
+#include "train/adapter_setup.h"
+
+namespace icedit {
+namespace {
+
+// As ICEdit publishes it, keys without effect and all.
+const char* const kPublished = R"yaml(
+flux_path: "nano"
+dtype: "bfloat16"
+model:
+  union_cond_attn: true
+  add_cond_attn: false
+  latent_lora: false
+  use_sep: false
+train:
+  batch_size: 2
+  accumulate_grad_batches: 1
+  dataloader_workers: 5
+  save_interval: 1000
+  sample_interval: 1000
+  max_steps: -1
+  gradient_checkpointing: true
+  save_path: "runs"
+  condition_type: "edit"
+  dataset:
+    type: "edit_with_omini"
+    path: "parquet/*.parquet"
+    condition_size: 512
+    target_size: 512
+    image_size: 512
+    padding: 8
+    drop_text_prob: 0.1
+    drop_image_prob: 0.1
+    specific_task: ["removal", "style"]
+  wandb:
+    project: "OminiControl"
+  lora_config:
+    r: 32
+    lora_alpha: 16
+    init_lora_weights: "gaussian"
+    target_modules: "(.*x_embedder|.*(?<!single_)transformer_blocks\\.[0-9]+\\.norm1\\.linear)"
+  optimizer:
+    type: "Prodigy"
+    params:
+      lr: 1
+      use_bias_correction: true
+      safeguard_warmup: true
+      weight_decay: 0.01
+      betas: [0.9, 0.99]
+)yaml";
+
+std::string error_with(const std::vector<std::string>& overrides) {
+  return error_of<UsageError>([&] { parse_config(kPublished, "a.yaml", overrides); });
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(Config, ThePublishedFile) {
+  const TrainConfig c = parse_config(kPublished, "a.yaml");
+  EXPECT_EQ(c.batch_size, 2);
+  EXPECT_EQ(c.mode, TrainMode::kLora);
+  EXPECT_TRUE(c.gradient_checkpointing);
+  EXPECT_EQ(c.dataset.type, DatasetType::kEditWithOmini);
+  EXPECT_EQ(c.dataset.path, std::vector<std::string>{"parquet/*.parquet"});
+  EXPECT_EQ(c.dataset.specific_task, (std::vector<std::string>{"removal", "style"}));
+  EXPECT_EQ(c.lora.r, 32);
+  EXPECT_EQ(c.lora.lora_alpha, 16);
+  EXPECT_EQ(std::get<double>(c.optimizer.params.at("lr")), 1);
+  EXPECT_TRUE(std::get<bool>(c.optimizer.params.at("safeguard_warmup")));
+  EXPECT_EQ(std::get<std::vector<double>>(c.optimizer.params.at("betas")).size(), 2u);
+  EXPECT_EQ(c.gradient_clip_val, 0.5);
+  EXPECT_EQ(c.without_effect.size(), 9u);
+}
+
+TEST(Config, OverridesComeLast) {
+  const TrainConfig c = parse_config(
+      kPublished, "a.yaml",
+      {"train.batch_size=4", "train.batch_size=5", "train.dataset.path=[a, b]",
+       "train.optimizer.params.lr=0.5", "train.dataset.crop_the_noise=false", "train.seed=7"});
+  EXPECT_EQ(c.batch_size, 5);
+  EXPECT_EQ(c.dataset.path.size(), 2u);
+  EXPECT_EQ(std::get<double>(c.optimizer.params.at("lr")), 0.5);
+  EXPECT_EQ(c.dataset.crop_the_noise, false);
+  EXPECT_EQ(c.seed, 7);
+}
+
+TEST(Config, ExpertsMakeAMoeLora) {
+  const std::vector<std::string> experts = {"train.lora_config.num_experts=2"};
+  EXPECT_EQ(parse_config(kPublished, "a.yaml", experts).mode, TrainMode::kMoeLora);
+  EXPECT_TRUE(has(error_with({experts[0], "train.lora_config.top_k=3"}), "top_k is 3"));
+}
+
+TEST(Config, TheEffectiveFileReadsBackToTheSame) {
+  const TrainConfig c = parse_config(kPublished, "a.yaml", {"train.ema_decay=0.999"});
+  const std::string text = effective_yaml(c);
+  const TrainConfig again = parse_config(text, "config.yaml");
+  EXPECT_EQ(effective_yaml(again), text);
+  EXPECT_EQ(fingerprint(again), fingerprint(c));
+  EXPECT_TRUE(again.without_effect.empty());
+  for (const std::string& key : config_keys())
+    EXPECT_TRUE(has(text, key.substr(key.rfind('.') + 1) + ":")) << key;
+}
+
+TEST(Config, TheFingerprintHoldsWhatIsComputed) {
+  const auto of = [](const std::string& text) {
+    return fingerprint(parse_config(kPublished, "a.yaml", {text}));
+  };
+  EXPECT_EQ(of("train.save_interval=5"), of("train.max_steps=7"));
+  EXPECT_NE(of("train.batch_size=5"), of("train.max_steps=7"));
+}
+
+TEST(Config, WrongOnesSayWhatIsWrong) {
+  EXPECT_TRUE(has(error_with({"train.batchsize=4"}), "did you mean 'train.batch_size'?"));
+  EXPECT_TRUE(has(error_with({"train.lr_scheduler=x"}), "'train.lr_schedule'"));
+  EXPECT_TRUE(has(error_with({"batch_size=4"}), "'train.batch_size'"));
+  EXPECT_TRUE(has(error_with({"train.batch_size=many"}),
+                  "a.yaml: train.batch_size is 'many', expected a whole number"));
+  EXPECT_TRUE(has(error_with({"train.batch_size=0"}), "1 to"));
+  EXPECT_TRUE(has(error_with({"train.batch_size=[1]"}), "a list"));
+  EXPECT_TRUE(has(error_with({"train.dataset.drop_text_prob=2"}), "from 0 to 1"));
+  EXPECT_TRUE(has(error_with({"train.dataset.type=edits"}), "edit_with_omini"));
+  EXPECT_TRUE(has(error_with({"train.gradient_checkpointing=perhaps"}), "true or false"));
+  EXPECT_TRUE(has(error_with({"train.loss=left"}), "right_half"));
+  EXPECT_TRUE(has(error_with({"train.optimizer=Adam"}), "no group"));
+  EXPECT_TRUE(has(error_with({"train.batch_size"}), "KEY=VALUE"));
+  EXPECT_TRUE(has(error_with({"flux_path="}), "flux_path is missing"));
+  EXPECT_TRUE(has(error_with({"train.lora_config.target_modules="}), "target_modules is missing"));
+  const auto of = [](const std::string& yaml) {
+    return error_of<UsageError>([&] { parse_config(yaml, "b.yaml"); });
+  };
+  EXPECT_TRUE(has(of("a: [1"), "b.yaml is no YAML"));
+  EXPECT_TRUE(has(of("just a text"), "b.yaml"));
+  EXPECT_TRUE(has(of(""), "b.yaml"));
+}
+
+TEST(Config, OursAreReadAndSpellThePublishedTargets) {
+  const Path folder = Path(ICEDIT_SOURCE) / "configs";
+  const Path model_folder = golden::path("tiny-fill/transformer");
+  const auto model = FluxTransformer::load(Checkpoint::open(model_folder),
+                                           JsonFile(model_folder / "config.json"), {});
+  for (const std::string name : {"normal_lora", "moe_lora", "nano_lora"}) {
+    const TrainConfig c = read_config((folder / (name + ".yaml")).string(), {});
+    EXPECT_EQ(c.mode, name == "moe_lora" ? TrainMode::kMoeLora : TrainMode::kLora);
+    const bool experts = c.mode == TrainMode::kMoeLora;
+    const AdapterFile file = fresh_adapter(model.linears(), c.lora, experts, 1);
+    EXPECT_EQ(file.lora.size(), experts ? 26u : 31u) << name;  // as the goldens have them
+    EXPECT_EQ(file.moe.size(), experts ? 5u : 0u) << name;
+    EXPECT_TRUE(c.without_effect.empty());
+  }
+}
+
+TEST(FreshAdapter, IsAFunctionOfTheSeed) {
+  const Path folder = golden::path("tiny-fill/transformer");
+  const auto model =
+      FluxTransformer::load(Checkpoint::open(folder), JsonFile(folder / "config.json"), {});
+  LoraConfig config;
+  config.r = 8;
+  config.target_modules = {"all-linear"};
+  const AdapterFile a = fresh_adapter(model.linears(), config, true, 3),
+                    b = fresh_adapter(model.linears(), config, true, 3),
+                    other = fresh_adapter(model.linears(), config, true, 4);
+  ASSERT_FALSE(a.lora.empty());
+  double squares = 0, count = 0;
+  for (size_t i = 0; i < a.lora.size(); ++i) {
+    EXPECT_TRUE(golden::equal(a.lora[i].a, b.lora[i].a));
+    EXPECT_FALSE(a.lora[i].a.equal(other.lora[i].a));
+    EXPECT_FALSE(a.lora[i].b.any().item<bool>());
+    squares += a.lora[i].a.square().sum().item<double>();
+    count += double(a.lora[i].a.numel());
+  }
+  EXPECT_NEAR(std::sqrt(squares / count), 1.0 / 8, 0.005);
+  config.init_lora_weights = "true";
+  const Tensor uniform = fresh_adapter(model.linears(), config, false, 3).lora[0].a;
+  const double bound = 1 / std::sqrt(double(uniform.size(1)));
+  EXPECT_LE(uniform.abs().max().item<double>(), bound);
+  EXPECT_GT(uniform.abs().max().item<double>(), 0.9 * bound);
+}
+
+TEST(FreshAdapter, TargetsThatMatchNothingAreErrors) {
+  const Path folder = golden::path("tiny-fill/transformer");
+  const auto model =
+      FluxTransformer::load(Checkpoint::open(folder), JsonFile(folder / "config.json"), {});
+  LoraConfig config;
+  config.target_modules = {".*attn\\.to_queue"};
+  const auto error = [&](bool experts) {
+    return error_of<UsageError>([&] { fresh_adapter(model.linears(), config, experts, 1); });
+  };
+  EXPECT_TRUE(has(error(false), "to_q"));
+  config.target_modules = {"x_embedder"};
+  EXPECT_TRUE(has(error(true), "expert_modules"));
+}
+
+}  // namespace
+}  // namespace icedit

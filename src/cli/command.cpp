@@ -45,8 +45,10 @@ const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
       {"edit", "edit pictures by an instruction", run_edit},
       {"eval", "edit the rows of a data set and say how well", run_eval},
+      {"convert", "an adapter in another layout, or a model with adapters merged in", run_convert},
       {"inspect", "what is in a checkpoint, an adapter, a model folder or a picture", run_inspect},
       {"stage", "run one stage of the pipeline alone, on tensors from a file", run_stage},
+      {"train", "train a LoRA or MoE-LoRA on pairs of pictures", run_train},
   };
   return all;
 }

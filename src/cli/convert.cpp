@@ -1,0 +1,192 @@
+// icedit convert: an adapter into another layout, or adapters into a model for good.
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <iostream>
+
+#include "adapters/save.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/arguments.h"
+#include "cli/command.h"
+#include "cli/help.h"
+#include "cli/merge_base.h"
+#include "cli/model_options.h"
+#include "cli/paths.h"
+#include "io/hub.h"
+
+namespace icedit::cli {
+namespace {
+
+struct ConvertOptions {
+  std::string output, format = "diffusers";
+  bool merge = false, force = false, help = false, format_given = false;
+  std::optional<at::ScalarType> dtype;
+  double shard_gb = 5;
+  ModelOptions model;
+};
+
+const std::vector<std::pair<std::string, at::ScalarType>> kDtypes = {
+    {"f32", at::kFloat},     {"bf16", at::kBFloat16},     {"f16", at::kHalf},
+    {"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
+
+OptionGroup convert_group(ConvertOptions& o) {
+  return {"Conversion",
+          {{"output", {"o"}, "PATH", "the file or folder that is written", "", into(o.output)},
+           {"format",
+            {},
+            "LAYOUT",
+            "of an adapter: diffusers, peft (a folder) or kohya",
+            "diffusers",
+            [&o](const Given& given) {
+              adapter_layout(given.text);
+              o.format = given.text;
+              o.format_given = true;
+            }},
+           {"merge",
+            {},
+            "",
+            "write --model with the adapters of --lora (or its own) merged in",
+            "",
+            into(o.merge)},
+           {"dtype",
+            {},
+            "TYPE",
+            "f32, bf16 or f16: what is stored",
+            "as it is",
+            [&o](const Given& given) { o.dtype = choice_value(given, kDtypes); }},
+           {"max-shard-size",
+            {},
+            "GB",
+            "of a merged model's files, and of the memory that is needed",
+            "5",
+            [&o](const Given& given) { o.shard_gb = number_value(given, 0.001, 1e6); }},
+           {"force", {"f"}, "", "overwrite --output", "", into(o.force)}}};
+}
+
+std::vector<OptionGroup> groups(ConvertOptions& options) {
+  return {convert_group(options), model_options(options.model), general_options(options.help)};
+}
+
+std::string convert_help() {
+  ConvertOptions options;
+  return command_help({"icedit convert ADAPTER[:SCALE] --format LAYOUT -o PATH",
+                       "icedit convert --merge --model MODEL --lora ADAPTER[:SCALE] -o FOLDER"},
+                      "Writes an adapter in another public layout, its alpha kept, or a model with "
+                      "adapters merged in.",
+                      groups(options), exit_codes_help());
+}
+
+// The files that save_adapter would write.
+std::vector<Path> targets(const Path& output, AdapterLayout layout) {
+  const bool file = output.extension() == ".safetensors";
+  switch (layout) {
+    case AdapterLayout::kPeft:
+      return {output / "adapter_model.safetensors", output / "adapter_config.json"};
+    case AdapterLayout::kKohya:
+      return {file ? output : output / "lora.safetensors"};
+    case AdapterLayout::kDiffusers:
+      break;
+  }
+  return {file ? output : output / "pytorch_lora_weights.safetensors"};
+}
+
+// The scale goes into alpha, which every layout has; a sign into B.
+void scale_adapter(AdapterFile& adapter, double scale) {
+  if (scale == 0) throw UsageError("an adapter of scale 0 changes nothing; give another scale");
+  for (LoraModule& lora : adapter.lora) {
+    lora.alpha *= std::abs(scale);
+    if (scale < 0) lora.b = lora.b.neg();
+  }
+  for (MoeModule& moe : adapter.moe) {
+    moe.alpha *= std::abs(scale);
+    if (scale < 0) {
+      for (Tensor& b : moe.b) b = b.neg();
+    }
+  }
+}
+
+void change_dtype(AdapterFile& adapter, at::ScalarType dtype) {
+  for (LoraModule& lora : adapter.lora) {
+    lora.a = lora.a.to(dtype);
+    lora.b = lora.b.to(dtype);
+  }
+  for (MoeModule& moe : adapter.moe) {
+    for (Tensor& a : moe.a) a = a.to(dtype);
+    for (Tensor& b : moe.b) b = b.to(dtype);
+    moe.route = moe.route.to(dtype);
+  }
+}
+
+AdapterFile open_whole(const std::string& text, bool allow_partial) {
+  AdapterFile adapter = AdapterFile::open(resolve_path_or_id(text, "the adapter"));
+  for (const std::string& note : adapter.notes) log::info(note);
+  if (adapter.unmatched.empty()) return adapter;
+  const std::string what =
+      str(adapter.path.string(), ": ", adapter.unmatched.size(),
+          " tensors have no place in another layout, such as '", adapter.unmatched[0], "'");
+  if (!allow_partial) throw CheckpointError(what + "; leave them out with --lora-allow-partial");
+  log::warn(what + "; they are left out");
+  return adapter;
+}
+
+void convert_adapter(const ConvertOptions& options, const AdapterRequest& request) {
+  const AdapterLayout layout = adapter_layout(options.format);
+  AdapterFile adapter = open_whole(request.path, options.model.allow_partial);
+  for (const Path& target : targets(options.output, layout)) {
+    if (same_place(target) == same_place(adapter.path))
+      throw UsageError(str(target.string(), " is the adapter itself; give another name with -o"));
+    if (!options.force && is_there(target))
+      throw UsageError(
+          str(target.string(), " exists already; give another name with -o, or --force"));
+  }
+  if (request.scale != 1) scale_adapter(adapter, request.scale);
+  if (options.dtype) change_dtype(adapter, *options.dtype);
+  const Path written = save_adapter(options.output, adapter, layout);
+  log::info(str(adapter.path.string(), ": ", adapter.lora.size() + adapter.moe.size(), " layers, ",
+                adapter.layout, " -> ", options.format));
+  std::cout << written.string() << "\n";
+}
+
+void merge(ConvertOptions& options) {
+  const ModelFiles files = ModelFiles::find(options.model.request);
+  MergeRequest request;
+  request.adapters = adapters_of(options.model, files.defaults());
+  request.allow_partial = options.model.allow_partial;
+  request.dtype = options.dtype;
+  request.shard_bytes = uint64_t(options.shard_gb * 1e9);
+  request.force = options.force;
+  merge_base(files, request, options.output);
+  std::cout << options.output << "\n";
+}
+
+}  // namespace
+
+int run_convert(const Arguments& arguments) {
+  ConvertOptions options;
+  const auto rest = parse_arguments("convert", groups(options), arguments);
+  if (options.help) {
+    std::cout << convert_help();
+    return 0;
+  }
+  if (options.output.empty()) throw UsageError("where to? Give -o PATH");
+  if (options.merge) {
+    if (options.format_given)
+      throw UsageError("--format is for adapters; a merged model is always a diffusers folder");
+    for (const std::string& text : rest)
+      options.model.adapters.push_back(parse_adapter({"the adapter", text}));
+    merge(options);
+    return 0;
+  }
+  std::vector<AdapterRequest> adapters = options.model.adapters;
+  for (const std::string& text : rest) adapters.push_back(parse_adapter({"the adapter", text}));
+  if (adapters.empty()) throw UsageError("which adapter? icedit convert ADAPTER -o PATH");
+  if (adapters.size() > 1) {
+    throw UsageError(str("one adapter is converted at a time, but ", adapters.size(),
+                         " are given; --merge puts several into a model"));
+  }
+  convert_adapter(options, adapters[0]);
+  return 0;
+}
+
+}  // namespace icedit::cli

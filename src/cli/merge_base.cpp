@@ -1,0 +1,286 @@
+#include "cli/merge_base.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <unistd.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "adapters/inject.h"
+#include "base/error.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "cli/component_writer.h"
+#include "cli/paths.h"
+#include "edit/precision.h"
+#include "io/hub.h"
+#include "models/flux/transformer.h"
+
+namespace icedit::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+constexpr Part kParts[] = {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae};
+
+bool is_fp8(Dtype dtype) {
+  return dtype == Dtype::kF8E4M3 || dtype == Dtype::kF8E5M2;
+}
+
+bool is_scale(const std::string& name) {
+  for (const char* end : {".scale_weight", ".weight_scale", ".scale_input", ".input_scale"}) {
+    if (name.ends_with(end)) return true;
+  }
+  return false;
+}
+
+// The transformer as it is stored, with what is added to each of its matrices.
+class MergedTransformer {
+ public:
+  MergedTransformer(const Component& component, const MergeRequest& request)
+      : model_(FluxTransformer::load(component.checkpoint, component.config,
+                                     {at::kFloat, /*keep_stored=*/true, at::kCPU})) {
+    for (const auto& [path, linear] : model_.linears()) linears_.emplace(path, linear);
+    for (const AdapterRequest& adapter : request.adapters) {
+      const AdapterFile file = AdapterFile::open(resolve_path_or_id(adapter.path, "--lora"));
+      for (const std::string& note : file.notes) log::info(note);
+      if (!file.moe.empty()) {
+        throw UsageError(str(adapter.path,
+                             " is a mixture of experts, whose change depends on the input: it "
+                             "cannot be merged; use it with --lora as it is"));
+      }
+      AttachOptions options;
+      options.scale = adapter.scale;
+      options.allow_partial = request.allow_partial;
+      attached_.push_back(attach_adapter(model_.linears(), file, options));
+      log::info(attached_.back().report().line());
+      for (const auto& layer : attached_.back().layers())
+        deltas_[layer.module].push_back({layer.lora, adapter.scale});
+    }
+  }
+
+  const Linear* linear(const std::string& tensor) const {
+    if (!tensor.ends_with(".weight")) return nullptr;
+    const auto found = linears_.find(tensor.substr(0, tensor.size() - 7));
+    return found == linears_.end() ? nullptr : &found->second;
+  }
+  bool is_touched(const Linear& linear) const { return deltas_.count(linear.path()) != 0; }
+
+  Tensor merged(const Linear& linear, at::ScalarType dtype) const {
+    const at::NoGradGuard no_grad;
+    Tensor weight = linear.weight().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+    const auto found = deltas_.find(linear.path());
+    if (found != deltas_.end()) {
+      for (const auto& [lora, scale] : found->second)
+        weight.add_(product(lora->a, lora->b, lora->scaling() * scale));
+    }
+    weight = weight.to(dtype);
+    if (!at::isfinite(weight).all().item<bool>()) {
+      throw CheckpointError(str("the merged weight of ", linear.path(), " is not finite in ",
+                                at::toString(dtype), "; give a smaller scale or --dtype bf16"));
+    }
+    return weight;
+  }
+
+ private:
+  FluxTransformer model_;
+  std::map<std::string, Linear> linears_;
+  std::vector<LoadedAdapter> attached_;
+  std::map<std::string, std::vector<std::pair<std::shared_ptr<LoraLayer>, double>>> deltas_;
+};
+
+at::ScalarType dtype_for(const std::string& where, const std::string& name, Dtype stored,
+                         const MergeRequest& request) {
+  const at::ScalarType type = scalar_type(stored);
+  if (is_fp8(stored) && !request.dtype) {
+    throw UsageError(
+        str(where, ": tensor '", name, "' is ", dtype_name(stored),
+            ", which a sum cannot be stored in; say with --dtype bf16, f16 or f32 what "
+            "to write"));
+  }
+  return at::isFloatingType(type) ? request.dtype.value_or(type) : type;
+}
+
+uint64_t bytes_in(const TensorInfo& info, at::ScalarType dtype) {
+  return uint64_t(info.numel()) * at::elementSize(dtype);
+}
+
+std::vector<PlannedTensor> plan_part(const Checkpoint& checkpoint, const MergeRequest& request,
+                                     const MergedTransformer* merged) {
+  std::vector<PlannedTensor> plan;
+  for (const auto& [name, entry] : checkpoint.entries()) {
+    const at::ScalarType dtype = dtype_for(checkpoint.where(), name, entry.info.dtype, request);
+    const Linear* linear = merged ? merged->linear(name) : nullptr;
+    if (merged && is_scale(name)) continue;  // part of the weight that is written
+    if (!merged && is_scale(name)) {
+      throw CheckpointError(str(checkpoint.where(), ": tensor '", name,
+                                "' scales an fp8 weight, which is written for transformers only; "
+                                "give this component in bf16"));
+    }
+    const bool sum = linear && (merged->is_touched(*linear) || is_fp8(entry.info.dtype));
+    plan.push_back({name, bytes_in(entry.info, dtype), [=, &checkpoint]() -> Tensor {
+                      throw_if_interrupted();
+                      if (sum) return merged->merged(*linear, dtype);
+                      return mapped_tensor(checkpoint.entry(name)).to(dtype);
+                    }});
+  }
+  return plan;
+}
+
+ordered_json model_index() {
+  return {{"_class_name", "FluxFillPipeline"},
+          {"_diffusers_version", "0.32.0"},
+          {"scheduler", {"diffusers", "FlowMatchEulerDiscreteScheduler"}},
+          {"text_encoder", {"transformers", "CLIPTextModel"}},
+          {"text_encoder_2", {"transformers", "T5EncoderModel"}},
+          {"tokenizer", {"transformers", "CLIPTokenizer"}},
+          {"tokenizer_2", {"transformers", "T5TokenizerFast"}},
+          {"transformer", {"diffusers", "FluxTransformer2DModel"}},
+          {"vae", {"diffusers", "AutoencoderKL"}}};
+}
+
+void write_json(const Path& file, const ordered_json& json) {
+  write_text_atomically(file, json.dump(2) + "\n");
+}
+
+// The model's own defaults, but for its adapter: that is merged.
+ordered_json defaults_json(const ModelDefaults& d, const std::optional<at::ScalarType>& dtype) {
+  ordered_json json = {{"width", d.width},
+                       {"num_inference_steps", d.num_inference_steps},
+                       {"guidance_scale", d.guidance_scale},
+                       {"max_sequence_length", d.max_sequence_length}};
+  const std::string own = !dtype                 ? d.dtype
+                          : *dtype == at::kFloat ? "float32"
+                          : *dtype == at::kHalf  ? "float16"
+                                                 : "bfloat16";
+  if (!own.empty()) json["dtype"] = own;
+  return json;
+}
+
+void copy_files(const Path& from, const Path& to) {
+  std::error_code error;
+  fs::create_directories(to, error);
+  for (const auto& entry : fs::directory_iterator(from)) {
+    if (!entry.is_regular_file()) continue;
+    fs::copy_file(entry.path(), to / entry.path().filename(), error);
+    if (error)
+      throw IoError(
+          str(entry.path().string(), " cannot be copied to ", to.string(), ": ", error.message()));
+  }
+}
+
+// Beside the tensors: what makes the folder a model.
+void write_settings(const ModelFiles& files, const MergeRequest& request, const Path& folder) {
+  write_json(folder / "model_index.json", model_index());
+  write_json(folder / "icedit.json", defaults_json(files.defaults(), request.dtype));
+  write_json(folder / "scheduler" / "scheduler_config.json",
+             ordered_json::parse(files.scheduler().dump()));
+  copy_files(files.tokenizer(), folder / "tokenizer");
+  copy_files(files.tokenizer_2(), folder / "tokenizer_2");
+}
+
+// Throws unless `output` is free, or a model folder that may be replaced.
+void check_output(const Path& output, bool force) {
+  if (!is_there(output)) return;
+  if (!force) {
+    throw UsageError(
+        str(output.string(), " exists already; give another name with -o, or --force"));
+  }
+  if (!is_there(output / "model_index.json")) {
+    throw UsageError(str(output.string(),
+                         " is no model folder (it has no model_index.json), so --force does not "
+                         "replace it; give another name with -o"));
+  }
+}
+
+void check_inputs_stay(const ModelFiles& files, const Path& output) {
+  for (const Part part : kParts) {
+    const std::string place = same_place(files.place(part)).string();
+    const std::string out = same_place(output).string();
+    if (place == out || place.starts_with(out + "/")) {
+      throw UsageError(str(output.string(), " is the model that is read; give another name"));
+    }
+  }
+}
+
+// A folder that is removed unless it takes its final name.
+class NewModelFolder {
+ public:
+  explicit NewModelFolder(const Path& target) : target_(same_place(target)) {
+    path_ = target_.parent_path() / str(".", target_.filename().string(), ".", ::getpid(), ".new");
+    std::error_code error;
+    fs::create_directories(path_, error);
+    if (error) throw IoError(str(path_.string(), " cannot be made: ", error.message()));
+  }
+  ~NewModelFolder() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+  }
+  NewModelFolder(const NewModelFolder&) = delete;
+  NewModelFolder& operator=(const NewModelFolder&) = delete;
+
+  const Path& path() const { return path_; }
+
+  void finish() const {
+    std::error_code error, ignored;
+    Path old = path_;
+    old += ".old";
+    if (is_there(target_)) fs::rename(target_, old, error);
+    if (!error) fs::rename(path_, target_, error);
+    if (error) {
+      if (is_there(old)) fs::rename(old, target_, ignored);
+      throw IoError(str(target_.string(), " cannot take its name: ", error.message()));
+    }
+    fs::remove_all(old, ignored);
+  }
+
+ private:
+  Path target_, path_;
+};
+
+}  // namespace
+
+void merge_base(const ModelFiles& files, const MergeRequest& request, const Path& output) {
+  if (request.adapters.empty()) {
+    throw UsageError(str(files.name(),
+                         " has no adapter of its own; name those to merge with "
+                         "--lora PATH_OR_ID[:SCALE]"));
+  }
+  check_output(output, request.force);
+  check_inputs_stay(files, output);
+  std::map<Part, Component> components;
+  for (const Part part : kParts) components.emplace(part, files.open(part));
+  const MergedTransformer merged(components.at(Part::kTransformer), request);
+  std::map<Part, std::vector<PlannedTensor>> plans;
+  uint64_t bytes = 0;
+  int64_t tensors = 0, done = 0;
+  for (const auto& [part, component] : components) {
+    plans[part] =
+        plan_part(component.checkpoint, request, part == Part::kTransformer ? &merged : nullptr);
+    for (const PlannedTensor& tensor : plans[part]) bytes += tensor.bytes;
+    tensors += int64_t(plans[part].size());
+  }
+  if (const uint64_t free = free_disk_bytes(output); free < bytes + (64 << 20)) {
+    throw IoError(str(output.string(), " needs ", bytes_text(double(bytes)), ", but ",
+                      bytes_text(double(free)),
+                      " are free there; make room or choose another "
+                      "place with -o"));
+  }
+  const NewModelFolder folder(output);
+  Progress progress("merging", tensors, "tensor");
+  for (const auto& [part, component] : components) {
+    const Path place = folder.path() / part_name(part);
+    const bool diffusers = part == Part::kTransformer || part == Part::kVae;
+    fs::create_directories(place);
+    write_json(place / "config.json", ordered_json::parse(component.config.dump()));
+    write_component(place, diffusers ? "diffusion_pytorch_model" : "model", plans[part],
+                    request.shard_bytes, [&] { progress.update(++done); });
+  }
+  write_settings(files, request, folder.path());
+  folder.finish();
+}
+
+}  // namespace icedit::cli

@@ -13,6 +13,7 @@ int run_edit(const Arguments& arguments);
 int run_eval(const Arguments& arguments);
 int run_inspect(const Arguments& arguments);
 int run_stage(const Arguments& arguments);
+int run_train(const Arguments& arguments);
 
 struct Command {
   std::string name, summary;

@@ -62,7 +62,7 @@ TEST(Frozen, OptionsOfTrain) {
 TEST(Frozen, Commands) {
   std::string names;
   for (const Command& command : commands()) names += command.name + " ";
-  EXPECT_EQ(names, "edit eval convert inspect stage ");
+  EXPECT_EQ(names, "edit eval convert inspect stage train ");
 }
 
 TEST(Frozen, EveryOptionIsInTheHelpAndHasOneSpelling) {

@@ -1,6 +1,6 @@
 // What bf16 costs in accuracy, stage by stage: bench_precision MODEL [--lora PATH] [--picture FILE]
-// [--width 96] [--steps 8] [--text 44] [--threads 2]. Every stage runs in f32 and in bf16 on the
-// f32 run's inputs; the last line compares whole edits, noise and all. One JSON object.
+// [--width 96] [--steps 8] [--text 64] [--guidance X] [--threads 2]. Every stage runs in f32 and in
+// bf16 on the f32 run's inputs; the last line compares whole edits, noise and all. One JSON object.
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
@@ -8,6 +8,7 @@
 
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,14 +25,15 @@ using namespace icedit;  // NOLINT: a program of its own
 
 struct Arguments {
   std::string model, lora, picture = "assets/cat.jpg";
-  int64_t width = 96, steps = 8, text = 44, threads = 2;
+  int64_t width = 96, steps = 8, text = 64, threads = 2;
+  std::optional<double> guidance;
 };
 
 Arguments parse(int argc, char** argv) {
   if (argc < 2) {
     throw UsageError(
         "usage: bench_precision MODEL [--lora PATH] [--picture FILE] [--width PIXELS] [--steps N] "
-        "[--text TOKENS] [--threads N]");
+        "[--text TOKENS] [--guidance X] [--threads N]");
   }
   Arguments a;
   a.model = argv[1];
@@ -45,6 +47,8 @@ Arguments parse(int argc, char** argv) {
       *texts.at(flag) = argv[i + 1];
     } else if (numbers.count(flag) != 0) {
       *numbers.at(flag) = std::stoll(argv[i + 1]);
+    } else if (flag == "--guidance") {
+      a.guidance = std::stod(argv[i + 1]);
     } else {
       throw UsageError("unknown option " + flag);
     }
@@ -66,13 +70,23 @@ ResidencyOptions options_of(const Arguments& a, DtypeChoice dtype) {
   return options;
 }
 
-EditRequest request_of(const Arguments& a, const Image& source) {
+// In bf16 guidance times 1000 is rounded before it is embedded, by diffusers too: 50 becomes 49.92,
+// which changes the output far more than all of bf16's arithmetic. Both runs get the rounded value,
+// unless one is given.
+double guidance_of(const Arguments& a, const ModelDefaults& defaults) {
+  if (a.guidance) return *a.guidance;
+  const Tensor half = at::full({}, defaults.guidance_scale, at::kBFloat16) * 1000;
+  return half.item<double>() / 1000;
+}
+
+EditRequest request_of(const Arguments& a, const Image& source, double guidance) {
   EditRequest request;
   request.source = source;
   request.instruction = kInstruction;
   request.width = a.width;
   request.steps = a.steps;
   request.max_sequence_length = a.text;
+  request.guidance = guidance;
   return request;
 }
 
@@ -129,7 +143,7 @@ Outputs run(const Arguments& a, const Image& source, DtypeChoice choice, const O
   in.sigmas =
       make_schedule(SchedulerConfig::from(residency.files().scheduler()), a.steps, h / 2 * (w / 2))
           .sigmas;
-  in.guidance = residency.files().defaults().guidance_scale;
+  in.guidance = guidance_of(a, residency.files().defaults());
   out.velocity = model.forward(one_step(in, dtype, model.config().guidance_embeds));
   out.latents = denoise(model, in);
 
@@ -137,7 +151,7 @@ Outputs run(const Arguments& a, const Image& source, DtypeChoice choice, const O
   out.decoded = residency.vae().decode(z);
   residency.release_all();
 
-  const Image edited = editor.edit(request_of(a, source)).front().image;
+  const Image edited = editor.edit(request_of(a, source, in.guidance)).front().image;
   out.picture = at::tensor(at::ArrayRef<uint8_t>(edited.pixels), at::kFloat);
   return out;
 }

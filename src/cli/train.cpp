@@ -35,21 +35,15 @@ std::vector<OptionGroup> train_option_groups(TrainOptions& o) {
        {"steps",
         {},
         "N",
-        "steps in all, in place of train.max_steps",
+        "ends after N steps in all; the schedule stays that of train.max_steps",
         "",
-        [&o](const Given& given) { o.steps = integer_value(given, 1); }},
+        [&o](const Given& given) { o.run.steps = integer_value(given, 1); }},
        {"trace",
         {},
         "FILE",
-        "safetensors with draws, x_t, prediction, loss and every gradient of the first steps",
+        "safetensors with draws, x_t, prediction, loss and every gradient; of one step, or --steps",
         "",
         into(o.run.trace)},
-       {"trace-steps",
-        {},
-        "N",
-        "how many of them",
-        "1",
-        [&o](const Given& given) { o.run.trace_steps = integer_value(given, 1, 10000); }},
        {"draws",
         {},
         "keyed|reference",
@@ -93,7 +87,7 @@ int run_train(const Arguments& arguments) {
   const char* from_environment = std::getenv("XFL_CONFIG");
   if (rest.empty() && from_environment == nullptr)
     throw UsageError("which configuration? icedit train configs/normal_lora.yaml, or XFL_CONFIG");
-  if (options.steps) options.overrides.push_back(str("train.max_steps=", *options.steps));
+  if (!options.run.trace.empty() && options.run.steps == 0) options.run.steps = 1;
   const TrainConfig config =
       read_config(rest.empty() ? from_environment : rest[0], options.overrides);
   use_threads(options.model);

@@ -1,5 +1,4 @@
 #pragma once
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,7 +9,6 @@ namespace icedit::cli {
 
 struct TrainOptions {
   std::vector<std::string> overrides;
-  std::optional<int64_t> steps;
   RunOptions run;
   ModelOptions model;  // threads
   bool help = false;

@@ -168,7 +168,8 @@ std::map<std::string, std::string> fingerprint(const TrainConfig& config) {
   TrainConfig copy = config;
   std::map<std::string, std::string> values;
   for (const ConfigKey& key : keys_of(copy))
-    if (key.computes) values[key.name] = YAML::Dump(key.get());
+    if (key.computes || (key.name == "train.max_steps" && config.lr_schedule == "cosine"))
+      values[key.name] = YAML::Dump(key.get());
   return values;
 }
 

@@ -109,22 +109,22 @@ class Run {
     log::info("run: " + folder_.string());
   }
 
+  int64_t last_step() const {
+    if (options_.steps == 0) return config_.max_steps;
+    return config_.max_steps < 0 ? options_.steps : std::min(options_.steps, config_.max_steps);
+  }
+
   void loop(Trainer& trainer) {
     std::optional<StepTrace> trace;
     if (!options_.trace.empty() && group_->is_first()) trace.emplace(options_.trace);
     trainer.trace_into(trace ? &*trace : nullptr);
-    const int64_t first = trainer.steps();
-    saved_ = first;
+    saved_ = trainer.steps();
     std::optional<Progress> bar;
-    if (group_->is_first()) bar.emplace("training", config_.max_steps, "step");
-    while (config_.max_steps < 0 || trainer.steps() < config_.max_steps) {
+    const int64_t last = last_step();
+    if (group_->is_first()) bar.emplace("training", last, "step");
+    while (last < 0 || trainer.steps() < last) {
       throw_if_interrupted();
       const StepFigures figures = trainer.step();
-      if (trace && figures.step - first == options_.trace_steps) {
-        trace->write();
-        trainer.trace_into(nullptr);
-        trace.reset();
-      }
       if (log_) log_->step(figures);
       if (bar) bar->update(figures.step, progress_note(figures));
       if (config_.save_interval > 0 && figures.step % config_.save_interval == 0) save(trainer);

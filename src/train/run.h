@@ -9,8 +9,8 @@ namespace icedit {
 struct RunOptions {
   std::string resume;      // "latest", a run's folder or a checkpoint; "": a new run
   std::string run_folder;  // of a new run; "": save_path/YYYYMMDD-HHMMSS
-  std::string trace;       // a file to write the first trace_steps steps into; "": none
-  int64_t trace_steps = 1;
+  int64_t steps = 0;       // ends after so many in all, the schedule as it is; 0: max_steps
+  std::string trace;       // a file to write the steps of this process into; "": none
   std::string device = "auto";
 };
 

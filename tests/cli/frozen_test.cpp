@@ -50,7 +50,7 @@ TEST(Frozen, OptionsOfEval) {
 TEST(Frozen, OptionsOfTrain) {
   TrainOptions options;
   EXPECT_EQ(spellings(train_option_groups(options)),
-            "set resume run-folder steps trace trace-steps draws device threads quiet|q! "
+            "set resume run-folder steps trace draws device threads quiet|q! "
             "verbose|v! help|h!");
   const std::string manual = read_text(Path(ICEDIT_SOURCE) / "docs/cli.md");
   for (const OptionGroup& group : train_option_groups(options)) {

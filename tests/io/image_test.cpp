@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "io/picture_goldens.h"
+#include "io/temporary_folder.h"
 
 namespace icedit {
 namespace {
@@ -154,9 +155,9 @@ TEST_P(Encoding, LossyOnesComeCloseAndCloserWithQuality) {
 }
 
 TEST_P(Encoding, FileSaysWhatItIs) {
-  const Path folder = ::testing::TempDir();
+  const TemporaryFolder folder;
   for (const char* extension : {".png", ".jpg", ".webp"}) {
-    const Path path = folder / (std::string("icedit_image_test") + extension);
+    const Path path = folder / (std::string("picture") + extension);
     write_image(path, test_picture(16, 16, GetParam()));
     const Image back = read_image(path);
     EXPECT_EQ(back.width, 16);

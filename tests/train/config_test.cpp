@@ -116,6 +116,7 @@ TEST(Config, TheFingerprintHoldsWhatIsComputed) {
   };
   EXPECT_EQ(of("train.save_interval=5"), of("train.max_steps=7"));
   EXPECT_NE(of("train.batch_size=5"), of("train.max_steps=7"));
+  EXPECT_EQ(of("train.lr_schedule=cosine").count("train.max_steps"), 1u);  // it bends the rate
 }
 
 TEST(Config, WrongOnesSayWhatIsWrong) {

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Runs every benchmark and its peer in turn, and prints the tables of docs/speed.md. About six minutes on two quiet cores.
+
+    bench/run.py --python PYTHON [--only denoise,startup,memory,precision] [--threads 2] [--rounds 3] [-o FILE]
+
+PYTHON has torch, diffusers, transformers and peft (bench/README.md). Without it only our side runs. A benchmark that fails
+is reported in its place, and the others go on.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+NANO, NANO_LORA = "models/nano/model", "models/nano/lora/pytorch_lora_weights.safetensors"
+TINY = "tests/goldens/data/tiny-fill"
+MIB = 2 ** 20
+
+
+class Failed(Exception):
+    pass
+
+
+def run(command, timeout=300):
+    """The JSON objects that a command prints, one a line."""
+    command = [str(part) for part in command]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{command[0]} took more than {timeout} s") from None
+    except OSError as error:
+        raise Failed(f"{command[0]}: {error.strerror}") from None
+    if done.returncode:
+        raise Failed(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.strip()[-500:]}")
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def cpu():
+    text = pathlib.Path("/proc/cpuinfo").read_text()
+    names = {line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")}
+    flags = [flag for flag in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if flag in text.split()]
+    return f"{', '.join(sorted(names)) or os.uname().machine} ({' '.join(flags)})", "avx512_bf16" in flags
+
+
+class Benchmarks:
+    def __init__(self, a):
+        self.a = a
+        self.python = a.python
+        self.has_bf16 = cpu()[1]
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="icedit_bench_"))
+        self.real = a.model or self.folder / "model"
+
+    def real_widths(self):
+        if not (self.real / "model_index.json").exists():
+            run([self.a.build / "tools/make_random_checkpoint", self.real, "--double", 2, "--single", 4, "--t5-layers", 2,
+                 "--tokenizers", NANO])
+        return self.real
+
+    def denoise(self):
+        """Warm denoising loop, A B A B."""
+        cases = [("nano with its LoRA", NANO, ["--lora", NANO_LORA], "f32"), ("tiny-fill", TINY, [], "f32")]
+        if self.has_bf16:
+            cases.append(("nano with its LoRA", NANO, ["--lora", NANO_LORA], "bf16"))
+        yield "| denoising step | dtype | icedit | diffusers | ratio (of CPU time) | products' share in diffusers | wanted |"
+        yield "|---|---|---|---|---|---|---|"
+        for name, model, more, dtype in cases:
+            same = [model, *more, "--dtype", dtype, "--threads", self.a.threads]
+            mine, theirs, share = [], [], None
+            for i in range(self.a.rounds):
+                mine += run([self.a.build / "bench/bench_denoise", *same])
+                if self.python:
+                    profile = ["--profile"] if i == 0 else []
+                    theirs += run([self.python, ROOT / "bench/peer/denoise.py", *same, *profile])
+                    share = theirs[0].get("share_in_products")
+            ours = statistics.median(r["ms_per_step"] for r in mine)
+            if not theirs:
+                yield f"| {name} | {dtype} | {ours:.2f} ms | - | - | - | |"
+                continue
+            peer = statistics.median(r["ms_per_step"] for r in theirs)
+            of_cpu = statistics.median(r["cpu_ms_per_step"] for r in mine) / statistics.median(r["cpu_ms_per_step"] for r in theirs)
+            wanted = 0.5 if share < 0.4 else 0.8
+            yield (f"| {name} | {dtype} | {ours:.2f} ms | {peer:.2f} ms | {ours / peer:.2f} ({of_cpu:.2f}) | {100 * share:.0f} % | "
+                   f"<= {wanted} |")
+
+    def startup(self):
+        """From process start to the end of the first denoising step of tiny-fill."""
+        if not self.python:
+            raise Failed("needs --python")
+        r = run([sys.executable, ROOT / "bench/startup.py", "--json", "--python", self.python, "--build", self.a.build,
+                 "--threads", self.a.threads])[0]
+        yield "| start to the first step | icedit | of which `icedit --version` | diffusers | wanted |"
+        yield "|---|---|---|---|---|"
+        s = r["seconds"]
+        yield f"| tiny-fill, halves of 64 pixels | {s['icedit']:.2f} s | {s['icedit --version']:.2f} s | {s['diffusers']:.2f} s | < 0.6 s |"
+
+    def memory(self):
+        """Peak memory of an edit at real layer sizes."""
+        if not self.python:
+            raise Failed("needs --python")
+        results = run([sys.executable, ROOT / "bench/memory.py", "--json", "--python", self.python, "--build", self.a.build,
+                       "--model", self.real_widths(), "--threads", self.a.threads])
+        yield "| edit, halves of 512 pixels | icedit, less idle | largest component in Python | of it activations | ratio | wanted |"
+        yield "|---|---|---|---|---|---|"
+        for r in results:
+            largest = max(r["components"], key=lambda c: c["weights"] + c["activations"])
+            yield (f"| {r['dtype']} | {r['icedit'] / MIB:.0f} MiB | {r['largest'] / MIB:.0f} MiB ({largest['component']}) | "
+                   f"{largest['activations'] / MIB:.0f} MiB | {r['ratio']:.3f} | <= {r['limit']} |")
+
+    def precision(self):
+        """bf16 against f32, each stage on the f32 run's inputs."""
+        stages = ["clip", "t5", "vae-encode", "transformer", "denoise", "vae-decode"]
+        yield f"| model | {' | '.join(stages)} | edit, 8-bit levels: mean, max |"
+        yield "|---" * (len(stages) + 2) + "|"
+        cases = [("nano", NANO, ["--lora", NANO_LORA, "--width", 96, "--text", 44]), ("tiny-fill", TINY, ["--width", 64])]
+        if self.has_bf16:
+            cases.append(("random, real widths", self.real_widths(), ["--width", 128, "--steps", 4, "--text", 128]))
+            cases.append(("the same, guidance 50 not rounded in f32", self.real_widths(),
+                          ["--width", 128, "--steps", 4, "--text", 128, "--guidance", 50]))
+        for name, model, more in cases:
+            r = run([self.a.build / "bench/bench_precision", model, *more, "--threads", self.a.threads])[0]
+            errors = " | ".join(f"{100 * r[stage]['relative_rms']:.2f} %" for stage in stages)
+            yield f"| {name} | {errors} | {r['edit']['mean_levels']:.2f}, {r['edit']['max_levels']:.0f} |"
+
+
+def main():
+    ap = argparse.ArgumentParser()
+    ap.add_argument("--python", help="with torch, diffusers, transformers and peft")
+    ap.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
+    ap.add_argument("--model", type=pathlib.Path, help="where the model of real widths is, or is kept (3.8 GiB)")
+    ap.add_argument("--only", default="denoise,startup,memory,precision")
+    ap.add_argument("--threads", type=int, default=2)
+    ap.add_argument("--rounds", type=int, default=3)
+    ap.add_argument("-o", "--output", type=pathlib.Path, help="write the tables there too")
+    a = ap.parse_args()
+    a.build = a.build.resolve()
+    lines = []
+
+    def say(line):
+        print(line, flush=True)
+        lines.append(line)
+
+    say(f"{cpu()[0]}, {a.threads} of {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f} before the run\n")
+    failed = False
+    benchmarks = Benchmarks(a)
+    try:
+        for name in a.only.split(","):
+            start = time.monotonic()
+            try:
+                for line in getattr(benchmarks, name)():
+                    say(line)
+            except (Failed, KeyError, IndexError, ValueError, TypeError) as error:
+                failed = True
+                say(f"{name}: failed: {error}")
+            say("")
+            print(f"({name}: {time.monotonic() - start:.0f} s)", file=sys.stderr)
+    finally:
+        shutil.rmtree(benchmarks.folder, ignore_errors=True)
+    if a.output:
+        a.output.write_text("\n".join(lines))
+    sys.exit(1 if failed else 0)
+
+
+main()

@@ -3,7 +3,7 @@
 
     bench/memory.py [--python PYTHON] [--model FOLDER] [--dtypes bf16,f32] [--width 512] [--threads 2] [--json]
 
-Writes a model of FLUX.1 Fill's widths with few blocks (3.8 GiB, removed at the end unless --model names it), edits a picture
+Writes a model of FLUX.1 Fill's widths with few blocks (3.8 GiB, removed at the end unless --model names it), edits a square picture
 with it for one step, and takes the most that was resident, less an idle process'. The limit is 1.15 x the largest over the
 components of its weights in the run's dtype plus what its forward takes in Python. The bf16 run needs a CPU with
 avx512_bf16 and is left out elsewhere.
@@ -38,7 +38,8 @@ def peak(command):
 
 def ours(a, model, dtype, folder):
     idle, _ = peak([a.icedit, "--version"])
-    total, _ = peak([a.icedit, "edit", ROOT / "assets/cat.jpg", "make it winter", "--model", model, "--no-lora", "--steps", "1",
+    # A square picture: its diptych is the peer's size.
+    total, _ = peak([a.icedit, "edit", ROOT / "assets/astronaut.jpg", "make it winter", "--model", model, "--no-lora", "--steps", "1",
                      "--width", str(a.width), "--dtype", dtype, "--threads", str(a.threads), "-o", folder / "out.png", "--force", "-q"])
     return total - idle
 

@@ -24,7 +24,7 @@ namespace {
 using namespace icedit;  // NOLINT: a program of its own
 
 struct Arguments {
-  std::string model, lora, picture = "assets/cat.jpg";
+  std::string model, lora, picture = "assets/astronaut.jpg";
   int64_t width = 96, steps = 8, text = 64, threads = 2;
   std::optional<double> guidance;
 };

@@ -52,7 +52,7 @@ def main():
     ap.add_argument("--json", action="store_true")
     a = ap.parse_args()
     icedit = a.build / "icedit"
-    same = [ROOT / "assets/cat.jpg", "make it winter", "--width", str(a.width), "--threads", str(a.threads)]
+    same = [ROOT / "assets/astronaut.jpg", "make it winter", "--width", str(a.width), "--threads", str(a.threads)]
     with tempfile.TemporaryDirectory(prefix="icedit_bench_") as folder:
         ours = [icedit, "edit", *same, "--model", MODEL, "--no-lora", "--steps", "1", "--seed", "0", "--force",
                 "-o", pathlib.Path(folder) / "out.png"]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs every benchmark and its peer in turn, and prints the tables of docs/speed.md. About six minutes on two quiet cores.
+"""Runs every benchmark and its peer in turn, and prints the tables of docs/speed.md. About seven minutes on two quiet cores.
 
     bench/run.py --python PYTHON [--only denoise,startup,memory,precision] [--threads 2] [--rounds 2] [-o FILE]
 
@@ -94,7 +94,7 @@ class Benchmarks:
             raise Failed("needs --python")
         r = run([sys.executable, ROOT / "bench/startup.py", "--json", "--python", self.python, "--build", self.a.build,
                  "--threads", self.a.threads])[0]
-        yield "| start to the first step | icedit | of which `icedit --version` | diffusers | wanted |"
+        yield "| start to the first step | icedit | `icedit --version` alone, to its end | diffusers | wanted |"
         yield "|---|---|---|---|---|"
         s = r["seconds"]
         yield f"| tiny-fill, halves of 64 pixels | {s['icedit']:.2f} s | {s['icedit --version']:.2f} s | {s['diffusers']:.2f} s | < 0.6 s |"

@@ -9,8 +9,8 @@ TORCH=2.11.0
 ARROW=26.0.1
 CUDA_RUNTIME=13.0.96
 CUPTI=13.0.85
-PACKAGES=(g++ cmake ninja-build ccache clang-format lld python3 python3-pip python3-yaml pkg-config
-  libsentencepiece-dev libicu-dev libpng-dev libjpeg62-turbo-dev libwebp-dev
+PACKAGES=(g++ cmake ninja-build ccache clang-format lld python3 python3-pip pkg-config
+  libicu-dev libpng-dev libjpeg62-turbo-dev libwebp-dev
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libmicrohttpd-dev
   libcurl4-openssl-dev libssl-dev libgloo-dev libgtest-dev libgmock-dev libbenchmark-dev)
 

@@ -43,11 +43,6 @@ void warn_of_cut(const Tokenizer& tokenizer, const std::string& prompt, int64_t 
                 length, "; it does not see '", beginning(tokenizer.decode(cut)), "'", remedy));
 }
 
-bool only_space(const std::string& text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](unsigned char c) { return std::isspace(c) != 0; });
-}
-
 void check(Residency& residency, const Prompt& prompt) {
   const int64_t length = prompt.max_sequence_length;
   if (length < 1 || length > kMaxT5Tokens) {
@@ -63,6 +58,21 @@ void check(Residency& residency, const Prompt& prompt) {
 
 }  // namespace
 
+bool only_space(const std::string& text) {
+  return std::all_of(text.begin(), text.end(),
+                     [](unsigned char c) { return std::isspace(c) != 0; });
+}
+
+Tensor clip_pooled(Residency& residency, const std::string& text) {
+  const auto ids = residency.clip_tokenizer().encode(text, kClipTokens);
+  return residency.clip().forward(ids_tensor(ids, residency.device())).pooled;
+}
+
+Tensor t5_states(Residency& residency, const std::string& text, int64_t length) {
+  const auto ids = residency.t5_tokenizer().encode(text, length);
+  return residency.t5().forward(ids_tensor(ids, residency.device()));
+}
+
 std::vector<PromptEmbeds> encode_prompts(Residency& residency, const std::vector<Prompt>& prompts) {
   for (const Prompt& prompt : prompts) check(residency, prompt);
   std::vector<PromptEmbeds> embeds(prompts.size());
@@ -74,16 +84,11 @@ std::vector<PromptEmbeds> encode_prompts(Residency& residency, const std::vector
     return j;
   };
   for (size_t i = 0; i < prompts.size(); ++i) {
-    if (same_as(i) != i) continue;
-    const auto ids = residency.clip_tokenizer().encode(prompts[i].text, kClipTokens);
-    embeds[i].pooled_prompt_embeds =
-        residency.clip().forward(ids_tensor(ids, residency.device())).pooled;
+    if (same_as(i) == i) embeds[i].pooled_prompt_embeds = clip_pooled(residency, prompts[i].text);
   }
   for (size_t i = 0; i < prompts.size(); ++i) {
-    if (same_as(i) != i) continue;
-    const auto ids =
-        residency.t5_tokenizer().encode(prompts[i].text, prompts[i].max_sequence_length);
-    embeds[i].prompt_embeds = residency.t5().forward(ids_tensor(ids, residency.device()));
+    const auto& [text, length] = prompts[i];
+    if (same_as(i) == i) embeds[i].prompt_embeds = t5_states(residency, text, length);
   }
   for (size_t i = 0; i < prompts.size(); ++i) embeds[i] = embeds[same_as(i)];
   return embeds;

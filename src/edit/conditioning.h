@@ -15,6 +15,14 @@ struct PromptEmbeds {
   Tensor pooled_prompt_embeds;  // [1, C_clip]
 };
 
+// Whether there is nothing to read in `text`.
+bool only_space(const std::string& text);
+
+// One text through one encoder, cut and padded to what it reads: CLIP's pooled vector [1, C_clip],
+// T5's states [1, length, C_t5]. Any text: training drops prompts to a space.
+Tensor clip_pooled(Residency& residency, const std::string& text);
+Tensor t5_states(Residency& residency, const std::string& text, int64_t length);
+
 struct Prompt {
   std::string text;  // prefix and all
   int64_t max_sequence_length = 512;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "io/hub.h"
 #include "models/clip/single_file.h"
+#include "models/config_values.h"
 #include "models/flux/fill_configs.h"
 #include "models/flux/single_file.h"
 #include "models/t5/single_file.h"
@@ -96,14 +97,6 @@ void expect_fill(const Path& folder) {
 constexpr const char* kDefaultsKeys[] = {
     "width", "num_inference_steps", "guidance_scale", "max_sequence_length", "dtype", "lora"};
 
-int64_t in_range(const JsonFile& json, const std::string& key, int64_t fallback, int64_t most) {
-  const int64_t value = json.integer_or(key, fallback);
-  if (value < 1 || value > most) {
-    throw CheckpointError(str(json.where(), ": '", key, "' is ", value, ", expected 1 to ", most));
-  }
-  return value;
-}
-
 }  // namespace
 
 const char* part_name(Part part) {
@@ -131,9 +124,9 @@ ModelDefaults ModelDefaults::read(const Path& file) {
     }
   }
   ModelDefaults d;
-  d.width = in_range(json, "width", d.width, 16384);
-  d.num_inference_steps = in_range(json, "num_inference_steps", d.num_inference_steps, 10000);
-  d.max_sequence_length = in_range(json, "max_sequence_length", d.max_sequence_length, 512);
+  d.width = up_to(json, "width", d.width, 16384);
+  d.num_inference_steps = up_to(json, "num_inference_steps", d.num_inference_steps, 10000);
+  d.max_sequence_length = up_to(json, "max_sequence_length", d.max_sequence_length, 512);
   d.guidance_scale = json.number_or("guidance_scale", d.guidance_scale);
   d.dtype = json.text_or("dtype", "");
   if (!d.dtype.empty() && d.dtype != "float32" && d.dtype != "bfloat16" && d.dtype != "float16") {

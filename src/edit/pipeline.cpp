@@ -18,8 +18,8 @@ void tell(const EditHooks& hooks, const std::string& stage) {
   if (hooks.on_stage) hooks.on_stage(stage);
 }
 
-bool only_space(const std::string& text) {
-  return text.find_first_not_of(" \t\r\n") == std::string::npos;
+bool previews(const EditHooks& hooks) {
+  return hooks.on_preview && hooks.preview_every > 0;
 }
 
 // latents [1, I, 64] of h x w -> the whole diptych.
@@ -106,14 +106,16 @@ void Editor::denoise_images(const EditRequest& request, Prepared& p, const EditH
   for (int64_t i = 0; i < request.num_images; ++i) {
     const DenoiseInputs in = inputs(request, p, i);
     const int64_t steps = in.sigmas.size(0) - 1;
-    const Tensor masked = in.condition.narrow(2, 0, in.initial_latents.size(2));
-    const LatentPreview preview(unpack_latents(masked, p.h, p.w), p.diptych.image);
+    std::optional<LatentPreview> linear;  // fitted only where it is asked for
+    if (previews(hooks) && !hooks.preview_full) {
+      const Tensor masked = in.condition.narrow(2, 0, in.initial_latents.size(2));
+      linear.emplace(unpack_latents(masked, p.h, p.w), p.diptych.image);
+    }
     p.latents.push_back(denoise(model, in, [&](int64_t step, const Tensor&, const Tensor& guess) {
       if (hooks.on_step) hooks.on_step(i, step, steps);
-      if (!hooks.on_preview || hooks.preview_every < 1 || (step + 1) % hooks.preview_every != 0)
-        return;
-      const Image picture = hooks.preview_full ? decode(residency_, guess, p.h, p.w)
-                                               : preview.picture(unpack_latents(guess, p.h, p.w));
+      if (!previews(hooks) || (step + 1) % hooks.preview_every != 0) return;
+      const Image picture = linear ? linear->picture(unpack_latents(guess, p.h, p.w))
+                                   : decode(residency_, guess, p.h, p.w);
       hooks.on_preview(right_half(picture, {picture.width / 2, picture.height}, Sizing::kFit),
                        step);
     }));
@@ -202,7 +204,7 @@ void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hoo
                   const std::function<void(size_t, std::vector<EditedImage>)>& on_done) {
   const c10::InferenceMode inference;
   // Full previews need the VAE while the transformer is at work.
-  const bool decodes_early = hooks.on_preview && hooks.preview_every > 0 && hooks.preview_full;
+  const bool decodes_early = previews(hooks) && hooks.preview_full;
   if (decodes_early && residency_.keep() == Keep::kOne) residency_.set_keep(Keep::kImageParts);
   std::vector<Prompt> prompts;
   for (const EditRequest& request : requests) {

@@ -19,6 +19,12 @@ void expect_kind(const JsonFile& config, const std::string& key,
   throw_config_error(config, key, kind, known.front() + ": this is another kind of model");
 }
 
+int64_t up_to(const JsonFile& config, const std::string& key, int64_t fallback, int64_t most) {
+  const int64_t value = config.integer_or(key, fallback);
+  if (value < 1 || value > most) throw_config_error(config, key, str(value), str("1 to ", most));
+  return value;
+}
+
 int64_t positive(const JsonFile& config, const std::string& key) {
   constexpr int64_t kMost = int64_t{1} << 24;
   const int64_t value = config.integer(key);

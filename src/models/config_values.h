@@ -8,6 +8,8 @@
 
 namespace icedit {
 
+// From 1 to `most`; `fallback` where there is none.
+int64_t up_to(const JsonFile& config, const std::string& key, int64_t fallback, int64_t most);
 // 1 ... 2^24.
 int64_t positive(const JsonFile& config, const std::string& key);
 int64_t positive_or(const JsonFile& config, const std::string& key, int64_t fallback);

@@ -9,15 +9,9 @@
 namespace icedit {
 namespace {
 
-constexpr int64_t kClipTokens = 77;
-
 std::string bytes_of(const Tensor& tensor) {
   const Tensor whole = tensor.contiguous();
   return sha256({static_cast<const char*>(whole.const_data_ptr()), whole.nbytes()});
-}
-
-Tensor ids_tensor(const std::vector<int32_t>& ids, at::Device device) {
-  return at::tensor(ids, at::kInt).to(at::kLong).unsqueeze(0).to(device);
 }
 
 // Looks `key` up, or makes it; keeps it when `keep`.
@@ -60,11 +54,8 @@ Conditioner::Picture Conditioner::picture(const Tensor& image, const Tensor& mas
 // A dropped prompt is one space, which an edit would refuse: so not through encode_prompts.
 Conditioner::Text Conditioner::text(const std::string& prompt) {
   return found_or_made(prompts_, prompt, cache_, [&] {
-    const at::Device device = residency_.device();
-    const auto clip_ids = residency_.clip_tokenizer().encode(prompt, kClipTokens);
-    const auto t5_ids = residency_.t5_tokenizer().encode(prompt, text_tokens_);
-    const Tensor pooled = residency_.clip().forward(ids_tensor(clip_ids, device)).pooled;
-    return Text{residency_.t5().forward(ids_tensor(t5_ids, device)), pooled};
+    const Tensor pooled = clip_pooled(residency_, prompt);
+    return Text{t5_states(residency_, prompt, text_tokens_), pooled};
   });
 }
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "data/loader.h"
-#include "edit/residency.h"
+#include "edit/conditioning.h"
 #include "train/objective.h"
 
 namespace icedit {

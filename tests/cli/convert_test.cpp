@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/command.h"
+#include "cli/temporary_folder.h"
 #include "edit/model_files.h"
 #include "nn/weights.h"
-#include "temporary_folder.h"
 
 namespace icedit::cli {
 namespace {
@@ -43,7 +43,7 @@ class Convert : public testing::Test {
     return folder_ / name;
   }
 
-  TemporaryFolder folder_;
+  CommandFolder folder_;
 };
 
 ModelFiles model_at(const std::string& place) {

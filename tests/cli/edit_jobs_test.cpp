@@ -24,7 +24,7 @@ class EditJobs : public ::testing::Test {
     return error_of<UsageError>([&] { plan(arguments); });
   }
 
-  TemporaryFolder folder_;
+  CommandFolder folder_;
   EditOptions options_;
 
  private:

@@ -28,7 +28,7 @@ TEST(AdapterArgument, ALastNumberIsTheScale) {
 }
 
 TEST(AdapterArgument, APathThatExistsIsTakenAsItIs) {
-  const TemporaryFolder folder;
+  const CommandFolder folder;
   const std::string file = folder.write("x:0.5", "");
   expect_adapter(file, file, 1);
   expect_adapter(file + ":2", file, 2);

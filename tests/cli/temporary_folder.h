@@ -1,34 +1,18 @@
 #pragma once
-// A folder that lasts as long as one test, and pictures in it.
-#include <stdlib.h>
-
-#include <fstream>
+// A folder that lasts as long as one test, with pictures in it and names as the command line takes
+// them.
 #include <string>
 
 #include "io/image.h"
+#include "io/temporary_folder.h"
 
 namespace icedit {
 
-class TemporaryFolder {
+class CommandFolder : public TemporaryFolder {
  public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "icedit_cli_XXXXXX").string();
-    if (::mkdtemp(name.data()) != nullptr) path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  const Path& path() const { return path_; }
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-
+  std::string operator/(const std::string& name) const { return (path() / name).string(); }
   std::string write(const std::string& name, const std::string& text) const {
-    std::filesystem::create_directories((path_ / name).parent_path());
-    std::ofstream(path_ / name, std::ios::binary) << text;
-    return (path_ / name).string();
+    return TemporaryFolder::write(name, text).string();
   }
   // A gradient of colours.
   std::string picture(const std::string& name, int width = 32, int height = 32) const {
@@ -40,23 +24,9 @@ class TemporaryFolder {
         image.at(x, y)[2] = 90;
       }
     }
-    write_image(path_ / name, image);
-    return (path_ / name).string();
+    write_image(path() / name, image);
+    return *this / name;
   }
-
- private:
-  Path path_;
 };
-
-// The message of the E that `call` throws; "" when it throws nothing.
-template <class E, class Call>
-std::string error_of(const Call& call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "";
-}
 
 }  // namespace icedit

@@ -18,6 +18,7 @@
 
 #include "io/files.h"
 #include "io/image.h"
+#include "io/temporary_folder.h"
 
 namespace icedit::e2e {
 
@@ -30,15 +31,7 @@ struct Result {
 
 class Program : public ::testing::Test {
  protected:
-  Program() {
-    std::string name = (fs::temp_directory_path() / "icedit_e2e_XXXXXX").string();
-    if (::mkdtemp(name.data()) != nullptr) folder_ = name;
-    fs::create_directory(folder_ / "work");
-  }
-  ~Program() override {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
+  Program() { fs::create_directory(folder_ / "work"); }
 
   // The working folder of every run; what the program must not leave behind would be here.
   Path work() const { return folder_ / "work"; }
@@ -128,7 +121,7 @@ class Program : public ::testing::Test {
   }
 
  private:
-  Path folder_;
+  TemporaryFolder folder_;
 };
 
 inline Path asset(const std::string& name) {

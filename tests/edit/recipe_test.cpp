@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "io/temporary_folder.h"
 
 namespace icedit {
 namespace {
@@ -15,19 +16,10 @@ using Json = nlohmann::json;
 
 class Recipe : public ::testing::Test {
  protected:
-  Recipe() {
-    std::string name = (std::filesystem::temp_directory_path() / "icedit_recipe_XXXXXX").string();
-    if (::mkdtemp(name.data()) != nullptr) folder_ = name;
-  }
-  ~Recipe() override {
-    std::error_code ignored;
-    std::filesystem::remove_all(folder_, ignored);
-  }
   Path write(const std::string& name, const std::string& text) const {
-    std::ofstream(folder_ / name, std::ios::binary) << text;
-    return folder_ / name;
+    return folder_.write(name, text);
   }
-  Path folder_;
+  TemporaryFolder folder_;
 };
 
 const char* const kRun =
@@ -92,12 +84,13 @@ TEST_F(Recipe, GoesIntoAPictureAndComesOutAgain) {
 
 TEST_F(Recipe, FoldersOfThisMachineStayHere) {
   Json run = Json::parse(kRun);
-  run["model"]["name"] = folder_.string() + "/";
+  run["model"]["name"] = folder_.path().string() + "/";
   run["adapters"][0]["name"] = write("lora.safetensors", "").string();
   const PictureText text =
       recipe_text(run.dump(), settings_json({}, ModelDefaults(), 1), write("s", ""), "", 0);
-  EXPECT_EQ(text.at(kRecipeKey).find(folder_.parent_path().string() + "/"), std::string::npos);
-  EXPECT_EQ(Json::parse(text.at(kRecipeKey))["model"]["name"], folder_.filename().string());
+  EXPECT_EQ(text.at(kRecipeKey).find(folder_.path().parent_path().string() + "/"),
+            std::string::npos);
+  EXPECT_EQ(Json::parse(text.at(kRecipeKey))["model"]["name"], folder_.path().filename().string());
 }
 
 TEST_F(Recipe, DifferencesAreNamed) {

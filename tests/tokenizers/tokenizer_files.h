@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "io/files.h"
 #include "io/safetensors.h"
+#include "io/temporary_folder.h"
 
 namespace icedit {
 
@@ -44,31 +45,11 @@ inline std::vector<Ids> rows(const SafetensorsFile& file, const std::string& nam
   return out;
 }
 
-class TempFolder {
+class TempFolder : public TemporaryFolder {
  public:
-  TempFolder() {
-    std::string name =
-        (std::filesystem::temp_directory_path() / "icedit_tokenizer_XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
-    path_ = name;
-  }
-  ~TempFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-
-  const Path& path() const { return path_; }
-  void write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(path_ / name, std::ios::binary) << bytes;
-  }
   void copy(const Path& folder, const std::string& name) const {
-    std::filesystem::copy_file(folder / name, path_ / name);
+    std::filesystem::copy_file(folder / name, path() / name);
   }
-
- private:
-  Path path_;
 };
 
 // The message of the E that `run` throws; fails the test if it throws nothing or something else.

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "edit/pipeline.h"
 #include "io/files.h"
+#include "io/temporary_folder.h"
 
 namespace icedit {
 namespace {
@@ -17,15 +18,6 @@ namespace fs = std::filesystem;
 
 class RandomCheckpoint : public ::testing::Test {
  protected:
-  RandomCheckpoint() {
-    std::string name = (fs::temp_directory_path() / "icedit_random_XXXXXX").string();
-    if (::mkdtemp(name.data()) != nullptr) folder_ = name;
-  }
-  ~RandomCheckpoint() override {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
-
   int make(const std::string& name, const std::string& options) const {
     const std::string command =
         str("'", ICEDIT_MAKE_RANDOM_CHECKPOINT, "' '", (folder_ / name).string(),
@@ -49,14 +41,14 @@ class RandomCheckpoint : public ::testing::Test {
   // All that is beside the outputs of the last run.
   std::set<std::string> left() const {
     std::set<std::string> names;
-    for (const auto& entry : fs::directory_iterator(folder_)) {
+    for (const auto& entry : fs::directory_iterator(folder_.path())) {
       const std::string name = entry.path().filename().string();
       if (name != "stdout" && name != "stderr") names.insert(name);
     }
     return names;
   }
 
-  Path folder_;
+  TemporaryFolder folder_;
 };
 
 TEST_F(RandomCheckpoint, AnEditRunsInEveryDtype) {

@@ -15,39 +15,13 @@
 #include <random>
 
 #include "base/error.h"
+#include "io/temporary_folder.h"
 #include "train/checkpoint_folder.h"
 
 namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Folder {
- public:
-  Folder() {
-    std::string name = (fs::temp_directory_path() / "icedit_XXXXXX").string();
-    if (::mkdtemp(name.data()) != nullptr) path_ = name;
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::permissions(path_, fs::perms::owner_all, ignored);
-    fs::remove_all(path_, ignored);
-  }
-  const Path& path() const { return path_; }
-
- private:
-  Path path_;
-};
-
-template <class E, class Call>
-std::string error_of(const Call& call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "";
-}
 
 // Tensors whose values tell the step. `columns` makes them large.
 RunState state_of(int64_t step, int64_t columns = 8) {
@@ -86,7 +60,7 @@ void expect_equal(const NamedTensors& a, const NamedTensors& b) {
 }
 
 TEST(RunCheckpoint, ComesBackAsItWas) {
-  const Folder run;
+  const TemporaryFolder run;
   const RunState saved = state_of(12);
   const Path folder = save_checkpoint(run.path(), saved, 3);
   EXPECT_EQ(folder, run.path() / "step-12");
@@ -114,7 +88,7 @@ TEST(RunCheckpoint, ComesBackAsItWas) {
 }
 
 TEST(RunCheckpoint, MixturesAndWholeModels) {
-  const Folder run;
+  const TemporaryFolder run;
   RunState mixture;
   mixture.step = 1;
   MoeModule moe{"single_transformer_blocks.0.proj_out", {}, {}, at::rand({4, 8}), 32, 2, {}};
@@ -145,7 +119,7 @@ TEST(RunCheckpoint, MixturesAndWholeModels) {
 }
 
 TEST(RunCheckpoint, KeepsTheLastOnes) {
-  const Folder run;
+  const TemporaryFolder run;
   for (const int step : {1, 2, 3, 9, 10}) save_checkpoint(run.path(), state_of(step), 2);
   EXPECT_FALSE(fs::exists(run.path() / "step-3"));
   EXPECT_TRUE(fs::exists(run.path() / "step-9"));
@@ -162,7 +136,7 @@ TEST(RunCheckpoint, KeepsTheLastOnes) {
 }
 
 TEST(RunCheckpoint, EveryFlippedByteIsFoundAndTheOneBeforeIsUsed) {
-  const Folder run;
+  const TemporaryFolder run;
   save_checkpoint(run.path(), state_of(1), 0);
   const Path folder = save_checkpoint(run.path(), state_of(2), 0);
   std::vector<Path> files;
@@ -190,7 +164,7 @@ TEST(RunCheckpoint, EveryFlippedByteIsFoundAndTheOneBeforeIsUsed) {
 }
 
 TEST(RunCheckpoint, WhatIsMissingIsDamageAndNoneIsAnError) {
-  const Folder run;
+  const TemporaryFolder run;
   EXPECT_FALSE(has_checkpoint(run.path()));
   EXPECT_NE(error_of<NoInputError>([&] { load_checkpoint(run.path()); }), "");
   EXPECT_NE(error_of<NoInputError>([&] { load_checkpoint(run.path() / "nowhere"); }), "");
@@ -231,7 +205,7 @@ pid_t saving_child(const Path& run, int64_t first) {
 
 TEST(RunCheckpoint, AHundredKillsNeverLeaveAnUnusableLatest) {
   at::set_num_threads(1);  // a forked child has no other threads
-  const Folder run;
+  const TemporaryFolder run;
   const auto start = std::chrono::steady_clock::now();
   for (int again = 0; again < 3; ++again) save_checkpoint(run.path(), state_of(1, 20000), 2);
   // Of three saves, so that the kills fall on all of one and on its end.
@@ -284,7 +258,7 @@ int in_child(const std::function<void()>& call) {
 
 TEST(RunCheckpoint, AFullDiskLosesNeitherTheRunNorThePreviousOne) {
   at::set_num_threads(1);
-  const Folder run;
+  const TemporaryFolder run;
   save_checkpoint(run.path(), state_of(1, 20000), 1);
   fs::permissions(run.path(), fs::perms::all);
   const int code = in_child([&] {
@@ -302,7 +276,7 @@ TEST(RunCheckpoint, AFullDiskLosesNeitherTheRunNorThePreviousOne) {
 }
 
 TEST(RunCheckpoint, SpaceIsCheckedBefore) {
-  const Folder run;
+  const TemporaryFolder run;
   const std::string error = error_of<IoError>(
       [&] { write_step_folder(run.path(), 1, uint64_t{1} << 62, [](const Path&) { FAIL(); }); });
   EXPECT_NE(error.find("needs 4611686018427387904 bytes"), std::string::npos) << error;
@@ -312,7 +286,7 @@ TEST(RunCheckpoint, SpaceIsCheckedBefore) {
 
 TEST(RunCheckpoint, AReadOnlyFolderIsAnError) {
   at::set_num_threads(1);
-  const Folder run;
+  const TemporaryFolder run;
   save_checkpoint(run.path(), state_of(1), 1);
   fs::permissions(run.path(), fs::perms::owner_read | fs::perms::owner_exec |
                                   fs::perms::others_read | fs::perms::others_exec);

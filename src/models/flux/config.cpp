@@ -3,20 +3,9 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "models/config_values.h"
 
 namespace icedit {
-namespace {
-
-int64_t positive(const JsonFile& json, const std::string& key, int64_t fallback, int64_t most) {
-  const int64_t value = json.integer_or(key, fallback);
-  if (value < 1 || value > most) {
-    throw CheckpointError(str(json.where(), ": '", key, "' is ", value, ", expected 1 to ", most));
-  }
-  return value;
-}
-
-}  // namespace
-
 FluxConfig FluxConfig::from(const JsonFile& json) {
   const std::string class_name = json.text_or("_class_name", "FluxTransformer2DModel");
   if (class_name != "FluxTransformer2DModel") {
@@ -24,15 +13,14 @@ FluxConfig FluxConfig::from(const JsonFile& json) {
                               ", expected FluxTransformer2DModel: this is another kind of model"));
   }
   FluxConfig c;
-  c.in_channels = positive(json, "in_channels", 64, 1 << 16);
-  c.out_channels = positive(json, "out_channels", c.in_channels, 1 << 16);
+  c.in_channels = up_to(json, "in_channels", 64, 1 << 16);
+  c.out_channels = up_to(json, "out_channels", c.in_channels, 1 << 16);
   c.num_layers = json.integer_or("num_layers", c.num_layers);
   c.num_single_layers = json.integer_or("num_single_layers", c.num_single_layers);
-  c.num_attention_heads = positive(json, "num_attention_heads", c.num_attention_heads, 1 << 12);
-  c.attention_head_dim = positive(json, "attention_head_dim", c.attention_head_dim, 1 << 12);
-  c.joint_attention_dim = positive(json, "joint_attention_dim", c.joint_attention_dim, 1 << 20);
-  c.pooled_projection_dim =
-      positive(json, "pooled_projection_dim", c.pooled_projection_dim, 1 << 20);
+  c.num_attention_heads = up_to(json, "num_attention_heads", c.num_attention_heads, 1 << 12);
+  c.attention_head_dim = up_to(json, "attention_head_dim", c.attention_head_dim, 1 << 12);
+  c.joint_attention_dim = up_to(json, "joint_attention_dim", c.joint_attention_dim, 1 << 20);
+  c.pooled_projection_dim = up_to(json, "pooled_projection_dim", c.pooled_projection_dim, 1 << 20);
   c.guidance_embeds = json.boolean_or("guidance_embeds", false);
   if (json.has("axes_dims_rope")) c.axes_dims_rope = json.integers("axes_dims_rope");
   if (json.integer_or("patch_size", 1) != 1) {

@@ -69,27 +69,6 @@ check_format() {
   return 1
 }
 
-# count JUNIT...: "passed failed skipped", then the names of the failed tests, one a line
-count() {
-  python3 - "$@" <<'PYTHON'
-import sys
-import xml.etree.ElementTree as xml
-passed, failed, skipped = 0, [], 0
-for path in sys.argv[1:]:
-    for case in xml.parse(path).getroot().iter("testcase"):
-        status = case.get("status")
-        if status == "run":
-            passed += 1
-        elif status == "disabled" or (status == "notrun" and case.find("skipped") is not None
-                                      and case.find("skipped").get("message") == "SKIP_REGULAR_EXPRESSION_MATCHED"):
-            skipped += 1
-        else:
-            failed.append(case.get("name"))
-print(passed, len(failed), skipped)
-print("\n".join(failed))
-PYTHON
-}
-
 # tests PRESET NAME CTEST_OPTIONS...: runs them, and counts each test
 tests() {
   local preset=$1 name=$2 code=0 junit before=$failed
@@ -97,12 +76,13 @@ tests() {
   junit=$PWD/build/$preset/junit-${name// /-}.xml
   section "tests: $preset, $name"
   rm -f "$junit"
-  ctest --test-dir "build/$preset" --no-tests=error --output-on-failure --output-junit "$junit" "$@" 2>&1 |
-    grep --line-buffered -vE '^ +Start +[0-9]+: |Passed +[0-9.]+ sec$|^Internal ctest changing|^Test project|^$' ||
+  ctest --test-dir "build/$preset" --no-tests=error --output-on-failure --output-junit "$junit" \
+    --test-output-size-passed 100000000 --test-output-size-failed 100000000 "$@" 2>&1 |
+    grep --line-buffered -vE '^ +Start +[0-9]+: |^Internal ctest changing|^Test project|^$|^\[( RUN  |       OK|-----)' ||
     code=${PIPESTATUS[0]}
   if [ -s "$junit" ]; then
     local counts names
-    { read -r -a counts; mapfile -t names; } < <(count "$junit")
+    { read -r -a counts; mapfile -t names; } < <(scripts/count_tests.py "$junit")
     passed=$((passed + ${counts[0]:-0})) skipped=$((skipped + ${counts[2]:-0}))
     for name in "${names[@]}"; do [ -z "$name" ] || fail "$preset: $name"; done
     if [ -z "${counts[0]:-}" ]; then fail "$preset: $junit could not be read"; fi

@@ -214,6 +214,26 @@ class Runs : public ::testing::TestWithParam<int> {
   }
 };
 
+// Adam's first step moves a weight by g / (|g| + eps) of the rate. Where terms cancel and g is
+// hardly larger than eps (in one element of these runs: 4e-8), the rounding of the terms shows in
+// it.
+void expect_first_weights(const NamedTensors& parameters, const golden::Tensors& want,
+                          const GoldenRun& run) {
+  constexpr double kEps = 1e-8, kRounding = 2e-7;
+  for (const auto& [key, tensor] : parameters) {
+    const auto found = want.find("after1." + key);
+    if (found == want.end()) continue;
+    const Tensor w = found->second.to(at::kDouble);
+    Tensor allowed = at::full_like(w, run.allowed);
+    if (run.optimizer.type != "SGD") {
+      const Tensor g = tensor.grad().to(at::kDouble).abs();
+      allowed += kEps / (g + kEps).square() * (kRounding * g.max());
+    }
+    const Tensor error = (tensor.detach().to(at::kDouble) - w).abs() / w.abs().max();
+    EXPECT_TRUE((error <= allowed).all().item<bool>()) << "after1." << key << ": " << error.max();
+  }
+}
+
 TEST_P(Runs, LossesNormsAndWeightsOfEveryStep) {
   const GoldenRun run = all()[size_t(GetParam())];
   SCOPED_TRACE(run.name);
@@ -243,9 +263,7 @@ TEST_P(Runs, LossesNormsAndWeightsOfEveryStep) {
     norm[i] = clip_gradients(parameters, 0.5).total;
     optimizer->step();
     if (const auto* prodigy = dynamic_cast<const Prodigy*>(optimizer.get())) d[i] = prodigy->d();
-    // Adam's first step divides each gradient by itself: where it is as small as epsilon (one
-    // element here) its rounding shows.
-    if (i == 0) expect_weights("after1.", std::string(run.name) == "sgd" ? run.allowed : 2e-3);
+    if (i == 0) expect_first_weights(parameters, want, run);
   }
   expect_weights("final.", run.allowed);
   EXPECT_TRUE(golden::close(loss, want_loss, run.allowed));

@@ -132,7 +132,7 @@ ObjectiveOptions TrainConfig::objective() const {
   ObjectiveOptions options;
   options.timesteps = icedit::timestep_sampling(timestep_sampling);
   options.use_offset_noise = use_offset_noise;
-  options.right_half = loss == "right_half";
+  options.loss = loss_tokens(loss);
   options.recompute = gradient_checkpointing;
   return options;
 }

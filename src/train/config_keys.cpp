@@ -201,7 +201,7 @@ std::vector<ConfigKey> run_keys(TrainConfig& c) {
                           {{"keyed", DrawMode::kKeyed}, {"reference", DrawMode::kReference}}),
           choice(at + "timestep_sampling", c.timestep_sampling,
                  {"logit_normal", "uniform", "flux_shift", "mode"}),
-          choice(at + "loss", c.loss, {"all", "right_half"}),
+          choice(at + "loss", c.loss, {"all", "right_half", "changed"}),
           flag(at + "use_offset_noise", c.use_offset_noise),
           number(at + "ema_decay", c.ema_decay, 0, 0.9999999),
           flag(at + "cache", c.cache, false),

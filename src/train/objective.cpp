@@ -15,17 +15,36 @@ namespace {
 constexpr double kTrainingGuidance = 1.0;
 constexpr double kOffsetNoise = 0.1;
 constexpr double kModeScale = 1.29;
+constexpr double kChangeWeight = 6;
+constexpr double kFullChange = 0.5;  // of latents, whose deviation is about 1
 
 bool is_normal(TimestepSampling sampling) {
   return sampling == TimestepSampling::kLogitNormal || sampling == TimestepSampling::kFluxShift;
 }
 
-// The mean of the squares over the tokens with any pixel that may change.
-Tensor mean_under_mask(const Tensor& squares, const Tensor& condition) {
+// 1 for the tokens with any pixel that may change, else 0.  [B, I, 1]
+Tensor masked_tokens(const Tensor& condition, int64_t latents) {
+  return condition.narrow(2, latents, condition.size(2) - latents).amax(-1, true).gt(0);
+}
+
+// 1 to 1 + kChangeWeight: how far a token of x_0 is from the one at its place in the other half, on
+// the mean of its channels; from kFullChange on it counts as wholly changed.  [B, I, 1]
+Tensor change_weights(const Tensor& x_0, const Tensor& image_ids) {
+  const int64_t tokens = x_0.size(1), width = image_ids.select(1, 2).max().item<int64_t>() + 1;
+  const Tensor halves = x_0.reshape({x_0.size(0), tokens / width, 2, width / 2, x_0.size(2)});
+  const Tensor change =
+      (halves.select(2, 1) - halves.select(2, 0)).abs().mean(-1, true);  // [B, rows, width/2, 1]
+  const Tensor weights = 1 + kChangeWeight * (change / kFullChange).clamp_max(1);
+  return at::cat({weights, weights}, 2).reshape({x_0.size(0), tokens, 1});
+}
+
+Tensor loss_of(const Tensor& squares, const StepInputs& in, LossTokens tokens) {
   const int64_t latents = squares.size(2);
-  const Tensor mask = condition.narrow(2, latents, condition.size(2) - latents);
-  const Tensor counted = mask.amax(-1, true).gt(0).to(squares.scalar_type());  // [B, I, 1]
-  return (squares * counted).sum() / (counted.sum() * double(latents));
+  const Tensor counted = masked_tokens(in.condition, latents).to(squares.scalar_type());
+  if (tokens == LossTokens::kRightHalf)
+    return (squares * counted).sum() / (counted.sum() * double(latents));
+  const Tensor weights = counted * change_weights(in.x_0.to(at::kFloat), in.image_ids);
+  return ((squares * weights).sum({1, 2}) / (weights.sum({1, 2}) * double(latents))).mean();
 }
 
 }  // namespace
@@ -37,6 +56,13 @@ TimestepSampling timestep_sampling(const std::string& name) {
   if (name == "mode") return TimestepSampling::kMode;
   throw UsageError(str("train.timestep_sampling is '", name,
                        "', expected logit_normal, uniform, flux_shift or mode"));
+}
+
+LossTokens loss_tokens(const std::string& name) {
+  if (name == "all") return LossTokens::kAll;
+  if (name == "right_half") return LossTokens::kRightHalf;
+  if (name == "changed") return LossTokens::kChanged;
+  throw UsageError(str("train.loss is '", name, "', expected all, right_half or changed"));
 }
 
 StepDraws draw_step(at::Generator& generator, const Shape& latents,
@@ -87,8 +113,8 @@ StepOutput objective(const FluxTransformer& model, const StepInputs& in, const T
   const Tensor v =
       model.forward(flux, trace, options.recompute ? Activations::kRecompute : Activations::kKeep);
   const Tensor target = x_1 - in.x_0.to(at::kFloat), pred = v.to(at::kFloat);
-  if (!options.right_half) return {at::mse_loss(pred, target), x_t, v};
-  return {mean_under_mask((pred - target).square(), in.condition), x_t, v};
+  if (options.loss == LossTokens::kAll) return {at::mse_loss(pred, target), x_t, v};
+  return {loss_of((pred - target).square(), in, options.loss), x_t, v};
 }
 
 }  // namespace icedit

@@ -18,11 +18,21 @@ enum class TimestepSampling {
 // "logit_normal", "uniform", "flux_shift", "mode". Throws UsageError.
 TimestepSampling timestep_sampling(const std::string& name);
 
+// Which tokens the mean of the squares is over.
+enum class LossTokens {
+  kAll,        // as published
+  kRightHalf,  // those that the mask touches
+  kChanged     // these too; the more the target differs from the source there, up to seven times
+               // as much. Every pair counts alike, so that a small edit is not lost among styles.
+};
+// "all", "right_half", "changed". Throws UsageError.
+LossTokens loss_tokens(const std::string& name);
+
 struct ObjectiveOptions {
   TimestepSampling timesteps = TimestepSampling::kLogitNormal;
   bool use_offset_noise = false;  // x_1 + 0.1 randn[B, 1, C]
-  bool right_half = false;        // the loss counts only tokens that the mask touches
-  bool recompute = false;         // gradient checkpointing, a block at a time
+  LossTokens loss = LossTokens::kAll;
+  bool recompute = false;  // gradient checkpointing, a block at a time
 };
 
 // All that is random in a micro-batch, on the CPU in f32. B batch  I image tokens  C = 4 c channels

@@ -306,11 +306,29 @@ TEST(Objective, TheMaskedLossIsTheMeanOverTheRightHalf) {
   const FluxTransformer model = tiny_transformer();
   const at::NoGradGuard no_grad;
   ObjectiveOptions options;
-  options.right_half = true;
+  options.loss = LossTokens::kRightHalf;
   const StepOutput out = objective(model, step.in, step.t, step.x_1, options);
   const Tensor squares = (out.pred - (step.x_1 - step.in.x_0)).square();
   const Tensor right = squares.unflatten(1, {4, 8}).narrow(2, 4, 4);  // 4 rows of 8 tokens
   EXPECT_TRUE(golden::close(out.loss, right.mean(), 1e-6));
+}
+
+TEST(Objective, TheLossOnWhatChangesWeighsEveryTokenByItsChangeAndEveryPairAlike) {
+  GoldenStep step(golden::load("training/batches.safetensors"), 0);
+  const FluxTransformer model = tiny_transformer();
+  const at::NoGradGuard no_grad;
+  // The first pair changes in one token alone, by 0.25 in every channel; the second not at all.
+  Tensor x_0 = step.in.x_0.clone().unflatten(1, {4, 8});  // 4 rows of 8 tokens
+  x_0.narrow(2, 4, 4).copy_(x_0.narrow(2, 0, 4));
+  x_0[0][2][4 + 1] += 0.25;
+  step.in.x_0 = x_0.flatten(1, 2);
+  ObjectiveOptions options;
+  options.loss = LossTokens::kChanged;
+  const StepOutput out = objective(model, step.in, step.t, step.x_1, options);
+  const Tensor squares = (out.pred - (step.x_1 - step.in.x_0)).square();
+  const Tensor right = squares.unflatten(1, {4, 8}).narrow(2, 4, 4).mean(-1);  // [2, 4, 4]
+  const Tensor first = (right[0].sum() + 3 * right[0][2][1]) / (16 + 3);
+  EXPECT_TRUE(golden::close(out.loss, (first + right[1].mean()) / 2, 1e-5));
 }
 
 }  // namespace

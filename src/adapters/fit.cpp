@@ -12,7 +12,7 @@
 namespace icedit {
 namespace {
 
-constexpr const char* kPartial = "--lora-allow-partial loads the rest";
+constexpr const char* kPartial = " --lora-allow-partial loads the rest.";
 
 class Fitting {
  public:
@@ -45,6 +45,9 @@ class Fitting {
   }
 
  private:
+  // Training takes an adapter whole or not at all.
+  const char* remedy() const { return options_.trainable ? "" : kPartial; }
+
   std::optional<FittedLora> fit(const LoraModule& lora) {
     const auto found = linears_.find(lora.module);
     if (found == linears_.end()) return no_module(lora.module, lora.tensors);
@@ -109,7 +112,7 @@ class Fitting {
         str(file_.path.string(), ": ", problems_[0],
             problems_.size() > 1 ? str(", and ", problems_.size() - 1, " more like it") : "");
     if (!options_.allow_partial) {
-      throw CheckpointError(str(what, ". Was it made for another model? ", kPartial, "."));
+      throw CheckpointError(str(what, ". Was it made for another model?", remedy()));
     }
     const size_t shown = std::min<size_t>(20, unmatched_.size());
     log::warn(
@@ -148,7 +151,7 @@ class Fitting {
           str(what, ", so it changes nothing. Was it saved before it was trained?"));
     if (!options_.allow_partial) {
       throw CheckpointError(
-          str(what, ", so these layers change nothing. Is the file complete? ", kPartial, "."));
+          str(what, ", so these layers change nothing. Is the file complete?", remedy()));
     }
     log::warn(what);
   }

@@ -49,6 +49,7 @@ const std::vector<Command>& commands() {
       {"inspect", "what is in a checkpoint, an adapter, a model folder or a picture", run_inspect},
       {"stage", "run one stage of the pipeline alone, on tensors from a file", run_stage},
       {"train", "train a LoRA or MoE-LoRA on pairs of pictures", run_train},
+      {"data", "show, check, pack and get training data", run_data},
   };
   return all;
 }

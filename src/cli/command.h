@@ -9,6 +9,7 @@ using Arguments = std::vector<std::string>;  // what stands behind the sub-comma
 
 // Each returns the exit code, or throws (base/error.h).
 int run_convert(const Arguments& arguments);
+int run_data(const Arguments& arguments);
 int run_edit(const Arguments& arguments);
 int run_eval(const Arguments& arguments);
 int run_inspect(const Arguments& arguments);

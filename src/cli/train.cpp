@@ -11,15 +11,32 @@
 
 namespace icedit::cli {
 
+Option override_option(std::vector<std::string>& overrides) {
+  return {"set",
+          {},
+          "KEY=VALUE",
+          "overrides the configuration, as in train.batch_size=4; may be given several times",
+          "",
+          [&overrides](const Given& given) { overrides.push_back(given.text); }};
+}
+
+TrainConfig read_train_config(const std::string& command, const std::vector<std::string>& places,
+                              const std::vector<std::string>& overrides) {
+  if (places.size() > 1)
+    throw UsageError(
+        str("icedit ", command, " takes one configuration, but '", places[1], "' is there too"));
+  if (!places.empty()) return read_config(places[0], overrides);
+  const char* from_environment = std::getenv("XFL_CONFIG");
+  if (from_environment == nullptr || *from_environment == '\0')
+    throw UsageError(str("which configuration? icedit ", command,
+                         " configs/normal_lora.yaml, or XFL_CONFIG in the environment"));
+  return read_config(from_environment, overrides);
+}
+
 std::vector<OptionGroup> train_option_groups(TrainOptions& o) {
   const OptionGroup run = {
       "The run",
-      {{"set",
-        {},
-        "KEY=VALUE",
-        "overrides the configuration, as in train.batch_size=4; may be given several times",
-        "",
-        [&o](const Given& given) { o.overrides.push_back(given.text); }},
+      {override_option(o.overrides),
        {"resume",
         {},
         "latest|PATH",
@@ -82,14 +99,8 @@ int run_train(const Arguments& arguments) {
     std::cout << train_help();
     return 0;
   }
-  if (rest.size() > 1)
-    throw UsageError(str("icedit train takes one configuration, but '", rest[1], "' is there too"));
-  const char* from_environment = std::getenv("XFL_CONFIG");
-  if (rest.empty() && from_environment == nullptr)
-    throw UsageError("which configuration? icedit train configs/normal_lora.yaml, or XFL_CONFIG");
   if (!options.run.trace.empty() && options.run.steps == 0) options.run.steps = 1;
-  const TrainConfig config =
-      read_config(rest.empty() ? from_environment : rest[0], options.overrides);
+  const TrainConfig config = read_train_config("train", rest, options.overrides);
   use_threads(options.model);
   std::cout << run_training(config, options.run).string() << "\n";
   return 0;

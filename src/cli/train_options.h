@@ -18,4 +18,11 @@ struct TrainOptions {
 std::vector<OptionGroup> train_option_groups(TrainOptions& options);
 std::string train_help();
 
+// --set, of all commands that read a configuration.
+Option override_option(std::vector<std::string>& overrides);
+// The configuration that was named, or else XFL_CONFIG's, as ICEdit's script takes it. `command`:
+// for errors. Throws UsageError, and as read_config.
+TrainConfig read_train_config(const std::string& command, const std::vector<std::string>& places,
+                              const std::vector<std::string>& overrides);
+
 }  // namespace icedit::cli

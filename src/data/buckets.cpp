@@ -13,14 +13,10 @@ namespace {
 
 // Nothing for a row that cannot be read: the loader reports it when its turn comes.
 std::optional<PictureSize> source_size(const EditDataset& dataset, int64_t row) {
-  try {
+  return if_readable([&] {
     const EncodedSample sample = dataset.read(row);
     return picture_size(sample.source, sample.where);
-  } catch (const DataError&) {
-  } catch (const NoInputError&) {
-  } catch (const IoError&) {
-  }
-  return std::nullopt;
+  });
 }
 
 }  // namespace

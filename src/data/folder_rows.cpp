@@ -15,7 +15,7 @@ using nlohmann::json;
 struct Pair {
   Path source, target;
   std::vector<std::string> instructions;
-  std::string task, where;
+  std::string task, where, name;
 };
 
 class FolderRows : public EditRows {
@@ -38,6 +38,9 @@ class FolderRows : public EditRows {
     sample.instructions = pair.instructions;
     sample.task = pair.task;
     sample.where = pair.where;
+    sample.name = pair.name;
+    sample.source_file = pair.source.filename().string();
+    sample.target_file = pair.target.filename().string();
     return sample;
   }
 
@@ -65,7 +68,9 @@ Pair pair_of(const std::string& text, const Path& folder, const std::string& whe
   const json line = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!line.is_object()) throw DataError(str(where, ": this is no JSON object"));
   Pair pair;
-  pair.source = folder / text_of(line, "source", where);
+  const Path source = text_of(line, "source", where);
+  pair.name = (source.parent_path() / source.stem()).string();
+  pair.source = folder / source;
   pair.target = folder / text_of(line, "target", where);
   const auto instructions = line.find("instruction");
   if (instructions != line.end() && instructions->is_array()) {
@@ -144,7 +149,8 @@ std::vector<Pair> match(const Path& folder, const ByName& sources, const ByName&
                      targets.at(name),
                      {trimmed(read_text(texts.at(name), 1 << 20))},
                      "",
-                     str(folder.string(), ": ", name)});
+                     str(folder.string(), ": ", name),
+                     name});
   }
   return pairs;
 }

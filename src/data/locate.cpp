@@ -49,29 +49,6 @@ std::vector<Path> of_splits(const std::vector<Path>& files, const std::string& s
   return found;
 }
 
-std::vector<Path> parquet_below(const Path& folder) {
-  std::vector<Path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder))
-    if (entry.is_regular_file() && entry.path().extension() == ".parquet")
-      files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-// datasets--ORG--NAME/{refs/main,snapshots/COMMIT} below the cache; empty where it is not.
-Path dataset_in_hub_cache(const std::string& id) {
-  const size_t slash = id.find('/');
-  const Path base =
-      hub_cache() / str("datasets--", id.substr(0, slash), "--", id.substr(slash + 1));
-  std::error_code ignored;
-  if (!fs::is_regular_file(base / "refs/main", ignored)) return {};
-  std::string commit = read_text(base / "refs/main", 1000);
-  commit.erase(
-      std::find_if(commit.begin(), commit.end(), [](char c) { return !std::isalnum(uint8_t(c)); }),
-      commit.end());
-  return base / "snapshots" / commit;
-}
-
 struct Found {
   std::vector<Path> files;
   bool whole = false;  // a folder or an id, which holds all the splits
@@ -103,6 +80,29 @@ Found find_place(const std::string& place) {
 }
 
 }  // namespace
+
+std::vector<Path> parquet_below(const Path& folder) {
+  std::vector<Path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    if (entry.is_regular_file() && entry.path().extension() == ".parquet")
+      files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// datasets--ORG--NAME/{refs/main,snapshots/COMMIT} below the cache.
+Path dataset_in_hub_cache(const std::string& id) {
+  const size_t slash = id.find('/');
+  const Path base =
+      hub_cache() / str("datasets--", id.substr(0, slash), "--", id.substr(slash + 1));
+  std::error_code ignored;
+  if (!fs::is_regular_file(base / "refs/main", ignored)) return {};
+  std::string commit = read_text(base / "refs/main", 1000);
+  commit.erase(
+      std::find_if(commit.begin(), commit.end(), [](char c) { return !std::isalnum(uint8_t(c)); }),
+      commit.end());
+  return base / "snapshots" / commit;
+}
 
 std::vector<Path> glob_files(const std::string& pattern) {
   glob_t result = {};

@@ -16,6 +16,13 @@ namespace icedit {
 std::vector<Path> find_parquet(const std::vector<std::string>& places, const std::string& split,
                                const std::string& usual_split);
 
+// All .parquet files below a folder, sorted.
+std::vector<Path> parquet_below(const Path& folder);
+
+// The snapshot of a data set in the Hugging Face cache, which need not exist; empty where there is
+// none.
+Path dataset_in_hub_cache(const std::string& id);
+
 // A POSIX glob with ~ and {a,b}; sorted. Empty where nothing matches.
 std::vector<Path> glob_files(const std::string& pattern);
 

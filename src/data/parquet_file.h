@@ -1,5 +1,5 @@
 #pragma once
-// One open Parquet file, through Arrow; for parquet.cpp alone.
+// One open Parquet file, through Arrow; for parquet.cpp and shards.cpp.
 #include <memory>
 #include <string>
 #include <vector>

@@ -1,28 +1,11 @@
 #include "data/prepare.h"
 
-#include <optional>
-
 #include "base/error.h"
 
 namespace icedit {
 namespace {
 
 constexpr int64_t kMaxAttempts = 100;
-
-// Nothing, and why, for a row that cannot be read.
-std::optional<PreparedSample> try_prepare(const EditDataset& dataset, int64_t row,
-                                          const HalfSizes& sizes, std::string& reason) {
-  try {
-    return prepare(dataset, row, sizes);
-  } catch (const DataError& error) {
-    reason = error.what();
-  } catch (const NoInputError& error) {
-    reason = error.what();
-  } catch (const IoError& error) {
-    reason = error.what();
-  }
-  return std::nullopt;
-}
 
 }  // namespace
 
@@ -43,7 +26,7 @@ PreparedSample prepare_or_replace(const EditDataset& dataset, const RowOrder& or
   int64_t candidate = row;
   for (int64_t attempt = 0; attempt < kMaxAttempts; ++attempt) {
     std::string reason;
-    if (auto prepared = try_prepare(dataset, candidate, sizes, reason)) {
+    if (auto prepared = if_readable([&] { return prepare(dataset, candidate, sizes); }, &reason)) {
       prepared->bad = std::move(bad);
       return std::move(*prepared);
     }

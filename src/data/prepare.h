@@ -8,10 +8,6 @@
 
 namespace icedit {
 
-struct BadRow {
-  std::string where, reason;
-};
-
 struct PreparedSample {
   Image diptych;
   std::vector<std::string> instructions;

@@ -2,9 +2,11 @@
 // One row of any kind of file, and how it is read: what is common to Parquet files and folders.
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "io/picture_modes.h"
 
 namespace icedit {
@@ -16,6 +18,12 @@ struct EncodedSample {
   std::vector<std::string> instructions;  // one of which is drawn; never empty
   std::string task;                       // "" where the file does not say
   std::string where;                      // "FILE: row N", for errors and the quarantine list
+  std::string name;                       // of a folder's pair; "" in Parquet files
+  std::string source_file, target_file;   // the pictures' own names in a folder
+};
+
+struct BadRow {
+  std::string where, reason;
 };
 
 struct EditSample {
@@ -26,6 +34,24 @@ struct EditSample {
 
 // Throws NoInputError naming the row and which of its pictures cannot be read.
 EditSample decode(const EncodedSample& encoded);
+
+// What `read` gives, or nothing and why: the errors that make a row one that cannot be read.
+template <class Read>
+auto if_readable(const Read& read, std::string* reason = nullptr)
+    -> std::optional<decltype(read())> {
+  std::string why;
+  try {
+    return read();
+  } catch (const DataError& error) {
+    why = error.what();
+  } catch (const NoInputError& error) {
+    why = error.what();
+  } catch (const IoError& error) {
+    why = error.what();
+  }
+  if (reason != nullptr) *reason = why;
+  return std::nullopt;
+}
 
 class EditRows {
  public:

@@ -67,9 +67,66 @@ MoeModule fresh_moe(const std::string& path, const Linear& linear, const LoraCon
 std::vector<std::string> targets_of(const LinearList& linears, const LoraConfig& config) {
   std::vector<std::string> names;
   for (const auto& [path, linear] : linears) names.push_back(path);
-  return config.target_modules.size() == 1 ? match_targets(names, config.target_modules[0])
-                                           : match_targets(names, config.target_modules);
+  return targets_of(names, config);
 }
+
+// Compares an adapter to start from with what the configuration says of it: what it says otherwise
+// would have no effect, and the run's configuration would not be true.
+class Agreement {
+ public:
+  Agreement(const AdapterFile& file, const TrainConfig& config)
+      : file_(file), config_(config), lora_(config.lora) {}
+
+  void expect(const LinearList& linears) const {
+    if (!lora_.target_modules.empty()) expect_targets(targets_of(linears, lora_));
+    std::set<double> ranks, alphas, expert_ranks, expert_alphas, experts;
+    for (const LoraModule& lora : file_.lora) {
+      ranks.insert(double(lora.a.size(0)));
+      alphas.insert(lora.alpha);
+    }
+    for (const MoeModule& moe : file_.moe) {
+      for (const Tensor& a : moe.a) expert_ranks.insert(double(a.size(0)));
+      expert_alphas.insert(moe.alpha);
+      experts.insert(double(moe.a.size()));
+    }
+    expect_value("r", ranks, double(lora_.r));
+    expect_value("lora_alpha", alphas, lora_.lora_alpha);
+    expect_value("expert_rank", expert_ranks, double(lora_.expert_rank));
+    expect_value("expert_alpha", expert_alphas, lora_.expert_alpha);
+    expect_value("num_experts", experts, double(lora_.num_experts));
+  }
+
+ private:
+  [[noreturn]] void fail(const std::string& what) const {
+    throw UsageError(str("train.init_lora ", config_.init_lora, " ", what));
+  }
+
+  void expect_targets(const std::vector<std::string>& targets) const {
+    const std::set<std::string> wanted(targets.begin(), targets.end());
+    std::set<std::string> there;
+    for (const LoraModule& lora : file_.lora) there.insert(lora.module);
+    for (const MoeModule& moe : file_.moe) there.insert(moe.module);
+    const std::string remedy = "; leave target_modules out to train the layers that the file has";
+    for (const std::string& module : wanted)
+      if (there.count(module) == 0)
+        fail(str("has no layer for '", module, "', which target_modules match", remedy));
+    for (const std::string& module : there)
+      if (wanted.count(module) == 0)
+        fail(str("has a layer for '", module, "', which target_modules do not match", remedy));
+  }
+
+  // A file whose layers differ among each other cannot be said in one number: they stay as they
+  // are.
+  void expect_value(const char* key, const std::set<double>& there, double wanted) const {
+    if (there.size() == 1 && *there.begin() != wanted)
+      fail(str("has ", key, " ", *there.begin(), ", but train.lora_config.", key, " is ", wanted,
+               "; set it to ", *there.begin()));
+  }
+
+  const AdapterFile& file_;
+  const TrainConfig& config_;
+  const LoraConfig& lora_;
+};
 
 // Every tensor of the model becomes a leaf: the Linears' through them, the rest where they are.
 NamedTensors train_all(const FluxTransformer& model) {
@@ -98,6 +155,18 @@ NamedTensors train_all(const FluxTransformer& model) {
 
 }  // namespace
 
+std::vector<std::string> targets_of(const std::vector<std::string>& names,
+                                    const LoraConfig& config) {
+  return config.target_modules.size() == 1 ? match_targets(names, config.target_modules[0])
+                                           : match_targets(names, config.target_modules);
+}
+
+bool gets_experts(const std::string& module, const LoraConfig& config) {
+  return std::any_of(
+      config.expert_modules.begin(), config.expert_modules.end(),
+      [&module](const std::string& part) { return module.find(part) != std::string::npos; });
+}
+
 AdapterFile fresh_adapter(const LinearList& linears, const LoraConfig& config, bool experts,
                           uint64_t seed) {
   const std::vector<std::string> targets = targets_of(linears, config);
@@ -108,12 +177,7 @@ AdapterFile fresh_adapter(const LinearList& linears, const LoraConfig& config, b
   file.layout = experts ? "icedit-moe" : "diffusers";
   for (const auto& [path, linear] : linears) {
     if (wanted.count(path) == 0) continue;
-    const bool mixture =
-        experts && std::any_of(config.expert_modules.begin(), config.expert_modules.end(),
-                               [&, &path = path](const auto& part) {
-                                 return path.find(part) != std::string::npos;
-                               });
-    if (mixture)
+    if (experts && gets_experts(path, config))
       file.moe.push_back(fresh_moe(path, linear, config, factors));
     else
       file.lora.push_back(fresh_lora(path, linear, config, factors));
@@ -144,6 +208,7 @@ Trainable make_trainable(const FluxTransformer& model, const TrainConfig& config
     AttachOptions attach;
     attach.trainable = attach.allow_zero = true;
     trainable.adapter = attach_adapter(model.linears(), file, attach);
+    if (!config.init_lora.empty()) Agreement(file, config).expect(model.linears());
     trainable.parameters = trainable.adapter->tensors();
   }
   int64_t count = 0;

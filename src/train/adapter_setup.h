@@ -15,12 +15,21 @@ namespace icedit {
 AdapterFile fresh_adapter(const LinearList& linears, const LoraConfig& config, bool experts,
                           uint64_t seed);
 
+// The modules that target_modules match, in the order of `names`. Throws UsageError: none (with the
+// nearest).
+std::vector<std::string> targets_of(const std::vector<std::string>& names,
+                                    const LoraConfig& config);
+// Whether a target gets experts in a mixture.
+bool gets_experts(const std::string& module, const LoraConfig& config);
+
 struct Trainable {
   std::optional<LoadedAdapter> adapter;  // not in mode full
   NamedTensors parameters;               // f32 leaves, by the names of checkpoints
 };
 
-// Puts onto the model what config.mode says. Throws UsageError, CheckpointError.
+// Puts onto the model what config.mode says. An adapter to start from must be of the model's
+// shapes, and as train.lora_config has it: targets, rank, alpha, experts. Throws UsageError,
+// CheckpointError.
 Trainable make_trainable(const FluxTransformer& model, const TrainConfig& config);
 
 }  // namespace icedit

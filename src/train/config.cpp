@@ -3,6 +3,7 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/error.h"
 #include "base/nearest.h"
@@ -84,9 +85,34 @@ class Reader {
   std::vector<std::string> names_;
 };
 
+constexpr int kMaxDepth = 50;  // an alias may stand within what it names
+
+// YAML allows a key once; yaml-cpp keeps both and reads the first.
+void expect_keys_once(const YAML::Node& node, const std::string& path, const std::string& where,
+                      int depth = 0) {
+  if (depth > kMaxDepth)
+    throw UsageError(str(where, ": '", path, "' is nested more than ", kMaxDepth, " deep"));
+  for (size_t i = 0; node.IsSequence() && i < node.size(); ++i)
+    expect_keys_once(node[i], path, where, depth + 1);
+  if (!node.IsMap()) return;
+  std::map<std::string, int> lines;
+  for (const auto& entry : node) {
+    const auto name = entry.first.as<std::string>("");
+    const std::string full = path.empty() ? name : path + "." + name;
+    const int line = entry.first.Mark().line + 1;
+    const auto [first, fresh] = lines.emplace(name, line);
+    if (!fresh)
+      throw UsageError(str(where, ": the key '", full, "' stands in line ", first->second,
+                           " and again in line ", line, "; leave one of them out"));
+    expect_keys_once(entry.second, full, where, depth + 1);
+  }
+}
+
 YAML::Node parsed(const std::string& yaml, const std::string& where) {
   try {
-    return YAML::Load(yaml);
+    const YAML::Node root = YAML::Load(yaml);
+    expect_keys_once(root, "", where);
+    return root;
   } catch (const YAML::Exception& error) {  // theirs, with the line
     throw UsageError(str(where, " is no YAML: ", error.what()));
   }
@@ -116,7 +142,7 @@ void override_key(const YAML::Node& root, const std::string& text) {
 void check(const TrainConfig& c, const std::string& where) {
   const auto fail = [&](const std::string& what) { throw UsageError(where + ": " + what); };
   if (c.flux_path.empty()) fail("flux_path is missing: a model folder, an id, or nano");
-  if (c.mode != TrainMode::kFull && c.lora.target_modules.empty())
+  if (c.mode != TrainMode::kFull && c.lora.target_modules.empty() && c.init_lora.empty())
     fail("train.lora_config.target_modules is missing: an expression over module names");
   if (c.mode == TrainMode::kMoeLora && c.lora.top_k > c.lora.num_experts)
     fail(str("train.lora_config.top_k is ", c.lora.top_k, ", expected at most num_experts, ",

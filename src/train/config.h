@@ -19,7 +19,7 @@ struct LoraConfig {
   int64_t r = 32;
   double lora_alpha = 32;
   std::string init_lora_weights = "gaussian";  // or "true": kaiming-uniform, peft's default
-  // One: an expression; several: names or ends of names (peft's rules).
+  // One: an expression; several: names or ends of names (peft's rules); none: init_lora's.
   std::vector<std::string> target_modules;
   // moe_lora. Targets whose path contains one of expert_modules get experts.
   int64_t num_experts = 4, expert_rank = 32, top_k = 1;
@@ -32,7 +32,7 @@ struct TrainConfig {
   std::string dtype = "bfloat16";  // of the frozen base: bfloat16, float32, auto
 
   TrainMode mode = TrainMode::kLora;
-  std::string init_lora;  // an adapter to start from; "": a fresh one
+  std::string init_lora;  // an adapter to start from, by its path or id; "": a fresh one
   LoraConfig lora;
   OptimizerConfig optimizer;
   std::string lr_schedule = "constant";  // or cosine
@@ -55,6 +55,7 @@ struct TrainConfig {
   int64_t max_sequence_length = 0;  // T5 tokens; 0: the model's
   int64_t max_bad_rows = 100;
   int64_t max_bad_steps = 10;  // not finite, in a row
+  bool check_memory = true;    // refuse what is far from fitting
   DatasetConfig dataset;
 
   std::vector<std::string> without_effect;  // keys that were given, and that nothing reads
@@ -63,7 +64,8 @@ struct TrainConfig {
 };
 
 // `file`: YAML; `overrides`: "train.batch_size=4", applied in turn. Throws NoInputError, UsageError
-// naming the file and the key: unknown (with the nearest), of the wrong type, out of range.
+// naming the file and the key: unknown (with the nearest), twice (with both lines), of the wrong
+// type, out of range.
 TrainConfig read_config(const std::string& file, const std::vector<std::string>& overrides);
 TrainConfig parse_config(const std::string& yaml, const std::string& where,
                          const std::vector<std::string>& overrides = {});

@@ -207,7 +207,8 @@ std::vector<ConfigKey> run_keys(TrainConfig& c) {
           flag(at + "cache", c.cache, false),
           integer(at + "max_sequence_length", c.max_sequence_length, 0, 512),
           integer(at + "max_bad_rows", c.max_bad_rows, 0, kMany, false),
-          integer(at + "max_bad_steps", c.max_bad_steps, 1, kMany, false)};
+          integer(at + "max_bad_steps", c.max_bad_steps, 1, kMany, false),
+          flag(at + "check_memory", c.check_memory, false)};
 }
 
 void append(std::vector<ConfigKey>& to, std::vector<ConfigKey> more) {

@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "diffusion/flow.h"
-#include "diffusion/schedule.h"
 
 namespace icedit {
 namespace {
@@ -80,8 +79,8 @@ StepDraws draw_step(at::Generator& generator, const Shape& latents,
   return draws;
 }
 
-Tensor timesteps_of(const Tensor& draw, int64_t tokens, TimestepSampling sampling) {
-  switch (sampling) {
+Tensor timesteps_of(const Tensor& draw, int64_t tokens, const ObjectiveOptions& options) {
+  switch (options.timesteps) {
     case TimestepSampling::kUniform:
       return draw;
     case TimestepSampling::kMode: {
@@ -89,7 +88,9 @@ Tensor timesteps_of(const Tensor& draw, int64_t tokens, TimestepSampling samplin
       return 1 - draw - kModeScale * bump;
     }
     case TimestepSampling::kFluxShift: {
-      const double shift = std::exp(shift_mu(SchedulerConfig(), tokens));
+      const SchedulerConfig& scheduler = options.scheduler;
+      const double shift =
+          scheduler.use_dynamic_shifting ? std::exp(shift_mu(scheduler, tokens)) : scheduler.shift;
       const Tensor t = at::sigmoid(draw);
       return shift * t / (1 + (shift - 1) * t);
     }

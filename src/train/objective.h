@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/tensor.h"
+#include "diffusion/schedule.h"
 #include "models/flux/transformer.h"
 
 namespace icedit {
@@ -30,6 +31,7 @@ LossTokens loss_tokens(const std::string& name);
 
 struct ObjectiveOptions {
   TimestepSampling timesteps = TimestepSampling::kLogitNormal;
+  SchedulerConfig scheduler;      // the model's, for kFluxShift
   bool use_offset_noise = false;  // x_1 + 0.1 randn[B, 1, C]
   LossTokens loss = LossTokens::kAll;
   bool recompute = false;  // gradient checkpointing, a block at a time
@@ -45,7 +47,7 @@ struct StepDraws {
 StepDraws draw_step(at::Generator& generator, const Shape& latents,
                     const ObjectiveOptions& options);
 // What t_draw stands for. `tokens`: I.
-Tensor timesteps_of(const Tensor& t_draw, int64_t tokens, TimestepSampling sampling);
+Tensor timesteps_of(const Tensor& t_draw, int64_t tokens, const ObjectiveOptions& options);
 
 // What the model is given beside noise and time; in the compute dtype, ids in f32.
 struct StepInputs {

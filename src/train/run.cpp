@@ -6,9 +6,11 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/progress.h"
 #include "edit/device.h"
 #include "train/log_lines.h"
+#include "train/memory.h"
 
 namespace icedit {
 namespace {
@@ -73,6 +75,8 @@ class Run {
                     config.max_bad_rows),
         residency_(find_model(config), residency_options(config, options.device)) {
     group_->expect_equal("the configuration", effective_yaml(config));
+    if (residency_.device().is_cpu())
+      expect_memory(estimate_training(config, residency_), config, available_memory_bytes());
     const std::string statistics = dataset_.task_statistics();
     if (group_->is_first()) log::info(str(dataset_.size(), " pairs\n", statistics));
   }

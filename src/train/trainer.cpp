@@ -10,18 +10,13 @@
 #include "adapters/save.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "data/buckets.h"
+#include "train/loading.h"
 
 namespace icedit {
 namespace {
 
 constexpr double kRunning = 0.95;
 constexpr const char* kGenerator = "reference_draws";
-
-int64_t text_tokens(const TrainConfig& config, const Residency& residency) {
-  return config.max_sequence_length > 0 ? config.max_sequence_length
-                                        : residency.files().defaults().max_sequence_length;
-}
 
 }  // namespace
 
@@ -37,12 +32,13 @@ Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditData
       optimizer_(make_optimizer(config.optimizer, trainable_.parameters)),
       base_lr_(optimizer_->lr()),
       schedule_(config.lr_schedule, config.warmup_steps, config.max_steps),
-      conditioner_(residency, text_tokens(config, residency), config.cache),
+      conditioner_(residency, text_tokens(config, residency.files()), config.cache),
+      loading_(loader_options(config, dataset)),
       reference_draws_(at::detail::createCPUGenerator(uint64_t(config.seed))) {
-  if (config.dataset.resize == ResizeMode::kBucket) {
-    bucket_sizes_ = bucket_sizes(config.dataset.condition_size);
-    buckets_ = assign_buckets(dataset, bucket_sizes_);
-  }
+  if (objective_.timesteps == TimestepSampling::kFluxShift)
+    objective_.scheduler = SchedulerConfig::from(residency.files().scheduler());
+  loading_.rank = group.rank();
+  loading_.world_size = group.size();
   if (config.ema_decay > 0) {
     for (const auto& [name, parameter] : trainable_.parameters)
       ema_.emplace_back(name, parameter.detach().clone());
@@ -54,18 +50,9 @@ Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditData
 Trainer::~Trainer() = default;
 
 void Trainer::open_loader(int64_t start) {
-  LoaderOptions options;
-  options.batch_size = config_.batch_size;
-  options.workers = int(config_.dataloader_workers);
-  options.seed = uint64_t(config_.seed);
-  options.draws = config_.draws;
-  options.rank = group_.rank();
-  options.world_size = group_.size();
-  options.start = start;
-  options.buckets = buckets_;
-  options.bucket_sizes = bucket_sizes_;
+  loading_.start = start;
   loader_.reset();
-  loader_ = std::make_unique<Loader>(dataset_, options, quarantine_);
+  loader_ = std::make_unique<Loader>(dataset_, loading_, quarantine_);
   position_ = loader_->position();
   draw_state_ = loader_->draw_state();
 }
@@ -86,7 +73,7 @@ double Trainer::micro_batch(int64_t micro) {
   const StepDraws draws = draw_step(generator, conditioner_.latent_shape(batch.image), objective_);
   const StepInputs in = conditioner_.encode(batch.image, batch.mask, batch.descriptions, draws);
   const Tensor t =
-      timesteps_of(draws.t_draw, draws.x_1.size(1), objective_.timesteps).to(residency_.device());
+      timesteps_of(draws.t_draw, draws.x_1.size(1), objective_).to(residency_.device());
   const Tensor x_1 = draws.x_1.to(residency_.device());
   const StepOutput out = objective(residency_.transformer(), in, t, x_1, objective_);
   (out.loss / double(config_.accumulate_grad_batches)).backward();

@@ -69,8 +69,7 @@ class Trainer {
   RateSchedule schedule_;
   Conditioner conditioner_;
   std::unique_ptr<Loader> loader_;
-  std::vector<int32_t> buckets_;
-  std::vector<PictureSize> bucket_sizes_;
+  LoaderOptions loading_;
   at::Generator reference_draws_;
   NamedTensors ema_;
   StepTrace* trace_ = nullptr;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/command.h"
+#include "cli/data.h"
 #include "cli/edit_options.h"
 #include "cli/eval_options.h"
 #include "cli/train_options.h"
@@ -59,10 +60,33 @@ TEST(Frozen, OptionsOfTrain) {
   }
 }
 
+TEST(Frozen, OptionsOfData) {
+  std::string all;
+  const std::string manual = read_text(Path(ICEDIT_SOURCE) / "docs/cli.md");
+  for (const DataCommand& command : data_commands()) {
+    DataOptions options;
+    const auto groups = command.groups(options);
+    all += command.name + ": " + spellings(groups) + "\n";
+    EXPECT_NE(manual.find("icedit data " + command.name), std::string::npos) << command.name;
+    const std::string help = data_help(command);
+    for (const OptionGroup& group : groups) {
+      for (const Option& option : group.options) {
+        EXPECT_NE(manual.find("`--" + option.name), std::string::npos) << option.name;
+        EXPECT_NE(help.find("--" + option.name), std::string::npos) << option.name;
+      }
+    }
+  }
+  EXPECT_EQ(all,
+            "show: index count set json! output|o force|f! quiet|q! verbose|v! help|h!\n"
+            "check: type split set threads json! quiet|q! verbose|v! help|h!\n"
+            "pack: output|o force|f! threads json! quiet|q! verbose|v! help|h!\n"
+            "fetch: folder all! json! quiet|q! verbose|v! help|h!\n");
+}
+
 TEST(Frozen, Commands) {
   std::string names;
   for (const Command& command : commands()) names += command.name + " ";
-  EXPECT_EQ(names, "edit eval convert inspect stage train ");
+  EXPECT_EQ(names, "edit eval convert inspect stage train data ");
 }
 
 TEST(Frozen, EveryOptionIsInTheHelpAndHasOneSpelling) {

@@ -143,6 +143,38 @@ TEST(Config, WrongOnesSayWhatIsWrong) {
   EXPECT_TRUE(has(of(""), "b.yaml"));
 }
 
+TEST(Config, AKeyThatStandsTwiceIsAnErrorWithBothLines) {
+  const auto of = [](const std::string& yaml) {
+    return error_of<UsageError>([&] { parse_config(yaml, "b.yaml"); });
+  };
+  EXPECT_TRUE(has(of("dtype: auto\nflux_path: nano\ndtype: float32\n"),
+                  "b.yaml: the key 'dtype' stands in line 1 and again in line 3"));
+  EXPECT_TRUE(has(of("flux_path: nano\ntrain:\n  seed: 1\n  dataset:\n    type: edit\n"
+                     "    split: a\n    type: omini\n"),
+                  "'train.dataset.type' stands in line 5 and again in line 7"));
+  EXPECT_TRUE(has(of("train:\n  optimizer: {params: {lr: 1,\n lr: 2}}\n"),
+                  "'train.optimizer.params.lr' stands in line 2 and again in line 3"));
+  // Two groups of one name, which YAML readers in Python would let the last one win.
+  EXPECT_TRUE(has(of("train: {seed: 1}\ntrain: {seed: 2}\n"), "'train' stands in line 1"));
+  EXPECT_TRUE(has(error_with({"train.optimizer.params={lr: 1, lr: 2}"}), "the key 'lr'"));
+  EXPECT_TRUE(has(of("a: &x\n  b: *x\n"), "deep"));  // an alias within what it names
+}
+
+TEST(Config, WrongTypesOfEveryKind) {
+  for (const char* key :
+       {"train.batch_size", "train.seed", "train.ema_decay", "train.cache", "train.check_memory",
+        "train.dataset.condition_size", "train.mode", "train.dataset.drop_text_prob",
+        "train.lora_config.r", "dtype", "train.save_path", "train.dataset.crop_the_noise"}) {
+    const std::string error = error_with({std::string(key) + "=[1, {a: b}]"});
+    EXPECT_TRUE(has(error, std::string("a.yaml: ") + key + " is a list, expected ")) << error;
+  }
+  EXPECT_TRUE(has(error_with({"train.dataset.path={a: b}"}), "a text or a list of texts"));
+  EXPECT_TRUE(has(error_with({"train.dataset.path=[[a]]"}), "train.dataset.path is a list"));
+  EXPECT_TRUE(has(error_with({"train.optimizer.params=3"}), "keys with values"));
+  EXPECT_TRUE(has(error_with({"train.optimizer.params.lr={a: b}"}), "params.lr is a group"));
+  EXPECT_TRUE(has(error_with({"train.dataset=3"}), "train.dataset is no group of keys"));
+}
+
 TEST(Config, OursAreReadAndSpellThePublishedTargets) {
   const Path folder = Path(ICEDIT_SOURCE) / "configs";
   const Path model_folder = golden::path("tiny-fill/transformer");

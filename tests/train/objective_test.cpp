@@ -90,7 +90,7 @@ TEST(Objective, DrawsComeInThePublishedOrder) {
   EXPECT_TRUE(golden::equal(draws.masked_noise, golden::get(batches, "0.noise_masked")));
   EXPECT_TRUE(golden::equal(draws.t_draw, golden::get(batches, "0.t_logits")));
   EXPECT_TRUE(golden::equal(draws.x_1, golden::get(batches, "0.x_1")));
-  const Tensor t = timesteps_of(draws.t_draw, 32, TimestepSampling::kLogitNormal);
+  const Tensor t = timesteps_of(draws.t_draw, 32, {});
   EXPECT_TRUE(golden::close(t, golden::get(batches, "0.t"), 1e-6));
 }
 
@@ -275,20 +275,40 @@ TEST_P(Runs, LossesNormsAndWeightsOfEveryStep) {
 
 INSTANTIATE_TEST_SUITE_P(All, Runs, ::testing::Range(0, 7));
 
+Tensor timesteps(const Tensor& draw, int64_t tokens, TimestepSampling sampling,
+                 const SchedulerConfig& scheduler = {}) {
+  ObjectiveOptions options;
+  options.timesteps = sampling;
+  options.scheduler = scheduler;
+  return timesteps_of(draw, tokens, options);
+}
+
 TEST(Objective, TimestepsOfEverySampling) {
   const Tensor u = at::tensor({0.0, 0.25, 0.5, 0.75, 1.0}, at::kDouble);
-  EXPECT_TRUE(golden::equal(timesteps_of(u, 1, TimestepSampling::kUniform), u));
-  const Tensor mode = timesteps_of(u, 1, TimestepSampling::kMode);  // 1 at 0, 0 at 1
+  EXPECT_TRUE(golden::equal(timesteps(u, 1, TimestepSampling::kUniform), u));
+  const Tensor mode = timesteps(u, 1, TimestepSampling::kMode);  // 1 at 0, 0 at 1
   EXPECT_NEAR(mode[0].item<double>(), 1, 1e-12);
   EXPECT_NEAR(mode[2].item<double>(), 0.5, 1e-12);
   EXPECT_NEAR(mode[4].item<double>(), 0, 1e-12);
   EXPECT_LT(mode[3].item<double>(), mode[1].item<double>());
-  const Tensor plain = timesteps_of(u, 4096, TimestepSampling::kLogitNormal);
-  const Tensor shifted = timesteps_of(u, 4096, TimestepSampling::kFluxShift);
+  const Tensor plain = timesteps(u, 4096, TimestepSampling::kLogitNormal);
   EXPECT_NEAR(plain[0].item<double>(), 0.5, 1e-12);
-  const double factor = std::exp(1.15);  // FLUX's largest shift
-  EXPECT_NEAR(shifted[0].item<double>(), factor / (1 + factor), 1e-9);
   EXPECT_THROW(timestep_sampling("logitnormal"), UsageError);
+}
+
+TEST(Objective, TheShiftIsTheModelsSchedulers) {
+  const auto at_half = [](const SchedulerConfig& scheduler) {  // sigmoid(0) is 1/2
+    return timesteps(at::zeros({1}, at::kDouble), 4096, TimestepSampling::kFluxShift, scheduler)
+        .item<double>();
+  };
+  SchedulerConfig scheduler;
+  const double flux = std::exp(1.15);  // FLUX's largest shift, at 4096 tokens
+  EXPECT_NEAR(at_half(scheduler), flux / (1 + flux), 1e-9);
+  scheduler.max_shift = 2;
+  EXPECT_NEAR(at_half(scheduler), std::exp(2) / (1 + std::exp(2)), 1e-9);
+  scheduler.use_dynamic_shifting = false;
+  scheduler.shift = 3;
+  EXPECT_NEAR(at_half(scheduler), 0.75, 1e-9);
 }
 
 TEST(Objective, OffsetNoiseComesLastAndIsTheSameForAllTokens) {

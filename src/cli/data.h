@@ -1,0 +1,44 @@
+#pragma once
+// `icedit data`: show, check, pack, fetch; one file each.
+#include <string>
+#include <vector>
+
+#include "base/option.h"
+
+namespace icedit::cli {
+
+struct DataOptions {
+  std::vector<std::string> places;     // what is no option
+  std::vector<std::string> overrides;  // --set
+  std::string output, type, split, folder = "parquet";
+  int64_t index = 0, count = 1, threads = 0;  // threads 0: one a core
+  bool json = false, force = false, all = false, help = false;
+};
+
+struct DataCommand {
+  std::string name, usage, about;
+  std::vector<OptionGroup> (*groups)(DataOptions& options);  // which must outlive them
+  int (*run)(const DataOptions& options);
+};
+
+const std::vector<DataCommand>& data_commands();
+std::string data_help(const DataCommand& command);
+
+std::vector<OptionGroup> show_groups(DataOptions& options);
+std::vector<OptionGroup> check_groups(DataOptions& options);
+std::vector<OptionGroup> pack_groups(DataOptions& options);
+std::vector<OptionGroup> fetch_groups(DataOptions& options);
+int show_data(const DataOptions& options);
+int check_data(const DataOptions& options);
+int pack_data(const DataOptions& options);
+int fetch_data(const DataOptions& options);
+
+// Options that several of them have.
+Option json_option(DataOptions& options);
+Option threads_option(DataOptions& options);
+std::vector<Option> output_options(DataOptions& options, const std::string& help);
+int threads_of(const DataOptions& options);
+// Throws UsageError: it is there and there is no --force.
+void expect_free(const DataOptions& options);
+
+}  // namespace icedit::cli

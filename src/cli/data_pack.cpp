@@ -1,0 +1,48 @@
+// icedit data pack: a folder of pairs becomes a Parquet file.
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "cli/arguments.h"
+#include "cli/data.h"
+#include "data/pack.h"
+
+namespace icedit::cli {
+
+std::vector<OptionGroup> pack_groups(DataOptions& o) {
+  OptionGroup group = {"Files", output_options(o, "the file to write, x.parquet")};
+  group.options.push_back(threads_option(o));
+  group.options.push_back(json_option(o));
+  return {group, general_options(o.help)};
+}
+
+int pack_data(const DataOptions& options) {
+  if (options.places.size() != 1)
+    throw UsageError(
+        str("icedit data pack takes one folder or JSONL file, not ", options.places.size()));
+  if (options.output.empty()) throw UsageError("where to? Give -o x.parquet");
+  if (Path(options.output).extension() != ".parquet")
+    throw UsageError(str("-o ", options.output, ": expected a name that ends in .parquet"));
+  expect_free(options);
+  const auto rows = folder_rows(options.places[0]);
+  const PackResult result = pack_rows(*rows, options.output, threads_of(options));
+  const uint64_t bytes = std::filesystem::file_size(options.output);
+  if (options.json) {
+    nlohmann::ordered_json bad = nlohmann::ordered_json::array();
+    for (const BadRow& row : result.unreadable)
+      bad.push_back({{"row", row.where}, {"reason", row.reason}});
+    const nlohmann::ordered_json json = {
+        {"output", options.output}, {"rows", result.rows}, {"bytes", bytes}, {"unreadable", bad}};
+    std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
+  } else {
+    std::cout << options.output << ": " << result.rows << " rows, " << bytes_text(double(bytes))
+              << "\n";
+  }
+  if (result.unreadable.empty()) return 0;
+  log::warn(str(result.unreadable.size(), " of ", rows->size(), " pairs were left out"));
+  return static_cast<int>(ExitCode::kFailure);
+}
+
+}  // namespace icedit::cli

@@ -1,0 +1,121 @@
+#include "train/memory.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/progress.h"
+#include "diffusion/schedule.h"
+#include "models/flux/config.h"
+#include "train/adapter_setup.h"
+#include "train/loading.h"
+
+namespace icedit {
+namespace {
+
+// Elements kept for the backward pass, a token and hidden unit, counted off the forwards
+// (models/flux/blocks.cpp): of a double block two modulations, q, k and v before and after their
+// norm, turned and joined, the attention, the MLP before and after its activation, and the sums.
+constexpr int64_t kDoubleBlock = 37, kSingleBlock = 33;
+// The VAE's encoder at full size: a block's input, normed, activated, convolved.
+constexpr int64_t kVaeCopies = 4;
+// Estimates of another shape than the program's are off by a quarter at most; a refusal leaves
+// more.
+constexpr double kCertain = 1.5;
+
+// Copies of a parameter that the optimizer keeps.
+int64_t states_of(const OptimizerConfig& optimizer) {
+  if (optimizer.type == "Prodigy") return 4;  // exp_avg, exp_avg_sq, s, p0
+  return optimizer.type == "AdamW" ? 2 : 1;
+}
+
+// What target_modules match of the checkpoint's matrices, with an adapter's factors.
+int64_t adapter_parameters(const Checkpoint& checkpoint, const TrainConfig& config) {
+  std::vector<std::string> modules;
+  const std::string weight = ".weight";
+  for (const auto& [name, entry] : checkpoint.entries())
+    if (entry.info.shape.size() == 2 && name.ends_with(weight))
+      modules.push_back(name.substr(0, name.size() - weight.size()));
+  const LoraConfig& lora = config.lora;
+  int64_t parameters = 0;
+  for (const std::string& module : targets_of(modules, lora)) {
+    const auto& shape = checkpoint.entry(module + weight).info.shape;
+    const int64_t sides = shape[0] + shape[1];
+    if (config.mode == TrainMode::kMoeLora && gets_experts(module, lora))
+      parameters += lora.num_experts * (lora.expert_rank * sides + shape[1]);
+    else
+      parameters += lora.r * sides;
+  }
+  return parameters;
+}
+
+int64_t parameters_in(const Checkpoint& checkpoint) {
+  int64_t parameters = 0;
+  for (const auto& [name, entry] : checkpoint.entries()) parameters += entry.info.numel();
+  return parameters;
+}
+
+uint64_t activation_bytes(const TrainConfig& config, const Residency& residency,
+                          const FluxConfig& flux) {
+  const auto width = uint64_t(at::elementSize(residency.precision().compute));
+  const int64_t side = config.dataset.condition_size;
+  const VaeConfig& vae = residency.vae_config();
+  const int64_t tokens =
+      image_tokens(side, 2 * side, vae.downscale()) + text_tokens(config, residency.files());
+  const int64_t a_token = config.batch_size * tokens * flux.hidden();
+  const int64_t blocks = flux.num_layers + flux.num_single_layers;
+  const int64_t kept =
+      config.gradient_checkpointing
+          ? a_token * (2 * blocks + std::max(kDoubleBlock, kSingleBlock))
+          : a_token * (flux.num_layers * kDoubleBlock + flux.num_single_layers * kSingleBlock);
+  const int64_t encoder = 2 * side * side * kVaeCopies * vae.block_out_channels.at(0);
+  return uint64_t(std::max(kept, encoder)) * width;
+}
+
+}  // namespace
+
+TrainingMemory estimate_training(const TrainConfig& config, const Residency& residency) {
+  TrainingMemory memory;
+  const at::ScalarType compute = residency.precision().compute;
+  for (const Part part : {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae}) {
+    const Checkpoint checkpoint = residency.files().open(part).checkpoint;
+    if (keep_as_stored(checkpoint, compute))
+      memory.mapped += checkpoint.total_bytes();
+    else
+      memory.weights += bytes_in(checkpoint, compute);
+  }
+  const Component transformer = residency.files().open(Part::kTransformer);
+  const bool full = config.mode == TrainMode::kFull;
+  const bool from_file =
+      !full && config.lora.target_modules.empty();  // init_lora's, which is small
+  if (full) memory.parameters = parameters_in(transformer.checkpoint);
+  if (!full && !from_file) memory.parameters = adapter_parameters(transformer.checkpoint, config);
+  // Trained weights are the frozen ones' place holders; an adapter's come on top.
+  const int64_t copies =
+      (full ? 0 : 1) + 1 + states_of(config.optimizer) + (config.ema_decay > 0 ? 1 : 0);
+  memory.trained = uint64_t(memory.parameters * copies) * sizeof(float);
+  memory.activations = activation_bytes(config, residency, FluxConfig::from(transformer.config));
+  return memory;
+}
+
+void expect_memory(const TrainingMemory& memory, const TrainConfig& config, uint64_t available) {
+  if (memory.peak() <= available) return;
+  const auto text = [](uint64_t bytes) { return bytes_text(double(bytes)); };
+  const std::string what =
+      str("training takes about ", text(memory.peak()), " of memory (weights ",
+          text(memory.weights), ", ", memory.parameters, " trained parameters with gradients and ",
+          config.optimizer.type, "'s state ", text(memory.trained), ", activations of ",
+          config.batch_size, " samples of ", config.dataset.condition_size, " pixels ",
+          text(memory.activations), "), but ", text(available), " are available");
+  std::string remedy = config.batch_size > 1 ? "a smaller train.batch_size" : "";
+  if (!config.gradient_checkpointing)
+    remedy += str(remedy.empty() ? "" : ", ", "train.gradient_checkpointing: true");
+  remedy += str(remedy.empty() ? "" : ", ", "a smaller train.dataset.condition_size");
+  if (config.check_memory && double(memory.peak()) > kCertain * double(available))
+    throw UsageError(str(what, "; try ", remedy, ", or train.check_memory: false to go on"));
+  log::warn(str(what, ": it may swap or end; ", remedy, " would help"));
+}
+
+}  // namespace icedit

@@ -1,0 +1,111 @@
+// What can be wrong with a training run's input: said before its first step, and no run folder
+// left.
+#include "e2e/program.h"
+
+namespace icedit::e2e {
+namespace {
+
+class TrainInput : public Program {
+ protected:
+  // A run on the tiny model; `dataset` and `targets` as YAML.
+  std::string yaml(const std::string& dataset, const std::string& targets = "[to_q]",
+                   const std::string& more = "") const {
+    return "flux_path: " + golden("tiny-fill") +
+           "\ndtype: float32\ntrain:\n  max_steps: 1\n  max_sequence_length: 32\n  save_path: "
+           "runs\n" +
+           more + "  dataset: {condition_size: 64, target_size: 64, " + dataset +
+           "}\n  lora_config: {r: 4, lora_alpha: 4, target_modules: " + targets +
+           "}\n  optimizer: {type: AdamW, params: {lr: 1.0e-3}}\n";
+  }
+  std::string good() const {
+    return yaml("type: edit, path: " + golden("dataset/magicbrush.parquet"));
+  }
+  void expect_train_failure(const std::string& config, int code, const std::string& message) {
+    write("a.yaml", config);
+    expect_failure({"train", "a.yaml"}, code, message);
+  }
+};
+
+TEST_F(TrainInput, XflConfigNamesTheConfiguration) {
+  expect_failure({"train"}, 2, "XFL_CONFIG");
+  setenv("XFL_CONFIG", "b.yaml", 1);
+  expect_failure({"train"}, 66, "b.yaml");
+  write("b.yaml", good());
+  const Result result = run({"train", "--run-folder", "out", "-q"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(fs::exists(work() / "out/step-1/pytorch_lora_weights.safetensors"));
+  // A name on the command line comes first.
+  expect_failure({"train", "c.yaml"}, 66, "c.yaml");
+  setenv("XFL_CONFIG", "", 1);
+  expect_failure({"train"}, 2, "which configuration?");
+  unsetenv("XFL_CONFIG");
+}
+
+TEST_F(TrainInput, ConfigurationsThatAreWrong) {
+  const std::string data = "type: edit, path: " + golden("dataset/magicbrush.parquet");
+  expect_train_failure(yaml(data, "[to_q]", "  batch_size: many\n"), 2,
+                       "a.yaml: train.batch_size is 'many', expected a whole number");
+  expect_train_failure(yaml(data, "[to_q]", "  max_steps: 2\n"), 2,
+                       "'train.max_steps' stands in line 4 and again in line 7");
+  expect_train_failure(yaml(data, "[to_q]", "  bach_size: 2\n"), 2, "'train.batch_size'");
+  expect_train_failure(yaml(data, "'.*attn\\.to_queue'"), 2, "matches none of the model's");
+  expect_train_failure(yaml(data, "'.*attn\\.to_queue'"), 2, "attn.to_q");
+  expect_train_failure(yaml(data, "'(('"), 2, "target_modules");
+}
+
+TEST_F(TrainInput, DataThatIsNotThere) {
+  expect_train_failure(yaml("type: edit, path: 'none/*.parquet'"), 2,
+                       "'none/*.parquet' matches no file");
+  expect_train_failure(yaml("type: omini, path: " + golden("dataset/magicbrush.parquet")), 1,
+                       "there is no column 'src_img', there are [img_id, ");
+  write("x.parquet", "no Parquet");
+  expect_train_failure(yaml("type: edit, path: x.parquet"), 1, "x.parquet");
+}
+
+TEST_F(TrainInput, ABatchThatCannotFit) {
+  expect_train_failure(yaml("type: edit, path: " + golden("dataset/magicbrush.parquet") +
+                                ", condition_size: 8192, target_size: 8192",
+                            "[to_q]", "  batch_size: 65536\n"),
+                       2, "are available; try a smaller train.batch_size");
+}
+
+TEST_F(TrainInput, RanksWithDifferentConfigurations) {
+  write("a.yaml", good());
+  setenv("WORLD_SIZE", "2", 1);
+  setenv("MASTER_ADDR", "127.0.0.1", 1);
+  setenv("MASTER_PORT", std::to_string(20000 + getpid() % 20000).c_str(), 1);
+  std::vector<pid_t> ranks;
+  for (const char* rank : {"0", "1"}) {
+    setenv("RANK", rank, 1);
+    setenv("LOCAL_RANK", rank, 1);
+    ranks.push_back(start(
+        {"train", "a.yaml", "--run-folder", "out", "--set", std::string("train.seed=") + rank}));
+  }
+  for (const char* name : {"WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "RANK", "LOCAL_RANK"})
+    unsetenv(name);
+  for (const pid_t rank : ranks) {
+    const Result result = wait(rank);
+    EXPECT_EQ(result.code, 2) << result.err;
+    EXPECT_TRUE(has(result.err, "the configuration of rank [1] differs from rank 0's"))
+        << result.err;
+  }
+  EXPECT_FALSE(fs::exists(work() / "out/config.yaml"));
+}
+
+TEST_F(TrainInput, AResumeWithAnotherAdapterShape) {
+  write("a.yaml", good());
+  ASSERT_EQ(run({"train", "a.yaml", "--run-folder", "out", "-q"}).code, 0);
+  const auto fails = [&](const std::string& setting, const std::string& message) {
+    expect_failure(
+        {"train", "a.yaml", "--resume", "out", "--set", "train.max_steps=2", "--set", setting}, 2,
+        message);
+  };
+  fails("train.lora_config.r=8", "train.lora_config.r was 4 and is 8");
+  fails("train.lora_config.target_modules=[to_k]", "train.lora_config.target_modules was");
+  fails("train.mode=moe_lora", "expert_modules");
+  fails("flux_path=nano", "flux_path was");
+  expect_failure({"train", "a.yaml", "--resume", "nowhere"}, 66, "nowhere");
+}
+
+}  // namespace
+}  // namespace icedit::e2e

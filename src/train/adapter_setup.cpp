@@ -157,8 +157,9 @@ NamedTensors train_all(const FluxTransformer& model) {
 
 std::vector<std::string> targets_of(const std::vector<std::string>& names,
                                     const LoraConfig& config) {
-  return config.target_modules.size() == 1 ? match_targets(names, config.target_modules[0])
-                                           : match_targets(names, config.target_modules);
+  const auto& targets = config.target_modules;
+  return targets.size() == 1 && !config.target_list ? match_targets(names, targets[0])
+                                                    : match_targets(names, targets);
 }
 
 bool gets_experts(const std::string& module, const LoraConfig& config) {

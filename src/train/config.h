@@ -19,8 +19,9 @@ struct LoraConfig {
   int64_t r = 32;
   double lora_alpha = 32;
   std::string init_lora_weights = "gaussian";  // or "true": kaiming-uniform, peft's default
-  // One: an expression; several: names or ends of names (peft's rules); none: init_lora's.
+  // A text: an expression; a list: names or ends of names (peft's rules); none: init_lora's.
   std::vector<std::string> target_modules;
+  bool target_list = false;  // whether a single one was given as a list
   // moe_lora. Targets whose path contains one of expert_modules get experts.
   int64_t num_experts = 4, expert_rank = 32, top_k = 1;
   double expert_alpha = 32;

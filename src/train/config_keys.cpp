@@ -88,6 +88,17 @@ ConfigKey texts(const std::string& name, std::vector<std::string>& value) {
   return {name, set, get};
 }
 
+// As peft has it, a text is an expression, and a list of one text is no text.
+ConfigKey targets(const std::string& name, std::vector<std::string>& value, bool& is_list) {
+  const ConfigKey plain = texts(name, value);
+  const auto set = [plain, &is_list](const Node& n) {
+    plain.set(n);
+    is_list = n.IsSequence();
+  };
+  const auto get = [plain, &value, &is_list] { return is_list ? Node(value) : plain.get(); };
+  return {name, set, get};
+}
+
 template <class T>
 ConfigKey named(const std::string& name, T& value, std::vector<std::pair<std::string, T>> choices) {
   const auto set = [name, &value, choices](const Node& n) {
@@ -176,7 +187,7 @@ std::vector<ConfigKey> lora_keys(LoraConfig& l) {
   return {integer(at + "r", l.r, 1, 65536),
           number(at + "lora_alpha", l.lora_alpha, 1e-6, 1e9),
           choice(at + "init_lora_weights", l.init_lora_weights, {"gaussian", "true"}),
-          texts(at + "target_modules", l.target_modules),
+          targets(at + "target_modules", l.target_modules, l.target_list),
           integer(at + "num_experts", l.num_experts, 1, 4096),
           integer(at + "expert_rank", l.expert_rank, 1, 65536),
           number(at + "expert_alpha", l.expert_alpha, 1e-6, 1e9),

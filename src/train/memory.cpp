@@ -18,9 +18,9 @@ namespace {
 // Elements kept for the backward pass, a token and hidden unit, counted off the forwards
 // (models/flux/blocks.cpp): of a double block two modulations, q, k and v before and after their
 // norm, turned and joined, the attention, the MLP before and after its activation, and the sums.
-constexpr int64_t kDoubleBlock = 37, kSingleBlock = 33;
+constexpr double kDoubleBlock = 37, kSingleBlock = 33;
 // The VAE's encoder at full size: a block's input, normed, activated, convolved.
-constexpr int64_t kVaeCopies = 4;
+constexpr double kVaeCopies = 4;
 // Estimates of another shape than the program's are off by a quarter at most; a refusal leaves
 // more.
 constexpr double kCertain = 1.5;
@@ -59,19 +59,20 @@ int64_t parameters_in(const Checkpoint& checkpoint) {
 
 uint64_t activation_bytes(const TrainConfig& config, const Residency& residency,
                           const FluxConfig& flux) {
-  const auto width = uint64_t(at::elementSize(residency.precision().compute));
+  const auto width = double(at::elementSize(residency.precision().compute));
   const int64_t side = config.dataset.condition_size;
   const VaeConfig& vae = residency.vae_config();
   const int64_t tokens =
       image_tokens(side, 2 * side, vae.downscale()) + text_tokens(config, residency.files());
-  const int64_t a_token = config.batch_size * tokens * flux.hidden();
-  const int64_t blocks = flux.num_layers + flux.num_single_layers;
-  const int64_t kept =
-      config.gradient_checkpointing
-          ? a_token * (2 * blocks + std::max(kDoubleBlock, kSingleBlock))
-          : a_token * (flux.num_layers * kDoubleBlock + flux.num_single_layers * kSingleBlock);
-  const int64_t encoder = 2 * side * side * kVaeCopies * vae.block_out_channels.at(0);
-  return uint64_t(std::max(kept, encoder)) * width;
+  // In floating point: what a configuration may ask for has no bound that an integer would hold.
+  const double a_token = double(config.batch_size) * double(tokens) * double(flux.hidden());
+  const auto layers = double(flux.num_layers), single = double(flux.num_single_layers);
+  const double kept = config.gradient_checkpointing
+                          ? a_token * (2 * layers + single + kDoubleBlock)
+                          : a_token * (layers * kDoubleBlock + single * kSingleBlock);
+  const double encoder =
+      2.0 * double(side) * double(side) * kVaeCopies * double(vae.block_out_channels.at(0));
+  return uint64_t(std::max(kept, encoder) * width);
 }
 
 }  // namespace

@@ -63,10 +63,11 @@ TEST_F(TrainInput, DataThatIsNotThere) {
 }
 
 TEST_F(TrainInput, ABatchThatCannotFit) {
-  expect_train_failure(yaml("type: edit, path: " + golden("dataset/magicbrush.parquet") +
-                                ", condition_size: 8192, target_size: 8192",
-                            "[to_q]", "  batch_size: 65536\n"),
-                       2, "are available; try a smaller train.batch_size");
+  write("a.yaml", good());
+  const std::vector<std::string> huge = {"train", "a.yaml",
+                                         "--set", "train.batch_size=65536",
+                                         "--set", "train.dataset.condition_size=8192"};
+  expect_failure(huge, 2, "are available; try a smaller train.batch_size");
 }
 
 TEST_F(TrainInput, RanksWithDifferentConfigurations) {

@@ -160,6 +160,21 @@ TEST(Config, AKeyThatStandsTwiceIsAnErrorWithBothLines) {
   EXPECT_TRUE(has(of("a: &x\n  b: *x\n"), "deep"));  // an alias within what it names
 }
 
+TEST(Config, AListOfOneTargetIsAListOfNames) {
+  const std::vector<std::string> modules = {"a.to_q", "b.to_q", "b.to_k"};
+  const auto targets = [&](const std::string& value) {
+    const TrainConfig c =
+        parse_config(kPublished, "a.yaml", {"train.lora_config.target_modules=" + value});
+    const TrainConfig again = parse_config(effective_yaml(c), "config.yaml");
+    EXPECT_EQ(targets_of(modules, again.lora), targets_of(modules, c.lora));
+    return targets_of(modules, c.lora);
+  };
+  EXPECT_EQ(targets("[to_q]"), (std::vector<std::string>{"a.to_q", "b.to_q"}));
+  EXPECT_EQ(targets("[to_q, to_k]"), modules);
+  EXPECT_EQ(targets("b.*"), (std::vector<std::string>{"b.to_q", "b.to_k"}));
+  EXPECT_THROW(targets("to_q"), UsageError);  // an expression for the whole name
+}
+
 TEST(Config, WrongTypesOfEveryKind) {
   for (const char* key :
        {"train.batch_size", "train.seed", "train.ema_decay", "train.cache", "train.check_memory",

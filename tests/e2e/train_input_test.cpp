@@ -108,5 +108,33 @@ TEST_F(TrainInput, AResumeWithAnotherAdapterShape) {
   expect_failure({"train", "a.yaml", "--resume", "nowhere"}, 66, "nowhere");
 }
 
+TEST_F(TrainInput, PackingOntoAFullDiskLeavesNothing) {
+  for (const std::string name : {"a", "b", "c"}) {
+    copy(asset("desert-car.png"), "pairs/" + name + "_source.png");
+    copy(asset("desert-car.png"), "pairs/" + name + "_target.png");
+    write("pairs/" + name + ".txt", "make it night");
+  }
+  const auto before = files();
+  const Result result = run({"data", "pack", "pairs", "-o", "out/x.parquet"}, {100'000, ""});
+  EXPECT_EQ(result.code, 74) << result.err;
+  EXPECT_TRUE(has(result.err, "x.parquet: writing failed")) << result.err;
+  EXPECT_EQ(files(), before);
+}
+
+TEST_F(TrainInput, CheckingStopsAtCtrlC) {
+  for (int i = 0; i < 500; ++i) {
+    const std::string name = "pairs/" + std::to_string(i);
+    copy(asset("desert-car.png"), name + "_source.png");
+    fs::create_hard_link(work() / (name + "_source.png"), work() / (name + "_target.png"));
+    write(name + ".txt", "make it night");
+  }
+  const pid_t child = start({"data", "check", "pairs", "--threads", "1"});
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  kill(child, SIGINT);
+  const Result result = wait(child);
+  EXPECT_TRUE(result.code == 130 || result.code == 128 + SIGINT) << result.code << result.err;
+  EXPECT_EQ(result.out, "");
+}
+
 }  // namespace
 }  // namespace icedit::e2e

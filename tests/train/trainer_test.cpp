@@ -224,6 +224,29 @@ TEST(Trainer, AMixtureAndAllWeightsCanBeTrained) {
   expect_equal(resumed.trainer.parameters(), copies(all.trainer.parameters()));
 }
 
+TEST(Trainer, TheFluxShiftIsTheModelsOwn) {
+  const TemporaryFolder folder;
+  const auto first_t = [&folder](const std::string& model) {
+    Session session(tiny_config({"train.timestep_sampling=flux_shift", "flux_path=" + model}));
+    StepTrace trace(folder / "trace.safetensors");
+    session.trainer.trace_into(&trace);
+    session.trainer.step();
+    trace.write();
+    for (const auto& [name, tensor] : load_tensors(folder / "trace.safetensors"))
+      if (name == "0.0.t") return tensor[0].item<double>();
+    return -1.0;
+  };
+  const std::string model = (folder / "model").string();
+  std::filesystem::copy(golden::path("tiny-fill"), model, std::filesystem::copy_options::recursive);
+  folder.write("model/scheduler/scheduler_config.json",
+               R"({"use_dynamic_shifting": false, "shift": 1.0})");
+  const double plain = first_t(model);  // not shifted at all
+  folder.write("model/scheduler/scheduler_config.json",
+               R"({"use_dynamic_shifting": false, "shift": 4.0})");
+  EXPECT_NEAR(first_t(model), 4 * plain / (1 + 3 * plain), 1e-6);
+  EXPECT_GT(first_t(golden::path("tiny-fill").string()), plain);
+}
+
 TEST(Trainer, TheTraceHoldsTheStep) {
   const TemporaryFolder folder;
   Session session(tiny_config({"train.accumulate_grad_batches=2"}));

@@ -1,9 +1,12 @@
 // icedit: picks the sub-command, and is the one place where the command line's errors end.
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <exception>
 #include <filesystem>
+#include <iostream>
 #include <new>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/error.h"
@@ -29,28 +32,36 @@ std::string first_line(const std::string& text) {
   return text.substr(0, text.find('\n'));
 }
 
-ExitCode report(const std::string& message, ExitCode code) {
+// Who asked for JSON reads standard output, where an error is an object too.
+ExitCode report(const std::vector<std::string>& arguments, const std::string& message,
+                ExitCode code) {
   icedit::log::error(message);
+  if (std::find(arguments.begin(), arguments.end(), "--json") != arguments.end()) {
+    const nlohmann::ordered_json json = {{"error", message}, {"exit_code", static_cast<int>(code)}};
+    std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+              << std::endl;
+  }
   return code;
 }
 
 ExitCode run(const std::vector<std::string>& arguments) try {
   return static_cast<ExitCode>(icedit::cli::run_command(arguments));
 } catch (const icedit::Error& error) {
-  return report(error.what(), error.code());
+  return report(arguments, error.what(), error.code());
 } catch (const c10::Error& error) {
   const std::string message = first_line(error.what_without_backtrace());
   if (is_out_of_memory(message))
-    return report("out of memory: " + message + kMemoryRemedy, ExitCode::kFailure);
+    return report(arguments, "out of memory: " + message + kMemoryRemedy, ExitCode::kFailure);
   return report(
+      arguments,
       "libtorch: " + message + " (this is a bug of icedit unless the machine is at fault)",
       ExitCode::kFailure);
 } catch (const std::bad_alloc&) {
-  return report(std::string("out of memory") + kMemoryRemedy, ExitCode::kFailure);
+  return report(arguments, std::string("out of memory") + kMemoryRemedy, ExitCode::kFailure);
 } catch (const std::filesystem::filesystem_error& error) {
-  return report(error.what(), ExitCode::kIo);
+  return report(arguments, error.what(), ExitCode::kIo);
 } catch (const std::exception& error) {
-  return report(std::string("internal error: ") + error.what(), ExitCode::kFailure);
+  return report(arguments, std::string("internal error: ") + error.what(), ExitCode::kFailure);
 }
 
 }  // namespace

@@ -18,14 +18,18 @@ namespace {
 
 constexpr uint64_t kKib = 1024;
 
-// "VmHWM:   123 kB" of /proc files, in bytes; 0 when it is not there.
-uint64_t proc_bytes(const char* file, const std::string& key) {
+// The number behind `key` at the beginning of a line; 0 when it is not there.
+uint64_t number_behind(const std::string& file, const std::string& key) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
-    if (line.starts_with(key + ":"))
-      return std::strtoull(line.c_str() + key.size() + 1, nullptr, 10) * kKib;
+    if (line.starts_with(key)) return std::strtoull(line.c_str() + key.size(), nullptr, 10);
   }
   return 0;
+}
+
+// "VmHWM:   123 kB" of /proc files, in bytes.
+uint64_t proc_bytes(const char* file, const std::string& key) {
+  return number_behind(file, key + ":") * kKib;
 }
 
 template <class T>
@@ -52,6 +56,21 @@ int quota_cores() {
     cores = microseconds / period;
   }
   return std::max(1, static_cast<int>(cores + 0.5));
+}
+
+// What a control group leaves, the largest number where it sets no limit. Pages of files count as
+// used there, but they are given back when memory is short: mapped weights are no reason for a
+// refusal.
+uint64_t left_in_group(const std::string& folder, const char* limit_name, const char* used_name,
+                       const char* file_pages) {
+  constexpr uint64_t kNone = std::numeric_limits<uint64_t>::max();
+  uint64_t limit = 0, used = 0;
+  if (!read_first(folder + limit_name, limit) || !read_first(folder + used_name, used))
+    return kNone;
+  const std::string statistics = folder + "memory.stat", prefix = file_pages;
+  const uint64_t files = number_behind(statistics, prefix + "inactive_file ") +
+                         number_behind(statistics, prefix + "active_file ");
+  return limit - std::min(limit, used - std::min(used, files));
 }
 
 // libgomp's threads wait for each other by spinning, some 300,000 turns long unless told otherwise:
@@ -123,13 +142,14 @@ uint64_t peak_memory_bytes() {
 }
 
 uint64_t available_memory_bytes() {
-  uint64_t available = proc_bytes("/proc/meminfo", "MemAvailable");
-  uint64_t limit = 0, used = 0;
-  if (read_first("/sys/fs/cgroup/memory.max", limit) &&
-      read_first("/sys/fs/cgroup/memory.current", used)) {
-    available = std::min(available, limit - std::min(limit, used));
-  }
-  return available;
+  return std::min({proc_bytes("/proc/meminfo", "MemAvailable"),
+                   left_in_group("/sys/fs/cgroup/", "memory.max", "memory.current", ""),
+                   left_in_group("/sys/fs/cgroup/memory/", "memory.limit_in_bytes",
+                                 "memory.usage_in_bytes", "total_")});
+}
+
+uint64_t free_swap_bytes() {
+  return proc_bytes("/proc/meminfo", "SwapFree");
 }
 
 }  // namespace icedit

@@ -15,5 +15,6 @@ int available_cores();
 uint64_t peak_memory_bytes();       // VmHWM: the most that was ever resident
 uint64_t available_memory_bytes();  // what could be had now without swapping, within the control
                                     // group's limit
+uint64_t free_swap_bytes();
 
 }  // namespace icedit

@@ -52,7 +52,7 @@ std::vector<std::string> all_flags(const std::vector<OptionGroup>& groups) {
         str("'", argument, "' looks like an option; put -- before a text that begins with a dash"));
   }
   throw UsageError(str("icedit ", command, " has no option '", word, "'", did_you_mean(word, known),
-                       "; icedit ", command, " --help lists them"));
+                       " (icedit ", command, " --help lists them)"));
 }
 
 struct Registered {
@@ -80,6 +80,19 @@ std::vector<Registered> add_options(CLI::App& app, const std::vector<OptionGroup
   return added;
 }
 
+[[noreturn]] void throw_no_value(const Option& option, const std::string& why) {
+  throw UsageError(str("--", option.name, why, ", expected ", option.value, ": ", option.help));
+}
+
+// CLI11 ends with an error of its own words where nothing is left that could be the value.
+[[noreturn]] void throw_parse_error(const std::string& command,
+                                    const std::vector<Registered>& added, const std::string& what) {
+  for (const auto& [option, parsed] : added) {
+    if (what.starts_with(parsed->get_name() + ":")) throw_no_value(*option, " has no value");
+  }
+  throw UsageError(str("icedit ", command, ": ", what));
+}
+
 }  // namespace
 
 std::vector<std::string> parse_arguments(const std::string& command,
@@ -94,8 +107,8 @@ std::vector<std::string> parse_arguments(const std::string& command,
   std::reverse(reversed.begin(), reversed.end());  // as CLI11 wants them
   try {
     app.parse(reversed);
-  } catch (const CLI::ParseError& error) {  // its words for a missing value
-    throw UsageError(str("icedit ", command, ": ", error.what()));
+  } catch (const CLI::ParseError& error) {
+    throw_parse_error(command, added, error.what());
   }
   const std::vector<std::string> flags = all_flags(groups);
   std::vector<std::string> rest;
@@ -112,10 +125,12 @@ std::vector<std::string> parse_arguments(const std::string& command,
   for (const auto& [option, parsed] : added) {
     for (const std::string& text : parsed->results()) {
       // CLI11 takes whatever comes next, which lets "-3" be a value.
-      if (!option->value.empty() && std::find(flags.begin(), flags.end(), text) != flags.end()) {
-        throw UsageError(
-            str("--", option->name, " needs a value, but the next word is the option ", text));
-      }
+      const bool is_flag =
+          text == "--" || std::find(flags.begin(), flags.end(), text) != flags.end();
+      if (!option->value.empty() && is_flag)
+        throw_no_value(*option, str(" has no value: the next word is ", text));
+      // What a variable of the shell leaves that is not set.
+      if (!option->value.empty() && text.empty()) throw_no_value(*option, " is empty");
       option->set({"--" + option->name, text});
     }
   }

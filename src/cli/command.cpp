@@ -35,7 +35,7 @@ int dispatch(const std::string& name, const Arguments& rest) {
     }
     return code;
   }
-  const std::string list = "; icedit --help lists the commands";
+  const std::string list = " (icedit --help lists the commands)";
   throw UsageError(str("'", name, "' is no command of icedit", did_you_mean(name, names()), list));
 }
 
@@ -65,7 +65,7 @@ int run_command(const Arguments& arguments) {
     std::cout << overview();
     return 0;
   }
-  if (name == "--version" || name == "-V") {
+  if (name == "--version" || name == "-V" || name == "version") {
     std::cout << "icedit " << version() << "\n";
     return 0;
   }

@@ -39,15 +39,8 @@ std::vector<PlannedEdit> measure(const std::vector<EditJob>& jobs, const EditOpt
 
 EditSize largest(const std::vector<PlannedEdit>& edits, const Residency& residency) {
   EditSize size;
-  for (const PlannedEdit& edit : edits) {
-    const int64_t width = 2 * edit.half.width, height = edit.half.height;
-    const auto& text = edit.job->settings.request.max_sequence_length;
-    size.image_tokens = std::max(size.image_tokens,
-                                 image_tokens(height, width, residency.vae_config().downscale()));
-    size.text_tokens =
-        std::max(size.text_tokens, text.value_or(residency.files().defaults().max_sequence_length));
-    size.pixels = std::max(size.pixels, width * height);
-  }
+  for (const PlannedEdit& edit : edits)
+    size = larger(size, edit_size(residency, edit.job->settings.request, edit.half));
   return size;
 }
 
@@ -89,6 +82,27 @@ Json edit_json(const PlannedEdit& edit, const ModelDefaults& defaults) {
   return out;
 }
 
+// The largest edit first would be enough, but sizes differ in two directions.
+std::string first_shortage(const Residency& residency, const std::vector<PlannedEdit>& edits) {
+  MemoryCheck check(residency);
+  for (const PlannedEdit& edit : edits) {
+    const std::string shortage = check.shortage(edit.job->settings.request, edit.half);
+    if (!shortage.empty()) return edit.job->settings.image + ": " + shortage;
+  }
+  return "";
+}
+
+Json memory_json(const Residency& residency, const std::vector<PartEstimate>& parts,
+                 const std::vector<PlannedEdit>& edits) {
+  Json json;
+  json["peak_bytes"] = peak_bytes(parts, residency.keep()) + adapter_bytes(residency);
+  json["policy"] = keep_text(residency.keep());
+  json["available_bytes"] = available_memory_bytes();
+  const std::string shortage = first_shortage(residency, edits);
+  if (!shortage.empty()) json["shortage"] = shortage;
+  return json;
+}
+
 std::string millions(int64_t count) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f M", static_cast<double>(count) / 1e6);
@@ -126,6 +140,8 @@ void print_text(const Json& json) {
             << " at the peak beside the program's own 300 MiB ("
             << json["memory"]["policy"].get<std::string>() << "); "
             << bytes_text(json["memory"]["available_bytes"]) << " available\n";
+  if (json["memory"].contains("shortage"))
+    std::cout << "too little: " << json["memory"]["shortage"].get<std::string>() << "\n";
   for (const Json& edit : json["edits"]) {
     const Json& size = edit["edit_size"];
     std::cout << "\n"
@@ -144,12 +160,12 @@ void print_text(const Json& json) {
 
 void dry_run(const EditOptions& options, const std::vector<EditJob>& jobs, const ModelFiles& files,
              int threads) {
-  const Residency residency(files, residency_options(options.model, files));
+  Residency residency(files, residency_options(options.model, files));
   const std::vector<PlannedEdit> edits = measure(jobs, options, residency);
   const std::vector<PartEstimate> parts = estimate_parts(residency, largest(edits, residency));
   const bool several =
       jobs.size() > 1 || (!jobs.empty() && jobs[0].settings.request.num_images > 1);
-  const Keep keep = choose_keep(parts, options.model.low_memory, several);
+  residency.set_keep(choose_keep(parts, options.model.low_memory, several));
 
   Json json;
   json["model"] = files.name();
@@ -160,18 +176,14 @@ void dry_run(const EditOptions& options, const std::vector<EditJob>& jobs, const
   json["components"] = Json::array();
   for (const PartEstimate& part : parts) json["components"].push_back(part_json(part));
   json["adapters"] = Json::array();
-  uint64_t adapter_bytes = 0;
   for (const AdapterRequest& adapter : residency.adapters()) {
     const Path file = adapter_file(adapter.path);
-    adapter_bytes += std::filesystem::file_size(file);
     json["adapters"].push_back({{"name", adapter.path},
                                 {"file", file.string()},
                                 {"scale", adapter.scale},
                                 {"bytes", std::filesystem::file_size(file)}});
   }
-  json["memory"]["peak_bytes"] = peak_bytes(parts, keep) + adapter_bytes;
-  json["memory"]["policy"] = keep_text(keep);
-  json["memory"]["available_bytes"] = available_memory_bytes();
+  json["memory"] = memory_json(residency, parts, edits);
   json["edits"] = Json::array();
   for (const PlannedEdit& edit : edits) json["edits"].push_back(edit_json(edit, files.defaults()));
   if (options.json) {

@@ -1,4 +1,6 @@
 // icedit edit: pictures and an instruction in, edited pictures out.
+#include <unistd.h>
+
 #include <chrono>
 #include <iostream>
 
@@ -8,8 +10,9 @@
 #include "cli/adapter_fit.h"
 #include "cli/command.h"
 #include "cli/dry_run.h"
+#include "cli/edit_load.h"
 #include "cli/edit_report.h"
-#include "cli/memory_estimate.h"
+#include "cli/output_names.h"
 #include "cli/paths.h"
 #include "edit/recipe.h"
 #include "io/hub.h"
@@ -17,46 +20,7 @@
 namespace icedit::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr size_t kBytesAtOnce = size_t{1} << 30;  // of decoded pictures
-
-// Reads the job's pictures into its request, and refuses what would only fail after the text
-// encoders have run.
-EditRequest load(const EditJob& job, const EditOptions& options, int multiple,
-                 const ModelDefaults& defaults) {
-  const EditSettings& s = job.settings;
-  EditRequest request = s.request;
-  request.seed = *s.seed;
-  request.source = read_image(s.image, options.read);
-  const Size size{request.source.width, request.source.height};
-  const Size half = half_size(size, static_cast<int>(request.width.value_or(defaults.width)),
-                              request.sizing, multiple);
-  if (!s.mask.empty()) {
-    request.mask = read_mask(s.mask, options.read);
-    if (Size{request.mask->width, request.mask->height} != size) {
-      throw UsageError(str(s.mask, " is ", request.mask->width, "x", request.mask->height,
-                           " pixels, expected ", size.width, "x", size.height, ", the size of ",
-                           s.image));
-    }
-  }
-  const Size out = request.source_size ? size : half;
-  const uint64_t wanted = (uint64_t(out.width) * out.height * 3 + (64 << 10)) * job.outputs.size();
-  if (const uint64_t left = free_disk_bytes(job.outputs[0]); left < wanted) {
-    throw IoError(str(job.outputs[0].string(), ": the disk has ", bytes_text(double(left)),
-                      " left, the edit may need ", bytes_text(double(wanted)),
-                      "; make room or give another place with -o"));
-  }
-  return request;
-}
-
-Path preview_name(const Path& output, int64_t step) {
-  const std::string number = std::to_string(step);
-  Path name = output.stem();
-  name +=
-      ".preview-" + std::string(number.size() < 3 ? 3 - number.size() : 0, '0') + number + ".png";
-  return output.parent_path() / name;
-}
 
 class EditRun {
  public:
@@ -66,7 +30,8 @@ class EditRun {
         jobs_(jobs),
         threads_(threads),
         clock_(jobs.size()),
-        editor_(files, residency_options(options.model, files)) {
+        editor_(files, residency_options(options.model, files)),
+        loader_(options.read, editor_.residency()) {
     check_adapters();
     const bool several = jobs.size() > 1 || jobs[0].settings.request.num_images > 1;
     editor_.residency().set_keep(
@@ -74,12 +39,17 @@ class EditRun {
     announce();
   }
 
-  // In groups, so that a folder of photos is never in memory at once.
-  void all() {
+  // In groups, so that a folder of photos is never in memory at once. Returns the exit code.
+  int all() {
     for (size_t begin = 0; begin < jobs_.size();) begin = group(begin);
     clock_.end();
     if (options_.json)
-      std::cout << edit_result_json(run(), written_, clock_, seconds(), threads_) << "\n";
+      std::cout << edit_result_json(run(), written_, failures_, clock_, seconds(), threads_)
+                << "\n";
+    if (failures_.empty()) return 0;
+    log::error(str("not edited: ", failures_.size(), " of ", jobs_.size(), " inputs"));
+    for (const Failure& failure : failures_) log::error(failure.message);
+    return static_cast<int>(failures_.front().code);
   }
 
  private:
@@ -127,27 +97,42 @@ class EditRun {
 
   size_t group(size_t begin) {
     std::vector<EditRequest> requests;
+    group_.clear();
     size_t bytes = 0, end = begin;
-    for (; end < jobs_.size() && (end == begin || bytes < kBytesAtOnce); ++end) {
-      requests.push_back(load(jobs_[end], options_, editor_.token_pixels(),
-                              editor_.residency().files().defaults()));
+    for (; end < jobs_.size() && bytes < kBytesAtOnce; ++end) {
+      if (!load(jobs_[end], requests)) continue;
+      group_.push_back(&jobs_[end]);
       bytes += requests.back().source.pixels.size();
     }
-    next_ = begin;
-    editor_.edit(requests, hooks(), [&](size_t i, std::vector<EditedImage> images) {
-      write(jobs_[begin + i], images);
-    });
+    next_ = 0;
+    editor_.edit(requests, hooks(),
+                 [&](size_t i, std::vector<EditedImage> images) { write(*group_[i], images); });
     return end;
+  }
+
+  // Of several pictures one that cannot be edited is left out; false says so.
+  bool load(const EditJob& job, std::vector<EditRequest>& requests) {
+    try {
+      requests.push_back(loader_.load(job));
+    } catch (const Error& error) {
+      if (jobs_.size() == 1) throw;
+      failures_.push_back({&job, error.what(), error.code()});
+      log::warn(str("left out: ", error.what()));
+      return false;
+    }
+    loader_.expect_disk_space(job, requests.back());
+    return true;
   }
 
   EditHooks hooks() {
     EditHooks hooks;
     hooks.on_stage = [this](const std::string& stage) {
       if (stage != kDenoisingStage) return clock_.begin(stage);
-      current_ = &jobs_[next_++];  // once a request, in their order
+      current_ = group_[next_++];  // once a request, in their order
       const EditRequest& r = current_->settings.request;
       const ModelDefaults& defaults = editor_.residency().files().defaults();
-      clock_.begin_denoising(r.num_images * r.steps.value_or(defaults.num_inference_steps));
+      clock_.begin_denoising(r.num_images * r.steps.value_or(defaults.num_inference_steps),
+                             current_ - jobs_.data() + 1);
     };
     hooks.on_step = [this](int64_t image, int64_t step, int64_t steps) {
       image_ = image;
@@ -169,16 +154,21 @@ class EditRun {
       const std::string settings =
           settings_json(s, editor_.residency().files().defaults(), edited.seed);
       const Path& file = job.outputs[i];
+      const PictureText text =
+          recipe_text(run(), settings, s.image, s.mask, static_cast<int64_t>(i));
+      written_.push_back(
+          {file, &job, edited.seed, edited.image.width, edited.image.height, settings});
+      if (file == kStandardOutput) {
+        std::cout << encode_image(edited.image, ImageFormat::kPng, text);
+        log::info(str("seed ", edited.seed));
+        continue;
+      }
       // It may have come into being meanwhile.
       if (!options_.force && !options_.skip_existing && is_there(file)) {
         throw UsageError(str(
             file.string(), " was made by another program while this edit ran; give another name"));
       }
-      write_image(file, edited.image,
-                  recipe_text(run(), settings, s.image, s.mask, static_cast<int64_t>(i)),
-                  s.quality);
-      written_.push_back(
-          {file, &job, edited.seed, edited.image.width, edited.image.height, settings});
+      write_image(file, edited.image, text, s.quality);
       if (!options_.json) std::cout << file.string() << "  seed " << edited.seed << std::endl;
     }
   }
@@ -199,11 +189,14 @@ class EditRun {
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   StageClock clock_;
   Editor editor_;
+  JobLoader loader_;
   std::string run_;
   std::vector<Written> written_;
-  size_t next_ = 0;                   // the job that is denoised next
-  const EditJob* current_ = nullptr;  // and now
-  int64_t image_ = 0;                 // which of its images
+  std::vector<Failure> failures_;
+  std::vector<const EditJob*> group_;  // those that are edited together
+  size_t next_ = 0;                    // of them, the job that is denoised next
+  const EditJob* current_ = nullptr;   // and now
+  int64_t image_ = 0;                  // which of its images
 };
 
 }  // namespace
@@ -215,19 +208,23 @@ int run_edit(const Arguments& arguments) {
     return 0;
   }
   const std::vector<EditJob> jobs = plan_jobs(options);
+  if (options.settings.output == kStandardOutput && isatty(STDOUT_FILENO) != 0) {
+    throw UsageError(
+        "-o - writes a picture to standard output, which is a terminal; end the command with > "
+        "out.png");
+  }
   if (jobs.empty()) {
     log::info("nothing to do: every output exists");
-    if (options.json) std::cout << "{\"outputs\": []}\n";
+    if (options.json) std::cout << "{\"outputs\": [], \"failures\": []}\n";
     return 0;
   }
   const int threads = use_threads(options.model);
   const ModelFiles files = ModelFiles::find(options.model.request);
   if (options.dry_run) {
     dry_run(options, jobs, files, threads);
-  } else {
-    EditRun(options, jobs, files, threads).all();
+    return 0;
   }
-  return 0;
+  return EditRun(options, jobs, files, threads).all();
 }
 
 }  // namespace icedit::cli

@@ -5,9 +5,10 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "cli/output_names.h"
 #include "cli/paths.h"
-#include "io/picture_kind.h"
+#include "models/tokens/unicode.h"
 
 namespace icedit::cli {
 namespace {
@@ -16,11 +17,14 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kLargestRandomSeed = 0x7fffffff;  // as the published demo's
 
+// Edits and previews of an earlier run are left out: nobody who names a folder twice wants edits of
+// edits.
 std::vector<Path> pictures_in(const Path& folder) {
-  std::vector<Path> pictures;
+  std::vector<Path> pictures, ours;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    if (it->is_regular_file() && is_picture_name(it->path())) pictures.push_back(it->path());
+    if (!it->is_regular_file() || !is_picture_name(it->path())) continue;
+    (is_our_name(it->path()) ? ours : pictures).push_back(it->path());
   }
   if (error) throw IoError(str(folder.string(), ": cannot be listed: ", error.message()));
   if (pictures.empty()) {
@@ -28,6 +32,12 @@ std::vector<Path> pictures_in(const Path& folder) {
         str(folder.string(), ": there is no picture in this folder (.png, .jpg, .jpeg, .webp)"));
   }
   std::sort(pictures.begin(), pictures.end());
+  std::sort(ours.begin(), ours.end());
+  if (!ours.empty()) {
+    log::info(str(folder.string(), ": ", ours.size(), " earlier edits or previews are left out (",
+                  ours.front().filename().string(), ours.size() > 1 ? ", ..." : "",
+                  "); name them one by one to edit them"));
+  }
   return pictures;
 }
 
@@ -42,8 +52,10 @@ std::vector<EditJob> read_batch(const Path& file, const EditSettings& common) {
   int64_t number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
+    const std::string where = str(file.string(), ", line ", number);
+    expect_utf8(line, where);
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    EditJob job{common, {}, str(file.string(), ", line ", number)};
+    EditJob job{common, {}, where};
     job.settings.image.clear();
     job.settings.output.clear();
     job.settings.mask.clear();
@@ -79,24 +91,26 @@ std::vector<EditJob> expand(const EditOptions& options) {
   return jobs;
 }
 
-// Opened, and told from the first bytes; decoding comes later, picture by picture.
-void expect_picture(const std::string& file) {
+// Whether it is a picture is seen when it is read, one by one.
+void expect_there(const std::string& file) {
+  if (file.empty())
+    throw UsageError("the name of a picture is empty; is a variable of the shell not set?");
   if (!is_there(file) && !Path(file).has_extension()) {
-    throw NoInputError(
-        str(file,
-            ": there is no such picture; an instruction of several words needs quotes around it"));
+    throw NoInputError(str(file,
+                           ": there is no such picture or folder; an instruction of several words "
+                           "needs quotes around it, and comes last"));
   }
-  const MappedFile mapped(file);
-  picture_kind(mapped.bytes(), file);
+  const MappedFile opened(file);
 }
 
 void complete(EditJob& job) {
   EditSettings& s = job.settings;
-  if (s.request.instruction.find_first_not_of(" \t\r\n") == std::string::npos) {
+  if (only_space(s.request.instruction)) {
     throw UsageError(str(job.where,
                          ": there is no instruction; say what is to be changed, as in icedit edit ",
                          s.image, " \"make it winter\""));
   }
+  expect_utf8(s.request.instruction, job.where + ": the instruction");
   if (!s.seed) {
     std::random_device device;
     s.seed = std::uniform_int_distribution<int64_t>(0, kLargestRandomSeed)(device);
@@ -105,19 +119,22 @@ void complete(EditJob& job) {
     throw UsageError(str(job.where, ": seed ", *s.seed, " leaves no room for ",
                          s.request.num_images, " images"));
   }
-  expect_picture(s.image);
-  if (!s.mask.empty()) expect_picture(s.mask);
 }
 
 }  // namespace
 
 std::vector<EditJob> plan_jobs(const EditOptions& options) {
+  const std::string& instruction = options.settings.request.instruction;
   if (options.inputs.empty()) {
-    throw UsageError(
-        "no picture was given: icedit edit PICTURE \"INSTRUCTION\" -o OUT.png; icedit edit --help "
-        "says more");
+    throw UsageError(str("no picture was given: icedit edit PICTURE \"",
+                         only_space(instruction) ? "INSTRUCTION" : instruction,
+                         "\" -o OUT.png (icedit edit --help says more)"));
   }
   std::vector<EditJob> jobs = expand(options);
+  for (const EditJob& job : jobs) {
+    expect_there(job.settings.image);
+    if (!job.settings.mask.empty()) expect_there(job.settings.mask);
+  }
   for (EditJob& job : jobs) complete(job);
   name_outputs(jobs, options);
   if (options.skip_existing) {

@@ -1,11 +1,13 @@
 #include "cli/edit_options.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/help.h"
+#include "cli/output_names.h"
 #include "cli/paths.h"
 #include "edit/recipe.h"
 
@@ -92,17 +94,44 @@ bool is_batch(const std::string& path) {
   return path.ends_with(".jsonl");
 }
 
-// The last thing that is no option is the instruction, unless it was given otherwise or is a file.
+// No file, and nothing that can only be meant as one.
+bool is_instruction(const std::string& word) {
+  const bool several_words = word.find(' ') != std::string::npos;
+  return !is_there(word) && (several_words || !(is_batch(word) || is_picture_name(word)));
+}
+
+// The last word that is no option is the instruction, unless it was given otherwise or is a file.
+// An instruction of several words is known as such in any place.
 void take_instruction(EditOptions& options, std::vector<std::string> rest) {
   std::string& instruction = options.settings.request.instruction;
-  const bool others = rest.size() + options.inputs.size() > 1;
-  if (instruction.empty() && others && !rest.empty() && !is_batch(rest.back()) &&
-      !is_there(rest.back())) {
-    instruction = rest.back();
-    rest.pop_back();
+  if (instruction.empty() && !rest.empty()) {
+    auto found = rest.end() - 1;
+    if (!is_instruction(*found)) {
+      found = std::find_if(rest.begin(), rest.end(), [](const std::string& word) {
+        return word.find(' ') != std::string::npos && is_instruction(word);
+      });
+    }
+    // A single word may be the name of a picture that is not there.
+    const bool alone = rest.size() + options.inputs.size() == 1;
+    if (found != rest.end() && !(alone && found->find(' ') == std::string::npos)) {
+      instruction = *found;
+      rest.erase(found);
+    }
   }
   // In the order of the command line: pictures first, those of --image behind them.
   options.inputs.insert(options.inputs.begin(), rest.begin(), rest.end());
+}
+
+// What -o says beside a name.
+void check_output(const EditOptions& options) {
+  if (options.settings.output != kStandardOutput) return;
+  if (!options.output_dir.empty())
+    throw UsageError("-o - writes to standard output, --output-dir to a folder; give one of them");
+  if (options.json) {
+    throw UsageError("-o - and --json both write to standard output; give -o a file");
+  }
+  if (options.preview_every > 0)
+    throw UsageError("--preview writes files beside the output, but -o - has none; give -o a file");
 }
 
 }  // namespace
@@ -117,7 +146,7 @@ std::string edit_help() {
   EditOptions options;
   return command_help(
       {"icedit edit PICTURE... \"INSTRUCTION\" [-o OUTPUT] [options]",
-       "icedit edit FOLDER \"INSTRUCTION\" -o FOLDER", "icedit edit BATCH.jsonl [-o FOLDER]"},
+       "icedit edit FOLDER \"INSTRUCTION\" [-o FOLDER]", "icedit edit BATCH.jsonl [-o FOLDER]"},
       "Edits pictures by an instruction. Defaults in [brackets] are FLUX.1 Fill's; a model "
       "folder's icedit.json\n"
       "has its own. A line of a batch is an object: {\"image\": \"a.png\", \"instruction\": \"make "
@@ -138,6 +167,7 @@ EditOptions parse_edit_options(const std::vector<std::string>& arguments) {
   take_instruction(options, parse_arguments("edit", edit_option_groups(options), arguments));
   if (options.settings.request.instruction.empty())
     options.settings.request.instruction = from_recipe;
+  check_output(options);
   if (options.preview_full && options.preview_every == 0) {
     throw UsageError("--preview-full says how, --preview N says how often: give both");
   }

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include "base/error.h"
 #include "base/log.h"
 #include "base/process.h"
 
@@ -26,10 +25,9 @@ void StageClock::begin(const std::string& stage) {
   if (stage != kDenoisingStage) log::info(stage);
 }
 
-void StageClock::begin_denoising(int64_t steps) {
+void StageClock::begin_denoising(int64_t steps, int64_t number) {
   begin(kDenoisingStage);
-  ++denoised_;
-  const std::string which = jobs_ > 1 ? str(" ", denoised_, "/", jobs_) : "";
+  const std::string which = jobs_ > 1 ? str(" ", number, "/", jobs_) : "";
   log::info(str(kDenoisingStage, which, ", ", steps, " steps"));
   bar_ = std::make_unique<Progress>(kDenoisingStage + which, steps, "step");
 }
@@ -53,7 +51,8 @@ void StageClock::end() {
 }
 
 std::string edit_result_json(const std::string& run, const std::vector<Written>& written,
-                             const StageClock& clock, double total_seconds, int threads) {
+                             const std::vector<Failure>& failures, const StageClock& clock,
+                             double total_seconds, int threads) {
   Json json;
   json["outputs"] = Json::array();
   for (const Written& w : written) {
@@ -67,6 +66,11 @@ std::string edit_result_json(const std::string& run, const std::vector<Written>&
     output["settings"] = Json::parse(w.settings);
     json["outputs"].push_back(output);
   }
+  json["failures"] = Json::array();
+  for (const Failure& failure : failures)
+    json["failures"].push_back({{"input", failure.job->settings.image},
+                                {"error", failure.message},
+                                {"exit_code", static_cast<int>(failure.code)}});
   for (const auto& [stage, seconds] : clock.seconds())
     json["seconds"][stage] = milliseconds_kept(seconds);
   json["seconds"]["total"] = milliseconds_kept(total_seconds);

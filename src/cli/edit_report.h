@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "base/progress.h"
 #include "cli/edit_jobs.h"
 
@@ -22,14 +23,15 @@ class StageClock {
   explicit StageClock(size_t jobs) : jobs_(jobs) {}
 
   void begin(const std::string& stage);
-  void begin_denoising(int64_t steps);  // of the next job, over all its images
+  // Of the `number`-th job (from 1), over all its images.
+  void begin_denoising(int64_t steps, int64_t number);
   void step(int64_t done);
   void end();
   const std::vector<std::pair<std::string, double>>& seconds() const { return seconds_; }
 
  private:
   using Clock = std::chrono::steady_clock;
-  size_t jobs_, denoised_ = 0;
+  size_t jobs_;
   std::string stage_;
   Clock::time_point start_;
   std::unique_ptr<Progress> bar_;
@@ -44,8 +46,15 @@ struct Written {
   std::string settings;  // settings_json
 };
 
+struct Failure {  // an input that was left out
+  const EditJob* job;
+  std::string message;
+  ExitCode code;
+};
+
 // `run`: describe_run's. One JSON object.
 std::string edit_result_json(const std::string& run, const std::vector<Written>& written,
-                             const StageClock& clock, double total_seconds, int threads);
+                             const std::vector<Failure>& failures, const StageClock& clock,
+                             double total_seconds, int threads);
 
 }  // namespace icedit::cli

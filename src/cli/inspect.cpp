@@ -99,7 +99,9 @@ int run_inspect(const Arguments& arguments) {
     return 0;
   }
   if (rest.size() != 1) {
-    throw UsageError(str("icedit inspect takes one file, folder or id, not ", rest.size()));
+    throw UsageError(
+        str("icedit inspect takes one file, folder or id, but ",
+            rest.empty() ? "none was given" : str("there are ", rest.size(), ": ", rest)));
   }
   inspect(rest[0], options);
   return 0;

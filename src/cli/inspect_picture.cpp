@@ -22,6 +22,15 @@ const char* format_name(ImageFormat format) {
   }
 }
 
+// As one word of a POSIX shell.
+std::string shell_quoted(const std::string& text) {
+  const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+,:=@%-";
+  if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
 // Nested objects become "model.transformer.sha256  ...".
 void print_flat(const Json& json, const std::string& prefix) {
   if (json.is_structured() && !json.empty()) {
@@ -31,6 +40,39 @@ void print_flat(const Json& json, const std::string& prefix) {
   }
   std::cout << "  " << prefix << "  " << (json.is_string() ? json.get<std::string>() : json.dump())
             << "\n";
+}
+
+// What people look for comes first: the instruction, the seed and the other settings, what was
+// edited, by which adapters and model; then the files' hashes.
+void print_recipe(Json recipe) {
+  if (!recipe.is_object()) return print_flat(recipe, "");
+  for (const char* key : {"edit", "picture", "source", "mask", "adapters"}) {
+    const auto found = recipe.find(key);
+    if (found == recipe.end()) continue;
+    print_flat(*found, std::string(key) == "edit" ? "" : key);
+    recipe.erase(found);
+  }
+  Json model = recipe.value("model", Json());
+  if (model.is_object() && model.contains("name")) {
+    print_flat(model["name"], "model.name");
+    model.erase("name");
+  }
+  recipe.erase("model");
+  print_flat(recipe, "");
+  if (!model.is_null()) print_flat(model, "model");
+}
+
+std::string name_in(const Json& recipe, const char* key) {
+  const Json part = recipe.is_object() ? recipe.value(key, Json()) : Json();
+  const Json name = part.is_object() ? part.value("file", Json()) : Json();
+  return name.is_string() ? name.get<std::string>() : "";
+}
+
+// The command that makes it again, to be pasted; the source and the mask by the names they had.
+std::string again(const Path& file, const Json& recipe) {
+  const std::string source = name_in(recipe, "source"), mask = name_in(recipe, "mask");
+  return "icedit edit " + (source.empty() ? "PICTURE" : shell_quoted(source)) + " --recipe " +
+         shell_quoted(file.string()) + (mask.empty() ? "" : " --mask " + shell_quoted(mask));
 }
 
 }  // namespace
@@ -67,8 +109,8 @@ void inspect_picture(const Path& file, const InspectOptions& options) {
   if (recipe.empty()) {
     std::cout << "no recipe: icedit did not write this picture\n";
   } else {
-    std::cout << "recipe (icedit edit PICTURE --recipe " << file.string() << " makes it again):\n";
-    print_flat(json["recipe"], "");
+    std::cout << "made by: " << again(file, json["recipe"]) << "\n";
+    print_recipe(json["recipe"]);
   }
 }
 

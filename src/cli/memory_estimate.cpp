@@ -4,6 +4,10 @@
 
 #include <algorithm>
 
+#include "base/process.h"
+#include "base/progress.h"
+#include "base/str.h"
+#include "edit/recipe.h"
 #include "models/clip/config.h"
 #include "models/flux/config.h"
 #include "models/t5/config.h"
@@ -65,6 +69,11 @@ PartEstimate estimate(const Residency& residency, Part part, const EditSize& siz
   e.stored = checkpoint.total_bytes();
   e.mapped = keep_as_stored(checkpoint, compute);
   e.weights = e.mapped ? e.stored : bytes_in(checkpoint, compute);
+  // A LoRA is folded into copies of the weights (nn/linear.cpp).
+  const bool folded =
+      part == Part::kTransformer && compute == at::kFloat && !residency.adapters().empty();
+  const bool as_stored = e.mapped || (e.stored == e.weights && !folded);
+  e.copied = as_stored ? 0 : e.weights;
   const auto width = static_cast<uint64_t>(at::elementSize(compute));
   e.activations = static_cast<uint64_t>(elements(component, part, size)) * width;
   if (e.mapped)
@@ -73,6 +82,21 @@ PartEstimate estimate(const Residency& residency, Part part, const EditSize& siz
 }
 
 }  // namespace
+
+EditSize edit_size(const Residency& residency, const EditRequest& request, Size half) {
+  const int64_t width = int64_t{2} * half.width, height = half.height;
+  EditSize size;
+  size.image_tokens = image_tokens(height, width, residency.vae_config().downscale());
+  size.text_tokens =
+      request.max_sequence_length.value_or(residency.files().defaults().max_sequence_length);
+  size.pixels = width * height;
+  return size;
+}
+
+EditSize larger(const EditSize& a, const EditSize& b) {
+  return {std::max(a.image_tokens, b.image_tokens), std::max(a.text_tokens, b.text_tokens),
+          std::max(a.pixels, b.pixels)};
+}
 
 std::vector<PartEstimate> estimate_parts(const Residency& residency, const EditSize& size) {
   std::vector<PartEstimate> parts;
@@ -94,6 +118,50 @@ uint64_t peak_bytes(const std::vector<PartEstimate>& parts, Keep keep) {
   }
   if (keep == Keep::kAll) return all + activations;
   return keep == Keep::kOne ? one : std::max(one, image_weights + image_activations);
+}
+
+uint64_t adapter_bytes(const Residency& residency) {
+  uint64_t bytes = 0;
+  for (const AdapterRequest& adapter : residency.adapters())
+    bytes += std::filesystem::file_size(adapter_file(adapter.path));
+  return bytes;
+}
+
+MemoryCheck::MemoryCheck(const Residency& residency, std::optional<uint64_t> available)
+    : residency_(residency),
+      available_(available.value_or(available_memory_bytes() + free_swap_bytes())) {}
+
+uint64_t MemoryCheck::needed(const EditSize& size, Keep keep) const {
+  std::vector<PartEstimate> parts = estimate_parts(residency_, size);
+  for (PartEstimate& part : parts) part.weights = part.copied;
+  return peak_bytes(parts, keep) + adapter_bytes(residency_);
+}
+
+std::string MemoryCheck::remedy(const EditRequest& request, Size half) const {
+  if (needed(edit_size(residency_, request, half), Keep::kOne) <= available_) return "--low-memory";
+  const auto multiple = static_cast<int>(2 * residency_.vae_config().downscale());
+  const double slope = static_cast<double>(half.height) / half.width;
+  for (int width = half.width / 2; width >= multiple; width /= 2) {
+    const int rounded = width / multiple * multiple;
+    const Size smaller = {rounded, static_cast<int>(rounded * slope) + multiple};
+    if (needed(edit_size(residency_, request, smaller), residency_.keep()) <= available_)
+      return str("a smaller --width (", rounded, " fits)");
+  }
+  return "a smaller --width or --low-memory";
+}
+
+std::string MemoryCheck::shortage(const EditRequest& request, Size half) {
+  if (!residency_.device().is_cpu()) return "";
+  const EditSize size = edit_size(residency_, request, half);
+  if (larger(size, fits_) == fits_) return "";
+  const uint64_t bytes = needed(size, residency_.keep());
+  if (bytes <= available_) {
+    fits_ = larger(size, fits_);
+    return "";
+  }
+  return str("an edit of ", half.width, "x", half.height, " pixels needs about ",
+             bytes_text(double(bytes)), " of memory, but ", bytes_text(double(available_)),
+             " are available; give ", remedy(request, half), ", or close other programs");
 }
 
 Keep choose_keep(const std::vector<PartEstimate>& parts, bool low_memory, bool several_pictures) {

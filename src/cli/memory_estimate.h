@@ -1,12 +1,12 @@
 #pragma once
-// How much memory an edit will take, from headers and configs alone: for --dry-run, and to choose
-// what stays loaded.
+// How much memory an edit will take, from headers and configs alone: for --dry-run, to choose what
+// stays loaded, and to refuse what the system would kill.
 #include <cstdint>
-#include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "edit/residency.h"
+#include "edit/pipeline.h"
 
 namespace icedit::cli {
 
@@ -17,19 +17,48 @@ struct PartEstimate {
   uint64_t stored = 0;       // bytes in the files
   uint64_t weights = 0;      // bytes in memory
   bool mapped = false;       // the weights stay in the files and are converted at each use
+  uint64_t copied = 0;       // of `weights`, what cannot be dropped and read again from the files
   uint64_t activations = 0;  // about, at its peak
 };
 
 // The largest edit of a run: tokens of the diptych and of the text, pixels of the diptych.
 struct EditSize {
   int64_t image_tokens = 0, text_tokens = 0, pixels = 0;
+  bool operator==(const EditSize&) const = default;
 };
+
+EditSize edit_size(const Residency& residency, const EditRequest& request, Size half);
+// The larger of both in each.
+EditSize larger(const EditSize& a, const EditSize& b);
 
 // Transformer, T5, CLIP and VAE. Opens the components; reads no weights.
 std::vector<PartEstimate> estimate_parts(const Residency& residency, const EditSize& size);
 
 // About, at the peak, without the program itself (some 300 MiB).
 uint64_t peak_bytes(const std::vector<PartEstimate>& parts, Keep keep);
+
+// The files of the adapters.
+uint64_t adapter_bytes(const Residency& residency);
+
+// Whether edits fit into the memory, before any weight is loaded. On a CPU only: nothing is known
+// of a device's memory. Weights that stay in their files do not count, since the system can drop
+// them.
+class MemoryCheck {
+ public:
+  // `available`: bytes; unset: what the machine has now, its swap too.
+  explicit MemoryCheck(const Residency& residency, std::optional<uint64_t> available = {});
+
+  // Why this edit will not fit, as an error's text with a remedy that helps; "" when it may fit.
+  std::string shortage(const EditRequest& request, Size half);
+
+ private:
+  uint64_t needed(const EditSize& size, Keep keep) const;
+  std::string remedy(const EditRequest& request, Size half) const;
+
+  const Residency& residency_;
+  const uint64_t available_;
+  EditSize fits_;  // the largest that is known to
+};
 
 // What should stay in memory: everything of a small model; for one picture, or with --low-memory,
 // one component at a time.

@@ -14,6 +14,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Without a folder an edit is called after its input.
+constexpr const char* kEditMark = "-edit";
+constexpr const char* kPreviewMark = ".preview";
+
 bool means_folder(const std::string& output) {
   return output.ends_with('/') || is_folder(output) || !Path(output).has_extension();
 }
@@ -44,9 +48,12 @@ Path name_in_folder(const Path& folder, const std::string& image) {
 
 class Names {
  public:
-  explicit Names(const EditOptions& options) : folder_(options.output_dir) {
+  explicit Names(const EditOptions& options)
+      : folder_(options.output_dir), skip_existing_(options.skip_existing) {
     const std::string& output = options.settings.output;
-    if (output.empty()) {
+    if (output == kStandardOutput) {
+      file_ = output;
+    } else if (output.empty()) {
       in_folder_ = !folder_.empty();
     } else if (means_folder(output)) {
       folder_ /= output;
@@ -57,6 +64,14 @@ class Names {
   }
 
   void name(std::vector<EditJob>& jobs) {
+    if (file_ == kStandardOutput) {
+      if (jobs.size() == 1 && jobs[0].settings.request.num_images == 1) {
+        jobs[0].outputs = {file_};
+        return;
+      }
+      throw UsageError(
+          "-o - writes one picture to standard output, but there are several; name a folder");
+    }
     if (!file_.empty() && jobs.size() > 1) {
       throw UsageError(str("-o ", file_.string(), " is one file, but there are ", jobs.size(),
                            " pictures to edit; name a folder, as in -o edits/"));
@@ -73,6 +88,9 @@ class Names {
         const Path file = name_in_folder(folder_, job.settings.image);
         job.outputs =
             for_each_image(sharing[file] > 1 ? numbered(file, ++used[file]) : file, count);
+      } else if (skip_existing_) {
+        throw UsageError(
+            "--skip-existing needs to know what the outputs are called: name a folder with -o");
       } else {
         job.outputs = free_names(job.settings.image, count);
       }
@@ -83,7 +101,7 @@ class Names {
   // INPUT-edit-K.png to INPUT-edit-(K + count - 1).png, which neither exist nor are taken in this
   // run.
   std::vector<Path> free_names(const std::string& image, int64_t count) {
-    const std::string stem = Path(image).stem().string() + "-edit.png";
+    const std::string stem = Path(image).stem().string() + kEditMark + ".png";
     std::vector<Path> files;
     for (int64_t k = 1; static_cast<int64_t>(files.size()) < count; ++k) {
       const Path file = numbered(stem, k);
@@ -95,6 +113,7 @@ class Names {
   }
 
   Path folder_, file_;
+  bool skip_existing_;
   bool in_folder_ = false;
   std::set<Path> taken_;
 };
@@ -124,6 +143,33 @@ bool is_picture_name(const Path& file) {
   return extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".webp";
 }
 
+Path preview_name(const Path& output, int64_t step) {
+  const std::string number = std::to_string(step);
+  Path name = output.stem();
+  name += kPreviewMark + std::string("-") +
+          std::string(number.size() < 3 ? 3 - number.size() : 0, '0') + number + ".png";
+  return output.parent_path() / name;
+}
+
+bool is_our_name(const Path& file) {
+  const std::string name = file.stem().string();
+  const size_t dash = name.find_last_not_of("0123456789");
+  if (file.extension() != ".png" || dash == std::string::npos || name[dash] != '-' ||
+      dash + 1 == name.size())
+    return false;
+  const std::string_view marked(name.data(), dash);
+  for (const std::string_view mark : {kEditMark, kPreviewMark}) {
+    if (!marked.ends_with(mark)) continue;
+    const std::string source(marked.substr(0, marked.size() - mark.size()));
+    // A preview's edit may not have been finished.
+    if (is_our_name(file.parent_path() / (source + ".png"))) return true;
+    for (const char* extension : {".png", ".jpg", ".jpeg", ".webp", ".PNG", ".JPG", ".JPEG"}) {
+      if (is_there(file.parent_path() / (source + extension))) return true;
+    }
+  }
+  return false;
+}
+
 void name_outputs(std::vector<EditJob>& jobs, const EditOptions& options) {
   Names(options).name(jobs);
 }
@@ -137,6 +183,7 @@ void check_outputs(const std::vector<EditJob>& jobs, bool overwrite) {
   std::set<Path> written;
   for (const EditJob& job : jobs) {
     for (const Path& output : job.outputs) {
+      if (output == kStandardOutput) continue;
       format_of(output);
       const Path place = same_place(output);
       const auto input = inputs.find(place);

@@ -6,11 +6,21 @@
 
 namespace icedit::cli {
 
+inline constexpr const char* kStandardOutput = "-";  // -o -: one PNG to stdout
+
 bool is_picture_name(const Path& file);  // by its extension, one that can be read and written
+
+// "out.png", 3 -> "out.preview-003.png".
+Path preview_name(const Path& output, int64_t step);
+
+// Whether a name is one that we give, to an edit or a preview of a picture which is there too:
+// "a-edit-1.png" beside "a.jpg".
+bool is_our_name(const Path& file);
 
 // Fills in every job's outputs:
 //   its own "output"          that file, below --output-dir or a folder given as -o
 //   -o FILE                   that file, where there is one job
+//   -o -                      stdout, where there is one job of one image
 //   -o FOLDER, --output-dir   FOLDER/INPUT'S NAME; a name that several jobs share gets -1, -2, ...
 //   nothing                   INPUT-edit-K.png in the working folder, with the first K that is free
 // and for several images of one job -1, -2, ... behind all that. Throws UsageError.

@@ -62,7 +62,11 @@ OptionGroup stage_group(StageOptions& o) {
 }
 
 std::vector<OptionGroup> groups(StageOptions& options) {
-  return {stage_group(options), model_options(options.model), machine_options(options.model),
+  OptionGroup model = model_options(options.model);
+  for (Option& option : model.options) {
+    if (option.name == "lora") option.fallback = "none";  // not the model's own: stages.cpp
+  }
+  return {stage_group(options), model, machine_options(options.model),
           general_options(options.help)};
 }
 
@@ -88,7 +92,7 @@ const Stage& find_stage(const std::vector<std::string>& rest) {
   if (rest.size() > 1)
     throw UsageError(str("icedit stage runs one stage, but '", rest[1], "' is there too"));
   throw UsageError(str("there is no stage '", rest[0], "'", did_you_mean(rest[0], names),
-                       "; there are ", names));
+                       " (there are ", names, ")"));
 }
 
 void check_files(const Stage& stage, const StageOptions& options) {

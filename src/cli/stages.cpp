@@ -11,6 +11,7 @@
 #include "diffusion/denoise.h"
 #include "diffusion/schedule.h"
 #include "io/hub.h"
+#include "models/tokens/unicode.h"
 #include "nn/check.h"
 #include "nn/trace.h"
 #include "train/objective.h"
@@ -59,7 +60,9 @@ Tensor token_ids(const Tokenizer& tokenizer, const std::vector<std::string>& tex
 std::vector<std::string> read_texts(const std::string& file) {
   if (file.empty())
     throw UsageError("stage tokenize reads its texts from --text strings.json, a JSON array");
-  const Json json = Json::parse(read_text(file), nullptr, /*allow_exceptions=*/false);
+  const std::string text = read_text(file);
+  expect_utf8(text, file);
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   const bool good =
       json.is_array() && !json.empty() &&
       std::all_of(json.begin(), json.end(), [](const Json& text) { return text.is_string(); });
@@ -76,27 +79,30 @@ NamedTensors tokenize(const StageOptions& options) {
       {"t5.input_ids", token_ids(T5Tokenizer(files.tokenizer_2()), texts, options.t5_length)}};
 }
 
-NamedTensors clip(const StageOptions& options) {
+// `forward(model, ids, trace)` gives the outputs.
+template <class Forward>
+NamedTensors encode_text(const StageOptions& options, const std::string& name, Forward forward) {
   const StageInput in(options.in);
-  const Tensor ids = in.get("clip.input_ids");
+  const Tensor ids = in.get(name + ".input_ids");
   Residency model = open_model(options);
   Trace trace;
-  const ClipOutput out = model.clip().forward(placed(ids, model), options.all ? &trace : nullptr);
-  NamedTensors tensors = {{"clip.last_hidden_state", out.last_hidden_state},
-                          {"clip.pooled", out.pooled}};
+  NamedTensors tensors = forward(model, placed(ids, model), options.all ? &trace : nullptr);
   append(tensors, trace, "");
   return tensors;
 }
 
+NamedTensors clip(const StageOptions& options) {
+  return encode_text(options, "clip", [](Residency& model, const Tensor& ids, Trace* trace) {
+    const ClipOutput out = model.clip().forward(ids, trace);
+    return NamedTensors{{"clip.last_hidden_state", out.last_hidden_state},
+                        {"clip.pooled", out.pooled}};
+  });
+}
+
 NamedTensors t5(const StageOptions& options) {
-  const StageInput in(options.in);
-  const Tensor ids = in.get("t5.input_ids");
-  Residency model = open_model(options);
-  Trace trace;
-  const Tensor out = model.t5().forward(placed(ids, model), options.all ? &trace : nullptr);
-  NamedTensors tensors = {{"t5.last_hidden_state", out}};
-  append(tensors, trace, "");
-  return tensors;
+  return encode_text(options, "t5", [](Residency& model, const Tensor& ids, Trace* trace) {
+    return NamedTensors{{"t5.last_hidden_state", model.t5().forward(ids, trace)}};
+  });
 }
 
 NamedTensors vae_encode(const StageOptions& options) {

@@ -83,6 +83,17 @@ Size half_size(Size source, int width, Sizing sizing, int multiple) {
   return {width, static_cast<int>(height)};
 }
 
+void check_mask(const Image& mask, Size source, const std::string& name) {
+  if (Size{mask.width, mask.height} != source) {
+    throw UsageError(str(name, " is ", mask.width, "x", mask.height,
+                         " pixels, expected the picture's ", source.width, "x", source.height));
+  }
+  if (std::all_of(mask.pixels.begin(), mask.pixels.end(), [](uint8_t v) { return v < 128; })) {
+    throw UsageError(str(
+        name, " has no white pixel, so nothing may change; paint white where the edit belongs"));
+  }
+}
+
 Diptych make_diptych(const Image& source, int width, Sizing sizing, Layout layout, int multiple,
                      const Image* mask) {
   const Size size = half_size({source.width, source.height}, width, sizing, multiple);
@@ -97,14 +108,7 @@ Diptych make_diptych(const Image& source, int width, Sizing sizing, Layout layou
     paste(diptych.mask, white, size.width);
     return diptych;
   }
-  if (mask->width != source.width || mask->height != source.height) {
-    throw UsageError(str("the mask is ", mask->width, "x", mask->height,
-                         " pixels, expected the picture's ", source.width, "x", source.height));
-  }
-  if (std::all_of(mask->pixels.begin(), mask->pixels.end(), [](uint8_t v) { return v < 128; })) {
-    throw UsageError(
-        "the mask has no white pixel, so nothing may change; paint white where the edit belongs");
-  }
+  check_mask(*mask, {source.width, source.height}, "the mask");
   paste(diptych.mask, resize(*mask, size.width, size.height, Filter::kLanczos), size.width);
   return diptych;
 }

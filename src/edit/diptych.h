@@ -32,6 +32,10 @@ struct Diptych {
   Size half;    // before the pipeline rounds it
 };
 
+// Throws UsageError for a mask of another size than the source, or without a white pixel. `name`:
+// of the mask, for the error.
+void check_mask(const Image& mask, Size source, const std::string& name);
+
 // `mask`: white = may change, of the source's size, nullptr: the whole right half.
 Diptych make_diptych(const Image& source, int width, Sizing sizing, Layout layout, int multiple,
                      const Image* mask = nullptr);

@@ -202,6 +202,7 @@ void Editor::check(const EditRequest& request) const {
 
 void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hooks,
                   const std::function<void(size_t, std::vector<EditedImage>)>& on_done) {
+  if (requests.empty()) return;
   const c10::InferenceMode inference;
   // Full previews need the VAE while the transformer is at work.
   const bool decodes_early = previews(hooks) && hooks.preview_full;
@@ -233,6 +234,10 @@ void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hoo
     on_done(i, std::move(images));
   };
   for (size_t begin = 0, end = 0; begin < requests.size(); begin = end) {
+    if (!residency_.holds_transformer()) {
+      tell(hooks, "loading the transformer");
+      residency_.transformer();
+    }
     tell(hooks, "denoising");
     end = end_of_batch(requests, prepared, begin, hooks);
     if (end == begin + 1) {

@@ -42,7 +42,8 @@ struct EditedImage {
 };
 
 struct EditHooks {
-  // Before each stage: "reading the instruction", "encoding the picture", "denoising", "decoding".
+  // Before each stage: "reading the instruction", "encoding the picture", "loading the transformer"
+  // (where it is not there yet), "denoising", "decoding".
   std::function<void(const std::string& stage)> on_stage;
   // After each step of picture `image`, 0-based; of a batch (set_batch) once for all its pictures,
   // as of picture 0.

@@ -17,7 +17,7 @@ struct Parsed {
 std::vector<OptionGroup> groups(Parsed& p) {
   return {{"Some",
            {{"steps", {"num-inference-steps"}, "N", "", "", into(p.steps)},
-            {"output", {"o"}, "PATH", "", "", into(p.output)},
+            {"output", {"o"}, "PATH", "the file to write", "", into(p.output)},
             {"force", {"f"}, "", "", "", into(p.force)},
             {"lora", {}, "PATH", "", "", [&p](const Given& given) {
                p.loras.push_back(given.text);
@@ -65,18 +65,25 @@ TEST(Arguments, WhatLooksLikeASpecialThingIsText) {
 
 TEST(Arguments, UnknownOptionsNameTheNearest) {
   EXPECT_EQ(error({"--stpes", "4"}),
-            "icedit edit has no option '--stpes'; did you mean '--steps'?; icedit edit --help "
-            "lists them");
+            "icedit edit has no option '--stpes'; did you mean '--steps'? (icedit edit --help "
+            "lists them)");
   EXPECT_EQ(error({"--banana=1"}),
-            "icedit edit has no option '--banana'; icedit edit --help lists them");
+            "icedit edit has no option '--banana' (icedit edit --help lists them)");
   EXPECT_NE(error({"-z"}), "");
   EXPECT_EQ(error({"-make it red"}),
             "'-make it red' looks like an option; put -- before a text that begins with a dash");
 }
 
 TEST(Arguments, AMissingValueIsNamed) {
-  EXPECT_NE(error({"a.png", "--steps"}).find("--steps"), std::string::npos);
-  EXPECT_NE(error({"--steps", "--force"}).find("--steps"), std::string::npos);
+  const std::string expected = ", expected PATH: the file to write";
+  EXPECT_EQ(error({"a.png", "--output"}), "--output has no value" + expected);
+  EXPECT_EQ(error({"a.png", "-o"}), "--output has no value" + expected);
+  EXPECT_EQ(error({"--output", "--force"}),
+            "--output has no value: the next word is --force" + expected);
+  EXPECT_EQ(error({"--output", "--", "a"}),
+            "--output has no value: the next word is --" + expected);
+  EXPECT_EQ(error({"--output", ""}), "--output is empty" + expected);
+  EXPECT_EQ(error({"--output="}), "--output has no value" + expected);
 }
 
 }  // namespace

@@ -139,7 +139,11 @@ TEST_F(EditJobs, InputsThatAreMissing) {
   folder_.picture("a.png");
   std::filesystem::create_directory("empty");
   EXPECT_TRUE(contains(usage({}), "no picture was given"));
-  EXPECT_TRUE(contains(usage({"a.png"}), "there is no instruction"));
+  EXPECT_TRUE(contains(usage({"make it night"}), "no picture was given: icedit edit PICTURE"));
+  EXPECT_TRUE(contains(usage({"make it night"}), "\"make it night\""));
+  EXPECT_TRUE(contains(usage({"a.png"}), "a.png: there is no instruction"));
+  EXPECT_TRUE(contains(usage({"", "a.png"}), "the name of a picture is empty"));
+  EXPECT_TRUE(contains(usage({"a.png", ""}), "there is no instruction"));
   EXPECT_TRUE(contains(usage({"a.png", "  "}), "there is no instruction"));
   const auto no_input = [&](const std::vector<std::string>& arguments) {
     return error_of<NoInputError>([&] { plan(arguments); });
@@ -147,10 +151,51 @@ TEST_F(EditJobs, InputsThatAreMissing) {
   EXPECT_TRUE(contains(no_input({"b.png", "x"}), "b.png"));
   EXPECT_TRUE(contains(no_input({"empty", "x"}), "no picture in this folder"));
   EXPECT_TRUE(contains(no_input({"a.png", "make", "it", "red"}), "needs quotes"));
-  folder_.write("text.png", "this is no picture at all");
-  EXPECT_NE(no_input({"text.png", "x"}), "");
+  EXPECT_TRUE(contains(no_input({"a.png", "b.png"}), "b.png"));  // no instruction "b.png"
+  EXPECT_TRUE(contains(no_input({"night"}), "no such picture"));
+  EXPECT_TRUE(contains(no_input({"night", "a.png"}), "comes last"));
   folder_.write("e.jsonl", "\n");
   EXPECT_TRUE(contains(no_input({"e.jsonl", "x"}), "no line"));
+}
+
+TEST_F(EditJobs, AnInstructionOfSeveralWordsMayComeFirst) {
+  folder_.picture("a.png");
+  folder_.picture("b.png");
+  const auto jobs = plan({"make it night", "a.png", "b.png"});
+  ASSERT_EQ(jobs.size(), 2u);
+  EXPECT_EQ(jobs[0].settings.request.instruction, "make it night");
+  EXPECT_EQ(jobs[1].settings.image, "b.png");
+}
+
+TEST_F(EditJobs, EarlierEditsInAFolderAreLeftOut) {
+  folder_.picture("a.JPG");
+  folder_.picture("b.png");
+  folder_.picture("night-edit-1.png");  // there is no night.*: somebody's own name
+  for (const char* ours :
+       {"a-edit-1.png", "a-edit-12.png", "a-edit-1-edit-1.png", "b-edit-1.preview-002.png"}) {
+    folder_.picture(ours);
+  }
+  EXPECT_EQ(outputs(plan({".", "x", "-o", "out"})),
+            (Names{"out/a.JPG", "out/b.png", "out/night-edit-1.png"}));
+  EXPECT_EQ(outputs(plan({"a-edit-1.png", "x", "-o", "out"})), Names{"out/a-edit-1.png"});
+}
+
+TEST_F(EditJobs, StandardOutputTakesOnePicture) {
+  folder_.picture("a.png");
+  folder_.picture("b.png");
+  EXPECT_EQ(outputs(plan({"a.png", "x", "-o", "-"})), Names{"-"});
+  EXPECT_TRUE(contains(usage({"a.png", "b.png", "x", "-o", "-"}), "one picture"));
+  EXPECT_TRUE(contains(usage({"a.png", "x", "-o", "-", "--num-images", "2"}), "one picture"));
+  EXPECT_TRUE(contains(usage({"a.png", "x", "-o", "-", "--json"}), "--json"));
+  EXPECT_TRUE(contains(usage({"a.png", "x", "-o", "-", "--preview", "2"}), "--preview"));
+}
+
+TEST_F(EditJobs, TextThatIsNoUtf8IsRefused) {
+  folder_.picture("a.png");
+  EXPECT_TRUE(contains(usage({"a.png", "caf\xe9"}), "a.png: the instruction is no valid UTF-8"));
+  folder_.write("x.jsonl", "{\"image\": \"a.png\", \"instruction\": \"caf\xe9\"}\n");
+  EXPECT_TRUE(contains(usage({"x.jsonl"}), "x.jsonl, line 1 is no valid UTF-8"));
+  EXPECT_EQ(plan({"a.png", "caf\xc3\xa9"}).size(), 1u);
 }
 
 TEST_F(EditJobs, NothingIsOverwrittenUnasked) {
@@ -177,6 +222,8 @@ TEST_F(EditJobs, SkipExistingGoesOnWithABatch) {
   folder_.picture("in/b.png");
   folder_.picture("out/a.png");
   EXPECT_EQ(outputs(plan({"in", "x", "-o", "out", "--skip-existing"})), Names{"out/b.png"});
+  // Names that are free exist never: nothing would be left out.
+  EXPECT_TRUE(contains(usage({"in", "x", "--skip-existing"}), "name a folder with -o"));
 }
 
 TEST_F(EditJobs, NamesThatCannotBeWritten) {

@@ -46,8 +46,44 @@ TEST(MemoryEstimate, ReadsHeadersAndConfigs) {
     EXPECT_EQ(e.weights, 4 * static_cast<uint64_t>(e.parameters)) << part_name(e.part);
     EXPECT_EQ(e.dtype, "F32");
     EXPECT_FALSE(e.mapped);
+    EXPECT_EQ(e.copied, 0u);  // f32 in the files and in memory: looked at where it lies
     EXPECT_GT(e.activations, 0u);
   }
+}
+
+TEST(MemoryEstimate, FoldedAdaptersNeedCopiesOfTheWeights) {
+  ModelRequest request;
+  request.model = (Path(ICEDIT_GOLDENS) / "tiny-fill").string();
+  ResidencyOptions options;
+  options.adapters = {{(Path(ICEDIT_GOLDENS) / "lora/alpha4").string(), 1.0}};
+  const Residency residency(ModelFiles::find(request), options);
+  const auto parts = estimate_parts(residency, {32, 512, 64 * 128});
+  EXPECT_EQ(parts[0].copied, parts[0].weights);
+  EXPECT_EQ(parts[1].copied, 0u);
+  EXPECT_GT(adapter_bytes(residency), 0u);
+}
+
+TEST(MemoryEstimate, WhatDoesNotFitIsSaidWithWhatWould) {
+  ModelRequest model;
+  model.model = (Path(ICEDIT_GOLDENS) / "tiny-fill").string();
+  const Residency residency(ModelFiles::find(model), {});
+  EditRequest request;
+  request.source = Image(64, 64);
+  const auto shortage = [&](uint64_t available, int side) {
+    return MemoryCheck(residency, available).shortage(request, {side, side});
+  };
+  EXPECT_EQ(shortage(kGib, 64), "");
+  EXPECT_EQ(shortage(1000 * kGib, 4096), "");
+  const std::string text = shortage(kGib, 4096);
+  EXPECT_NE(text.find("an edit of 4096x4096 pixels needs about "), std::string::npos) << text;
+  EXPECT_NE(text.find("1.0 GiB are available; give a smaller --width ("), std::string::npos)
+      << text;
+  EXPECT_NE(shortage(1000, 64).find("a smaller --width or --low-memory"), std::string::npos);
+  // What fits is remembered; what is larger in one direction only is looked at again.
+  MemoryCheck check(residency, kGib);
+  EXPECT_EQ(check.shortage(request, {64, 64}), "");
+  EXPECT_NE(check.shortage(request, {4096, 4096}), "");
+  EXPECT_EQ(check.shortage(request, {64, 64}), "");
 }
 
 }  // namespace

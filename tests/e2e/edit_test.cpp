@@ -195,6 +195,45 @@ TEST_F(Edit, QuietSaysOnlyTheResult) {
   EXPECT_EQ(result.out, "out.png  seed 1\n");
 }
 
+TEST_F(Edit, StandardOutputIsThePicture) {
+  const Result result = edit({"-o", "-", "--seed", "7"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(has(result.err, "seed 7"));
+  write("piped.png", result.out);
+  ASSERT_EQ(edit({"-o", "out.png", "--seed", "7"}).code, 0);
+  EXPECT_EQ(read_text(work() / "piped.png"), read_text(work() / "out.png"));
+}
+
+TEST_F(Edit, ABatchGoesOnWithoutWhatCannotBeEdited) {
+  write("b.png", "this is no picture");
+  copy(asset("desert-car.png"), "c.png");
+  const Result result = run({"edit", "b.png", "car.png", "c.png", "make it red", "--steps", "1",
+                             "-o", "out/", "--json", "--seed", "1"});
+  EXPECT_EQ(result.code, 66) << result.err;
+  EXPECT_EQ(files(),
+            (std::set<std::string>{"b.png", "c.png", "car.png", "out/c.png", "out/car.png"}));
+  const Json json = Json::parse(result.out);
+  EXPECT_EQ(json["outputs"].size(), 2u);
+  ASSERT_EQ(json["failures"].size(), 1u);
+  EXPECT_EQ(json["failures"][0]["input"], "b.png");
+  EXPECT_EQ(json["failures"][0]["exit_code"], 66);
+  EXPECT_TRUE(has(json["failures"][0]["error"], "b.png"));
+  EXPECT_TRUE(has(result.err, "icedit: error: not edited: 1 of 3 inputs"));
+  // A picture alone is the error itself, also for who asked for JSON.
+  const Result alone = run({"edit", "b.png", "make it red", "--json"});
+  EXPECT_EQ(alone.code, 66);
+  EXPECT_EQ(Json::parse(alone.out)["exit_code"], 66);
+  EXPECT_TRUE(has(Json::parse(alone.out)["error"], "b.png"));
+}
+
+TEST_F(Edit, WhatWouldNotFitIntoTheMemoryIsNotBegun) {
+  expect_failure({"edit", "car.png", "make it red", "--width", "16384"}, 1,
+                 "car.png: an edit of 16384x16384 pixels needs about");
+  const Result dry = run({"edit", "car.png", "make it red", "--width", "16384", "--dry-run"});
+  EXPECT_EQ(dry.code, 0);
+  EXPECT_TRUE(has(dry.out, "too little: car.png: an edit of 16384x16384")) << dry.out;
+}
+
 TEST_F(Edit, LongInstructionsSayWhatIsNotRead) {
   std::string words = "make it winter and";
   for (int i = 0; i < 60; ++i) words += " colder";

@@ -70,6 +70,18 @@ TEST_F(Inspect, Pictures) {
   EXPECT_TRUE(has(run({"inspect", "cat.jpg"}).out, "no recipe"));
 }
 
+TEST_F(Inspect, ARecipeBeginsWithWhatPeopleLookForAndACommandToPaste) {
+  copy(asset("desert-car.png"), "my car's.png");
+  ASSERT_EQ(run({"edit", "my car's.png", "make it red", "--steps", "1", "-o", "a $b.png"}).code, 0);
+  const std::string out = run({"inspect", "a $b.png"}).out;
+  EXPECT_TRUE(has(out,
+                  "icedit edit 'my car'\\''s.png' --recipe 'a $b.png'\n  instruction  make it "
+                  "red\n  seed  "))
+      << out;
+  EXPECT_LT(out.find("model.name"), out.find("model.transformer.sha256"));
+  EXPECT_LT(out.find("adapters.0.scale"), out.find("model.transformer.sha256"));
+}
+
 TEST_F(Inspect, WhatIsNotThereOrNothingThatIsKnown) {
   expect_failure({"inspect", "nowhere.png"}, 69, "nowhere.png");
   write("text.txt", "hello");
@@ -84,6 +96,7 @@ TEST_F(Inspect, TheProgramItself) {
   EXPECT_EQ(alone.code, 2);
   EXPECT_TRUE(has(alone.err, "icedit edit photo.jpg"));
   EXPECT_EQ(run({"--version"}).out.substr(0, 7), "icedit ");
+  EXPECT_EQ(run({"version"}).out, run({"--version"}).out);
   for (const char* command : {"edit", "inspect", "stage"}) {
     const Result help = run({command, "--help"});
     EXPECT_EQ(help.code, 0);

@@ -92,6 +92,10 @@ TEST_F(StageRun, WhatIsMissingIsNamed) {
   expect_failure(
       {"stage", "tokenize", "--model", model, "--text", "texts.json", "--out", "o.safetensors"}, 1,
       "expected a JSON array of texts");
+  write("latin1.json", "[\"caf\xe9\"]");
+  expect_failure(
+      {"stage", "tokenize", "--model", model, "--text", "latin1.json", "--out", "o.safetensors"}, 2,
+      "latin1.json is no valid UTF-8");
 }
 
 }  // namespace

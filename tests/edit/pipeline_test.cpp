@@ -209,6 +209,20 @@ TEST(Editor, PreviewsComeAsOftenAsAsked) {
   }
 }
 
+TEST(Editor, LoadingTheTransformerIsAStageOfItsOwnAndComesOnce) {
+  std::vector<std::string> stages;
+  EditHooks hooks;
+  hooks.on_stage = [&](const std::string& stage) { stages.push_back(stage); };
+  Editor editor = tiny_editor();
+  editor.residency().set_keep(Keep::kAll);
+  const EditRequest request = request_of("0");
+  editor.edit(request, hooks);
+  EXPECT_EQ(stages, (std::vector<std::string>{"reading the instruction", "encoding the picture",
+                                              "loading the transformer", "denoising", "decoding"}));
+  editor.edit(request, hooks);
+  EXPECT_EQ(std::count(stages.begin(), stages.end(), "loading the transformer"), 1);
+}
+
 TEST(Editor, WrongRequests) {
   Editor editor = tiny_editor();
   const EditRequest good = request_of("0");

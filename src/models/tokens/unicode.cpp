@@ -121,6 +121,11 @@ std::string valid_utf8(std::string_view utf8) {
   return out;
 }
 
+void expect_utf8(std::string_view text, const std::string& where) {
+  if (valid_utf8(text) == text) return;
+  throw UsageError(str(where, " is no valid UTF-8; is it in another encoding, such as Latin-1?"));
+}
+
 std::u32string nfc(const std::u32string& text) {
   if (std::all_of(text.begin(), text.end(), [](char32_t c) { return c < 0x300; })) return text;
   const auto utf16 = icu::UnicodeString::fromUTF32(reinterpret_cast<const UChar32*>(text.data()),

@@ -13,6 +13,8 @@ namespace icedit {
 std::u32string from_utf8(std::string_view utf8);
 std::string valid_utf8(std::string_view utf8);
 void append_utf8(char32_t c, std::string& out);
+// Throws UsageError for malformed bytes; `where` names the text.
+void expect_utf8(std::string_view text, const std::string& where);
 
 // Canonical composition; characters that came after Unicode 9 stay as and where they are.
 std::u32string nfc(const std::u32string& text);

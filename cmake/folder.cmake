@@ -28,7 +28,7 @@ endfunction()
 # One ctest entry a binary, since loading libtorch takes longer than most tests; scripts/count_tests.py counts what is in it.
 function(icedit_add_test name binary label)
   add_test(NAME ${name} COMMAND ${binary})
-  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 1200)
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 1800)
 endfunction()
 
 # icedit_test(FOLDER [TORCH] [LABEL fast|slow] LIBRARIES ...): tests/FOLDER/*.cpp become one binary, test_FOLDER.

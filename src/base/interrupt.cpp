@@ -13,8 +13,9 @@ namespace {
 volatile std::sig_atomic_t received = 0;
 
 void on_signal(int signal) {
-  if (received != 0) _exit(static_cast<int>(ExitCode::kInterrupted));
-  received = signal;
+  // Not at a second SIGTERM: supervisors send it to a group and to its members.
+  if (received != 0 && signal == SIGINT) _exit(static_cast<int>(ExitCode::kInterrupted));
+  if (received == 0) received = signal;
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
-// Ctrl+C and SIGTERM: long loops ask between two steps; a second Ctrl+C ends the process at once.
+// Ctrl+C and SIGTERM: long loops ask between two steps; Ctrl+C after either ends the process at
+// once.
 
 namespace icedit {
 

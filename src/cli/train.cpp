@@ -102,7 +102,8 @@ int run_train(const Arguments& arguments) {
   if (!options.run.trace.empty() && options.run.steps == 0) options.run.steps = 1;
   const TrainConfig config = read_train_config("train", rest, options.overrides);
   use_threads(options.model);
-  std::cout << run_training(config, options.run).string() << "\n";
+  const Path folder = run_training(config, options.run);
+  if (!folder.empty()) std::cout << folder.string() << "\n";
   return 0;
 }
 

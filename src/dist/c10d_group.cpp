@@ -95,6 +95,7 @@ void C10dGroup::run(const char* what, const Start& start) {
     throw;
   } catch (const std::exception& error) {
     abandon();
+    throw_if_interrupted();  // the others may have heard of it first, and left
     throw PeerError(str("rank ", rank(), " of ", size(), ": ", what, " failed (",
                         first_line(error.what()),
                         "): another rank ended, or did not answer within ", seconds(timeout_),

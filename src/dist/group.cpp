@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <map>
 
 #include "dist/gloo.h"
@@ -74,6 +75,16 @@ bool Group::all(bool value) {
   for (const int64_t other : gather(value))
     if (!other) return false;
   return true;
+}
+
+std::string Group::broadcast_text(const std::string& text) {
+  const int64_t length = gather(int64_t(text.size()))[0];
+  Tensor bytes = at::zeros({length}, at::kByte);
+  if (is_first()) std::copy(text.begin(), text.end(), bytes.data_ptr<uint8_t>());
+  bytes = buffer_for(bytes);
+  if (length > 0) broadcast(bytes);
+  bytes = bytes.cpu();
+  return {bytes.data_ptr<uint8_t>(), bytes.data_ptr<uint8_t>() + length};
 }
 
 void Group::expect_equal(const std::string& what, const std::string& text) {

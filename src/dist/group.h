@@ -47,6 +47,8 @@ class Group {
   std::vector<int64_t> gather(int64_t value);
   // Whether it holds on every rank.
   bool all(bool value);
+  // Rank 0's text.
+  std::string broadcast_text(const std::string& text);
   // Throws UsageError on every rank when `text` is not the same on all, naming `what` ("the
   // configuration") and the ranks.
   void expect_equal(const std::string& what, const std::string& text);

@@ -37,7 +37,7 @@ LaunchEnv LaunchEnv::read(const Variable& variable) {
   env.restart_count = number(variable, "TORCHELASTIC_RESTART_COUNT", 0, 0, kMost);
   if (const std::string id = variable("TORCHELASTIC_RUN_ID"); !id.empty()) env.run_id = id;
   env.agent_store = variable("TORCHELASTIC_USE_AGENT_STORE") == "True";  // Python's str(True)
-  if (env.alone()) return env;
+  if (env.alone() && !env.agent_store) return env;
   env.master_addr = variable("MASTER_ADDR");
   if (env.master_addr.empty())
     throw UsageError(str("MASTER_ADDR is not set, though WORLD_SIZE is ", env.world_size,

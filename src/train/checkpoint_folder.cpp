@@ -186,6 +186,10 @@ std::vector<Path> steps_in(const Path& run_folder) {
   return steps;
 }
 
+Path without_slash(const Path& place) {
+  return place.filename().empty() ? place.parent_path() : place;
+}
+
 void check_space(const Path& folder, uint64_t needed) {
   if (const uint64_t free = free_disk_bytes(folder); free < needed) {
     throw IoError(str(folder.string(), ": a checkpoint needs ", needed, " bytes (",
@@ -244,13 +248,16 @@ int64_t step_number(const Path& folder) {
   return error == std::errc() && at == end ? number : -1;
 }
 
+Path run_folder_of(const Path& place) {
+  const Path given = without_slash(place);
+  if (given.filename() != kLatest && step_number(given) < 0) return given;
+  return given.has_parent_path() ? given.parent_path() : Path(".");
+}
+
 std::vector<Path> step_folders(const Path& place) {
   std::error_code error;
-  Path given = place.filename().empty() ? place.parent_path() : place;
-  if (given.filename() == kLatest) given = given.has_parent_path() ? given.parent_path() : ".";
+  const Path given = without_slash(place), run = run_folder_of(place);
   const bool one = step_number(given) >= 0;
-  Path run = given;
-  if (one) run = given.has_parent_path() ? given.parent_path() : Path(".");
   const Path link = fs::read_symlink(run / kLatest, error);
   const int64_t first = step_number(one ? given : link);
   std::vector<Path> before, after;

@@ -23,6 +23,9 @@ void remove_old_steps(const Path& run_folder, int64_t step, int keep);
 // N of a folder with the name step-N; -1 for any other.
 int64_t step_number(const Path& folder);
 
+// The run that `place` belongs to: a run's folder, its `latest` or a step-N folder in it.
+Path run_folder_of(const Path& place);
+
 // What to try for `place` (a run's folder, its `latest` or a step-N folder), in this order: that
 // one, those before it from the last on, and for a run's folder those after `latest`.
 std::vector<Path> step_folders(const Path& place);

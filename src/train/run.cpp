@@ -1,7 +1,6 @@
 #include "train/run.h"
 
 #include <algorithm>
-#include <ctime>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -11,43 +10,12 @@
 #include "edit/device.h"
 #include "train/log_lines.h"
 #include "train/memory.h"
+#include "train/run_place.h"
 
 namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string timestamp() {
-  const std::time_t now = std::time(nullptr);
-  std::tm local{};
-  localtime_r(&now, &local);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", &local);
-  return text;
-}
-
-// The last run below `save_path` that has a checkpoint.
-Path latest_run(const std::string& save_path) {
-  std::error_code ignored;
-  std::vector<Path> runs;
-  for (const auto& entry : fs::directory_iterator(save_path, ignored))
-    if (entry.is_directory() && has_checkpoint(entry.path())) runs.push_back(entry.path());
-  if (runs.empty())
-    throw NoInputError(str(save_path,
-                           " has no run with a checkpoint; leave out --resume, or name "
-                           "the run's folder"));
-  return *std::max_element(runs.begin(), runs.end());
-}
-
-std::optional<LoadedCheckpoint> checkpoint_to_resume(const TrainConfig& config,
-                                                     const RunOptions& options, bool restarted) {
-  if (options.resume == "latest") return load_checkpoint(latest_run(config.save_path));
-  if (!options.resume.empty()) return load_checkpoint(options.resume);
-  // torchrun starts all ranks anew with the same arguments after one has died.
-  if (restarted && !options.run_folder.empty() && has_checkpoint(options.run_folder))
-    return load_checkpoint(options.run_folder);
-  return std::nullopt;
-}
 
 ResidencyOptions residency_options(const TrainConfig& config, const std::string& device) {
   ResidencyOptions options;
@@ -66,15 +34,11 @@ class Run {
         options_(options),
         env_(LaunchEnv::read()),
         group_(make_group(env_)),
-        checkpoint_(checkpoint_to_resume(config, options, env_.restart_count > 0)),
-        folder_(checkpoint_                   ? checkpoint_->folder.parent_path()
-                : !options.run_folder.empty() ? Path(options.run_folder)
-                                              : Path(config.save_path) / timestamp()),
+        run_((expect_same_start(), find_run(config, options, env_, *group_))),
         dataset_(config.dataset),
-        quarantine_(group_->is_first() ? folder_ / "quarantine.jsonl" : Path(),
+        quarantine_(group_->is_first() ? run_.folder / "quarantine.jsonl" : Path(),
                     config.max_bad_rows),
         residency_(find_model(config), residency_options(config, options.device)) {
-    group_->expect_equal("the configuration", effective_yaml(config));
     if (residency_.device().is_cpu())
       expect_memory(estimate_training(config, residency_), config, available_memory_bytes());
     const std::string statistics = dataset_.task_statistics();
@@ -83,9 +47,9 @@ class Run {
 
   Path train() {
     Trainer trainer(config_, residency_, dataset_, quarantine_, *group_);
-    if (checkpoint_) {
-      trainer.resume(*checkpoint_);
-      log::info(str(checkpoint_->folder.string(), ": goes on after step ", trainer.steps()));
+    if (run_.checkpoint) {
+      trainer.resume(*run_.checkpoint);
+      log::info(str(run_.checkpoint->folder.string(), ": goes on after step ", trainer.steps()));
     }
     if (group_->is_first()) begin_log();
     try {
@@ -93,12 +57,23 @@ class Run {
     } catch (const Interrupted&) {  // nothing of the step that was running counts
       if (trainer.steps() > saved_) save(trainer);
       throw;
+    } catch (const PeerError&) {
+      if (trainer.steps() > saved_) save(trainer);
+      throw;
     }
-    if (trainer.steps() > saved_) save(trainer);
-    return folder_;
+    if (trainer.steps() > saved_) save(trainer, /*last=*/true);
+    return group_->is_first() ? run_.folder : Path();
   }
 
  private:
+  // Before anything is done with what could differ.
+  void expect_same_start() {
+    if (!group_->is_first()) log::set_level(log::Level::kQuiet);  // rank 0 speaks for all
+    group_->expect_equal("the configuration", effective_yaml(config_));
+    group_->expect_equal("--resume, --run-folder or --steps",
+                         str(options_.resume, "\n", options_.run_folder, "\n", options_.steps));
+  }
+
   static ModelFiles find_model(const TrainConfig& config) {
     ModelRequest request;
     request.model = config.flux_path;
@@ -106,11 +81,11 @@ class Run {
   }
 
   void begin_log() {
-    fs::create_directories(folder_);
+    fs::create_directories(run_.folder);
     const std::string yaml = effective_yaml(config_);
-    write_text_atomically(folder_ / "config.yaml", yaml);
-    log_.emplace(folder_, yaml);
-    log::info("run: " + folder_.string());
+    write_text_atomically(run_.folder / "config.yaml", yaml);
+    log_.emplace(run_.folder, yaml);
+    log::info("run: " + run_.folder.string());
   }
 
   int64_t last_step() const {
@@ -136,13 +111,15 @@ class Run {
     if (trace) trace->write();
   }
 
-  void save(Trainer& trainer) {
-    saved_ = trainer.steps();
+  void save(Trainer& trainer, bool last = false) {
     if (!group_->is_first()) return;
     try {
-      const Path path = save_checkpoint(folder_, trainer.state(), int(config_.keep_checkpoints));
+      const Path path =
+          save_checkpoint(run_.folder, trainer.state(), int(config_.keep_checkpoints));
+      saved_ = trainer.steps();
       log::verbose("saved " + path.string());
     } catch (const IoError& error) {  // the run is worth more than one checkpoint
+      if (last) throw;
       log::warn(str(error.what(), "; the run goes on, the checkpoints before are whole"));
     }
   }
@@ -151,8 +128,7 @@ class Run {
   const RunOptions& options_;
   LaunchEnv env_;
   std::unique_ptr<Group> group_;
-  std::optional<LoadedCheckpoint> checkpoint_;
-  Path folder_;
+  RunPlace run_;
   EditDataset dataset_;
   Quarantine quarantine_;
   Residency residency_;

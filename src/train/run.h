@@ -15,7 +15,8 @@ struct RunOptions {
 };
 
 // The run's folder gets config.yaml, metrics.jsonl, an event file, quarantine.jsonl, step-N and
-// `latest`. Rank 0 writes it. Returns it. Throws Interrupted after Ctrl+C or SIGTERM, having saved.
+// `latest`. Rank 0 writes it. Returns it, on other ranks "". Throws Interrupted after Ctrl+C or
+// SIGTERM, having saved.
 Path run_training(const TrainConfig& config, const RunOptions& options);
 
 }  // namespace icedit

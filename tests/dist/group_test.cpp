@@ -6,8 +6,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
-
+#include "agent_store.h"
+#include "dist/restarts.h"
 #include "ranks.h"
 
 namespace icedit {
@@ -24,28 +24,6 @@ void expect_all_good(const std::string& role, int world_size) {
   for (const auto& [rank, result] : Ranks(role, world_size, at_port(free_port())).wait())
     EXPECT_EQ(result.code, 0) << role << " rank " << rank << ": " << result.output;
 }
-
-// torchrun's agent: serves the store, and outlives the ranks.
-class AgentStore {
- public:
-  AgentStore() {
-    c10d::TCPStoreOptions options;
-    options.port = 0;
-    options.isServer = true;
-    options.waitWorkers = false;
-    store_ = c10::make_intrusive<c10d::TCPStore>("127.0.0.1", options);
-  }
-  Variables variables(int restart_count) const {
-    Variables variables = at_port(store_->getPort());
-    variables["TORCHELASTIC_USE_AGENT_STORE"] = "True";
-    variables["TORCHELASTIC_RUN_ID"] = "a test";
-    variables["TORCHELASTIC_RESTART_COUNT"] = std::to_string(restart_count);
-    return variables;
-  }
-
- private:
-  c10::intrusive_ptr<c10d::TCPStore> store_;
-};
 
 TEST(Group, OneRankDoesNothing) {
   const auto group = make_group(LaunchEnv{});
@@ -152,6 +130,28 @@ TEST(Gloo, RestartsAtTheAgentsStoreDoNotMeetTheirPast) {
       EXPECT_EQ(result.code, 0) << result.output;
       EXPECT_NE(result.output.find("met 2"), std::string::npos) << result.output;
     }
+}
+
+TEST(Restarts, TheFirstAttemptsValueStays) {
+  const AgentStore agent;
+  const auto read = [&](int restart) {
+    const Variables variables = agent.variables(restart);
+    return LaunchEnv::read([&](const char* name) -> std::string {
+      if (std::string(name) == "RANK") return "0";
+      if (std::string(name) == "WORLD_SIZE") return "1";
+      const auto found = variables.find(name);
+      return found == variables.end() ? "" : found->second;
+    });
+  };
+  const auto value = [](const std::string& text) { return [text] { return text; }; };
+  EXPECT_EQ(kept_over_restarts(read(0), "folder", value("runs/1")), "runs/1");
+  EXPECT_EQ(kept_over_restarts(read(1), "folder", value("runs/2")), "runs/1");
+  EXPECT_EQ(kept_over_restarts(read(2), "folder", value("runs/3")), "runs/1");
+  EXPECT_EQ(kept_over_restarts(read(2), "other", value("x")), "x");
+  EXPECT_EQ(kept_over_restarts(read(0), "folder", value("runs/4")), "runs/4");
+  LaunchEnv alone;
+  alone.restart_count = 1;
+  EXPECT_EQ(kept_over_restarts(alone, "folder", value("runs/5")), "runs/5");
 }
 
 }  // namespace

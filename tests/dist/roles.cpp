@@ -91,6 +91,8 @@ void many_tensors(Group& group) {
   const Tensor from_first = at::full({1'000'000}, double(group.rank() + 7));
   group.broadcast(from_first);
   expect((from_first == 7).all().item<bool>(), "rank 0's values");
+  expect(group.broadcast_text(group.is_first() ? "runs/1" : "") == "runs/1", "rank 0's text");
+  expect(group.broadcast_text(group.is_first() ? "" : "x").empty(), "rank 0's empty text");
   expect(group.gather(group.rank() * 10).back() == (group.size() - 1) * 10, "gathered numbers");
   expect(group.all(true) && !group.all(group.rank() != 0), "all");
 }

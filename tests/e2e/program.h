@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 #include <string>
@@ -40,13 +41,15 @@ class Program : public ::testing::Test {
   struct Limits {
     rlim_t file_bytes = RLIM_INFINITY;  // stands for a full disk: writing beyond it fails
     std::string stdout_to;              // a file instead of the pipe
+    std::map<std::string, std::string> environment = {};  // more variables
+    std::string name = {};  // of the process, where several run at a time
   };
 
   pid_t start(const std::vector<std::string>& arguments) { return start(arguments, Limits()); }
   pid_t start(const std::vector<std::string>& arguments, const Limits& limits) {
     const std::string out =
-        limits.stdout_to.empty() ? (folder_ / "stdout").string() : limits.stdout_to;
-    const std::string err = (folder_ / "stderr").string();
+        limits.stdout_to.empty() ? (folder_ / (limits.name + "stdout")).string() : limits.stdout_to;
+    const std::string err = (folder_ / (limits.name + "stderr")).string();
     std::vector<std::string> all = {ICEDIT_BINARY};
     all.insert(all.end(), arguments.begin(), arguments.end());
     std::vector<char*> values;
@@ -59,6 +62,7 @@ class Program : public ::testing::Test {
     dup2(open(err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600), STDERR_FILENO);
     if (chdir(where.c_str()) != 0) _exit(125);
     setenv("OMP_NUM_THREADS", "2", 0);
+    for (const auto& [name, value] : limits.environment) setenv(name.c_str(), value.c_str(), 1);
     if (limits.file_bytes != RLIM_INFINITY) {
       signal(SIGXFSZ, SIG_IGN);
       const rlimit limit = {limits.file_bytes, limits.file_bytes};
@@ -68,13 +72,14 @@ class Program : public ::testing::Test {
     _exit(126);
   }
 
-  Result wait(pid_t child) const {
+  Result wait(pid_t child, const std::string& name = "") const {
     int status = 0;
     waitpid(child, &status, 0);
     Result result;
     result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    if (fs::exists(folder_ / "stdout")) result.out = read_text(folder_ / "stdout");
-    result.err = read_text(folder_ / "stderr");
+    if (fs::exists(folder_ / (name + "stdout")))
+      result.out = read_text(folder_ / (name + "stdout"));
+    result.err = read_text(folder_ / (name + "stderr"));
     return result;
   }
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "nn/check.h"
 #include "nn/recompute.h"
 
@@ -16,6 +17,13 @@ void expect_inputs(const Weights& w, const FluxConfig& c) {
   throw CheckpointError(str(
       w.where(), ": tensor 'x_embedder.weight' is ", shape, ", expected [", c.hidden(), ", ",
       c.in_channels, "]. Is this FLUX.1-Fill? FLUX.1-dev has 64 input channels, Fill has 384."));
+}
+
+// A step of minutes ends within a block when a signal comes, in the backward pass too.
+Tensor interruptible(const Tensor& x) {
+  throw_if_interrupted();
+  if (x.requires_grad()) x.register_hook([](const Tensor&) { throw_if_interrupted(); });
+  return x;
 }
 
 }  // namespace
@@ -96,12 +104,12 @@ Tensor FluxTransformer::forward(const FluxInputs& in, Trace* trace, Activations 
   keep(trace, "x_embedder", img);
   keep(trace, "context_embedder", txt);
   for (const DoubleBlock& block : double_blocks_)
-    std::tie(txt, img) = run(block, txt, img, vec, rope, trace, activations);
+    std::tie(txt, img) = run(block, txt, interruptible(img), vec, rope, trace, activations);
 
   const int64_t text_tokens = txt.size(1);
   Tensor joint = at::cat({txt, img}, 1);  // [B, S, C]
   for (const SingleBlock& block : single_blocks_) {
-    joint = run(block, joint, vec, rope, trace, activations);
+    joint = run(block, interruptible(joint), vec, rope, trace, activations);
     if (trace != nullptr) {
       keep(trace, block.path + ".encoder_hidden_states", joint.narrow(1, 0, text_tokens));
       keep(trace, block.path + ".hidden_states", joint.narrow(1, text_tokens, img.size(1)));

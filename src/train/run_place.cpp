@@ -1,0 +1,82 @@
+#include "train/run_place.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "base/error.h"
+#include "dist/restarts.h"
+#include "train/checkpoint_folder.h"
+
+namespace icedit {
+namespace {
+
+namespace fs = std::filesystem;
+
+// save_path/YYYYMMDD-HHMMSS, or -2, -3 where that is taken.
+Path new_folder(const std::string& save_path) {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", &local);
+  Path folder = Path(save_path) / text;
+  for (int i = 2; fs::exists(folder); ++i) folder = Path(save_path) / str(text, "-", i);
+  return folder;
+}
+
+// The last run below `save_path` that has a checkpoint.
+Path latest_run(const std::string& save_path) {
+  std::error_code ignored;
+  std::vector<Path> runs;
+  for (const auto& entry : fs::directory_iterator(save_path, ignored))
+    if (entry.is_directory() && has_checkpoint(entry.path())) runs.push_back(entry.path());
+  if (runs.empty())
+    throw NoInputError(str(save_path,
+                           " has no run with a checkpoint; leave out --resume, or name "
+                           "the run's folder"));
+  return *std::max_element(runs.begin(), runs.end());
+}
+
+// What the arguments mean, to be loaded: "" for a new run.
+Path place_to_resume(const TrainConfig& config, const RunOptions& options) {
+  return options.resume == "latest" ? latest_run(config.save_path) : Path(options.resume);
+}
+
+RunPlace decide(const TrainConfig& config, const RunOptions& options, const LaunchEnv& env) {
+  const bool again = env.restart_count > 0;
+  // What was resumed may be gone after a restart (keep_checkpoints), so it is looked for only where
+  // it is needed.
+  const auto first_folder = [&]() -> std::string {
+    const Path place = place_to_resume(config, options);
+    if (!place.empty()) return run_folder_of(place);
+    return options.run_folder.empty() ? new_folder(config.save_path) : Path(options.run_folder);
+  };
+  RunPlace run;
+  run.folder = kept_over_restarts(env, "run_folder", first_folder);
+  if (again && has_checkpoint(run.folder)) {
+    run.checkpoint = load_checkpoint(run.folder);
+  } else if (const Path place = place_to_resume(config, options); !place.empty()) {
+    run.checkpoint = load_checkpoint(place);
+  } else if (has_checkpoint(run.folder)) {
+    throw UsageError(str(run.folder.string(), " holds a run already; go on with --resume ",
+                         run.folder.string(), ", or give another --run-folder"));
+  }
+  return run;
+}
+
+}  // namespace
+
+RunPlace find_run(const TrainConfig& config, const RunOptions& options, const LaunchEnv& env,
+                  Group& group) {
+  RunPlace run;
+  if (group.is_first()) run = decide(config, options, env);
+  if (group.size() == 1) return run;
+  const Path own = run.checkpoint ? fs::absolute(run.checkpoint->folder) : Path();
+  const Path checkpoint = group.broadcast_text(own.string());
+  run.folder = group.broadcast_text(run.folder.string());
+  if (!group.is_first() && !checkpoint.empty()) run.checkpoint = load_checkpoint(checkpoint);
+  group.expect_equal("the checkpoint", str(run.checkpoint ? run.checkpoint->state.step : -1));
+  return run;
+}
+
+}  // namespace icedit

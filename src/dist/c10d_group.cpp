@@ -4,10 +4,9 @@
 
 #include <thread>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
-#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
-#include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "base/interrupt.h"
+#include "dist/rendezvous.h"
 
 namespace icedit {
 namespace {
@@ -30,32 +29,6 @@ double seconds(std::chrono::milliseconds time) {
 }
 
 }  // namespace
-
-std::string first_line(const std::string& text) {
-  std::string line = text.substr(0, text.find('\n'));
-  const size_t end = line.find("] ");  // Gloo begins with its "[FILE:LINE] "
-  if (line.starts_with('[') && end != line.npos) line.erase(0, end + 2);
-  return line;
-}
-
-c10::intrusive_ptr<c10d::Store> join_store(const LaunchEnv& env, const GroupOptions& options) {
-  c10d::TCPStoreOptions store;
-  store.port = uint16_t(env.master_port);
-  store.isServer = env.rank == 0 && !env.agent_store;
-  store.numWorkers = size_t(env.world_size);
-  store.multiTenant = store.isServer;
-  store.timeout = options.join_timeout;
-  try {
-    auto joined = c10::make_intrusive<c10d::TCPStore>(env.master_addr, store);
-    return c10::make_intrusive<c10d::PrefixStore>(
-        str("icedit/", env.run_id, "/", env.restart_count), std::move(joined));
-  } catch (const std::exception& error) {
-    throw PeerError(str("rank ", env.rank, " of ", env.world_size, " did not meet the others at ",
-                        env.master_addr, ":", env.master_port, " within ",
-                        seconds(options.join_timeout), " s (", first_line(error.what()),
-                        "): are all ranks started, is MASTER_ADDR right and the port open?"));
-  }
-}
 
 C10dGroup::C10dGroup(const LaunchEnv& env, const GroupOptions& options,
                      c10::intrusive_ptr<c10d::Backend> backend)

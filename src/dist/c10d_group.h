@@ -1,21 +1,15 @@
 #pragma once
-// What Gloo and NCCL share: a store that all ranks find, and a c10d backend whose work is waited
-// for.
+// What Gloo and NCCL share: a c10d backend whose work is waited for.
 #include <functional>
 
 #include "dist/group.h"
 
 namespace c10d {
 class Backend;
-class Store;
 class Work;
 }  // namespace c10d
 
 namespace icedit {
-
-// The key-value store of the rendezvous. Keys carry the run and torchrun's restart count, so that a
-// restarted group does not meet its own past. Waits until all ranks are there; throws PeerError.
-c10::intrusive_ptr<c10d::Store> join_store(const LaunchEnv& env, const GroupOptions& options);
 
 class C10dGroup : public Group {
  public:
@@ -36,8 +30,5 @@ class C10dGroup : public Group {
   std::chrono::milliseconds timeout_;
   c10::intrusive_ptr<c10d::Backend> backend_;  // empty after an error
 };
-
-// "REASON" of a c10d or Gloo exception: its first line, without the trace.
-std::string first_line(const std::string& text);
 
 }  // namespace icedit

@@ -8,6 +8,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "dist/c10d_group.h"
+#include "dist/rendezvous.h"
 
 namespace icedit {
 namespace {

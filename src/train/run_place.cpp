@@ -43,7 +43,6 @@ Path place_to_resume(const TrainConfig& config, const RunOptions& options) {
 }
 
 RunPlace decide(const TrainConfig& config, const RunOptions& options, const LaunchEnv& env) {
-  const bool again = env.restart_count > 0;
   // What was resumed may be gone after a restart (keep_checkpoints), so it is looked for only where
   // it is needed.
   const auto first_folder = [&]() -> std::string {
@@ -52,7 +51,9 @@ RunPlace decide(const TrainConfig& config, const RunOptions& options, const Laun
     return options.run_folder.empty() ? new_folder(config.save_path) : Path(options.run_folder);
   };
   RunPlace run;
-  run.folder = kept_over_restarts(env, "run_folder", first_folder);
+  const Kept kept = kept_over_restarts(env, "run_folder", first_folder);
+  run.folder = kept.value;
+  const bool again = kept.from_before || env.restart_count > 0;
   if (again && has_checkpoint(run.folder)) {
     run.checkpoint = load_checkpoint(run.folder);
   } else if (const Path place = place_to_resume(config, options); !place.empty()) {

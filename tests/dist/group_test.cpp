@@ -120,16 +120,31 @@ TEST(Gloo, ARankThatIsNeverStartedIsAnError) {
   }
 }
 
-// torchrun starts all ranks again after one has failed, at the same store.
+// torchrun starts all ranks again after one has failed, at the same store. Where the ranks are on
+// several machines, the restart count may stay as it was on some of them.
 TEST(Gloo, RestartsAtTheAgentsStoreDoNotMeetTheirPast) {
   const AgentStore agent;
   for (const auto& [rank, result] : Ranks("death", 2, agent.variables(0)).wait())
     EXPECT_NE(result.code, 0) << result.output;
-  for (int restart = 1; restart <= 2; ++restart)
-    for (const auto& [rank, result] : Ranks("met", 2, agent.variables(restart)).wait()) {
+  for (const int other : {1, 0}) {
+    Ranks first("met", 2, agent.variables(1), {0}), second("met", 2, agent.variables(other), {1});
+    for (const RankResult& result : {first.wait(0), second.wait(1)}) {
       EXPECT_EQ(result.code, 0) << result.output;
       EXPECT_NE(result.output.find("met 2"), std::string::npos) << result.output;
     }
+  }
+}
+
+TEST(Gloo, ASignalEndsTheWaitForTheOthers) {
+  const AgentStore agent;
+  for (const int alone : {0, 1}) {
+    Ranks ranks("waits", 2, agent.variables(0), {alone});
+    ASSERT_TRUE(ranks.wait_for_output(alone, "waiting"));
+    ranks.signal(alone, SIGTERM);
+    const RankResult result = ranks.wait(alone);
+    EXPECT_EQ(result.code, int(ExitCode::kInterrupted)) << result.output;
+    EXPECT_LT(result.seconds, 10);
+  }
 }
 
 TEST(Restarts, TheFirstAttemptsValueStays) {
@@ -144,14 +159,18 @@ TEST(Restarts, TheFirstAttemptsValueStays) {
     });
   };
   const auto value = [](const std::string& text) { return [text] { return text; }; };
-  EXPECT_EQ(kept_over_restarts(read(0), "folder", value("runs/1")), "runs/1");
-  EXPECT_EQ(kept_over_restarts(read(1), "folder", value("runs/2")), "runs/1");
-  EXPECT_EQ(kept_over_restarts(read(2), "folder", value("runs/3")), "runs/1");
-  EXPECT_EQ(kept_over_restarts(read(2), "other", value("x")), "x");
-  EXPECT_EQ(kept_over_restarts(read(0), "folder", value("runs/4")), "runs/4");
+  const Kept first = kept_over_restarts(read(0), "folder", value("runs/1"));
+  EXPECT_EQ(first.value, "runs/1");
+  EXPECT_FALSE(first.from_before);
+  for (const int restart : {1, 2, 0}) {  // 0: where only the other machine's ranks had failed
+    const Kept later = kept_over_restarts(read(restart), "folder", value("runs/2"));
+    EXPECT_EQ(later.value, "runs/1");
+    EXPECT_TRUE(later.from_before);
+  }
+  EXPECT_EQ(kept_over_restarts(read(2), "other", value("x")).value, "x");
   LaunchEnv alone;
   alone.restart_count = 1;
-  EXPECT_EQ(kept_over_restarts(alone, "folder", value("runs/5")), "runs/5");
+  EXPECT_EQ(kept_over_restarts(alone, "folder", value("runs/5")).value, "runs/5");
 }
 
 }  // namespace

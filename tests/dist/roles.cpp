@@ -162,8 +162,13 @@ int run_role(const std::string& role) {
                                                          {"left", left},
                                                          {"hang", hang},
                                                          {"signalled", signalled},
-                                                         {"met", met}};
+                                                         {"met", met},
+                                                         {"waits", met}};
   try {
+    if (role == "waits") {
+      catch_interrupts();
+      say("waiting");
+    }
     const auto group = make_group(LaunchEnv::read(), options());
     roles.at(role)(*group);
     return 0;

@@ -8,6 +8,7 @@
 
 #include "dist/c10d_group.h"
 #include "dist/nccl.h"
+#include "dist/rendezvous.h"
 
 namespace icedit {
 namespace {

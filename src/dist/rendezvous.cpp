@@ -1,0 +1,119 @@
+#include "dist/rendezvous.h"
+
+#include <unistd.h>
+
+#include <random>
+#include <thread>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
+#include <torch/csrc/distributed/c10d/TCPStore.hpp>
+
+#include "base/interrupt.h"
+
+namespace icedit {
+namespace {
+
+using std::chrono::steady_clock;
+
+// Rank 0 counts the round and answers everyone's greeting with it; whoever has read the answer
+// says so. A greeting that was left by a rank that is no more is answered too, and nobody reads it.
+class Meeting {
+ public:
+  Meeting(c10d::Store& store, const LaunchEnv& env, std::chrono::milliseconds timeout)
+      : store_(store), env_(env), until_(steady_clock::now() + timeout) {}
+
+  std::string round() { return env_.rank == 0 ? lead() : follow(); }
+
+ private:
+  std::string lead() {
+    const std::string round = std::to_string(store_.add("rounds", 1));
+    std::vector<int> missing;
+    for (int rank = 1; rank < env_.world_size; ++rank) missing.push_back(rank);
+    std::vector<std::string> answered(size_t(env_.world_size));
+    while (true) {
+      std::erase_if(missing, [&](int rank) { return store_.check({here(round, rank)}); });
+      if (missing.empty()) return round;
+      for (const int rank : missing) {
+        if (!store_.check({greeting(rank)})) continue;
+        const std::string token = text(greeting(rank));
+        if (token == answered[size_t(rank)]) continue;
+        put(answer(token), round);
+        answered[size_t(rank)] = token;
+      }
+      pause("rank", missing);
+    }
+  }
+
+  std::string follow() {
+    std::random_device random;
+    const std::string token = str(::getpid(), "-", random(), "-", random());
+    put(greeting(env_.rank), token);
+    while (!store_.check({answer(token)})) pause("rank", {0});
+    const std::string round = text(answer(token));
+    put(here(round, env_.rank), "1");
+    return round;
+  }
+
+  static std::string greeting(int rank) { return str("greeting/", rank); }
+  static std::string answer(const std::string& token) { return "answer/" + token; }
+  static std::string here(const std::string& round, int rank) {
+    return str("here/", round, "/", rank);
+  }
+
+  std::string text(const std::string& key) {
+    const std::vector<uint8_t> bytes = store_.get(key);
+    return {bytes.begin(), bytes.end()};
+  }
+  void put(const std::string& key, const std::string& value) {
+    store_.set(key, std::vector<uint8_t>(value.begin(), value.end()));
+  }
+
+  void pause(const char* what, const std::vector<int>& missing) {
+    throw_if_interrupted();
+    if (steady_clock::now() > until_)
+      throw std::runtime_error(str(what, " ", missing, " did not come"));
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+
+  c10d::Store& store_;
+  const LaunchEnv& env_;
+  steady_clock::time_point until_;
+};
+
+}  // namespace
+
+std::string first_line(const std::string& text) {
+  std::string line = text.substr(0, text.find('\n'));
+  const size_t end = line.find("] ");  // Gloo begins with its "[FILE:LINE] "
+  if (line.starts_with('[') && end != line.npos) line.erase(0, end + 2);
+  return line;
+}
+
+c10::intrusive_ptr<c10d::Store> connect_store(const LaunchEnv& env,
+                                              std::chrono::milliseconds timeout) {
+  c10d::TCPStoreOptions options;
+  options.port = uint16_t(env.master_port);
+  options.isServer = env.rank == 0 && !env.agent_store;
+  options.waitWorkers = false;
+  options.multiTenant = options.isServer;
+  options.timeout = timeout;
+  auto store = c10::make_intrusive<c10d::TCPStore>(env.master_addr, options);
+  return c10::make_intrusive<c10d::PrefixStore>("icedit/" + env.run_id, std::move(store));
+}
+
+c10::intrusive_ptr<c10d::Store> join_store(const LaunchEnv& env, const GroupOptions& options) {
+  try {
+    auto store = connect_store(env, options.join_timeout);
+    const std::string round = Meeting(*store, env, options.join_timeout).round();
+    return c10::make_intrusive<c10d::PrefixStore>("round/" + round, std::move(store));
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw PeerError(str("rank ", env.rank, " of ", env.world_size, " did not meet the others at ",
+                        env.master_addr, ":", env.master_port, " within ",
+                        double(options.join_timeout.count()) / 1000, " s (",
+                        first_line(error.what()),
+                        "): are all ranks started, is MASTER_ADDR right and the port open?"));
+  }
+}
+
+}  // namespace icedit

@@ -79,4 +79,5 @@ if [ $cuda -eq 1 ] && [ ! -e .deps/done/cuda ]; then
   mapfile -t libs < <(grep -hE '^Requires-Dist: (nvidia-|cuda-toolkit)' ".deps/python/torch-$TORCH.dist-info/METADATA" |
     sed -E 's/^Requires-Dist: ([^;]*).*/\1/' | tr -d ' ')
   install_wheels cuda "${libs[@]}"
+  echo "setup: the next scripts/build.sh makes libicedit_nccl.so too, for training on several GPUs (unmeasured)"
 fi

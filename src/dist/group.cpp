@@ -63,11 +63,9 @@ void Group::broadcast_all(const std::vector<Tensor>& tensors, int root) {
 }
 
 std::vector<int64_t> Group::gather(int64_t value) {
-  Tensor values = at::zeros({size_}, at::kLong);
+  const Tensor values = at::zeros({size_}, at::kLong);
   values[rank_] = value;
-  values = buffer_for(values);
   all_reduce(values);
-  values = values.cpu();
   return {values.data_ptr<int64_t>(), values.data_ptr<int64_t>() + size_};
 }
 
@@ -79,11 +77,9 @@ bool Group::all(bool value) {
 
 std::string Group::broadcast_text(const std::string& text) {
   const int64_t length = gather(int64_t(text.size()))[0];
-  Tensor bytes = at::zeros({length}, at::kByte);
+  const Tensor bytes = at::zeros({length}, at::kByte);
   if (is_first()) std::copy(text.begin(), text.end(), bytes.data_ptr<uint8_t>());
-  bytes = buffer_for(bytes);
   if (length > 0) broadcast(bytes);
-  bytes = bytes.cpu();
   return {bytes.data_ptr<uint8_t>(), bytes.data_ptr<uint8_t>() + length};
 }
 

@@ -57,8 +57,6 @@ class Group {
   Group(int rank, int size) : rank_(rank), size_(size) {}
 
  private:
-  virtual Tensor buffer_for(const Tensor& like) { return like; }  // where the backend can reach it
-
   int rank_, size_;
 };
 

@@ -8,8 +8,7 @@ namespace icedit {
 namespace {
 
 constexpr const char* kRemedy =
-    "build it with `scripts/setup.sh --cuda` and cmake -DICEDIT_NCCL=ON, or train with the gloo "
-    "backend";
+    "run `scripts/setup.sh --cuda` and build again, or train with --device cpu";
 
 void* open_plugin() {
   std::error_code ignored;

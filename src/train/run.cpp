@@ -17,9 +17,22 @@ namespace {
 
 namespace fs = std::filesystem;
 
-ResidencyOptions residency_options(const TrainConfig& config, const std::string& device) {
+// On several GPUs each rank has its own.
+at::Device device_of(const std::string& text, const LaunchEnv& env) {
+  const bool own = !env.alone() && (text == "cuda" || text == "auto");
+  const at::Device device = choose_device(text);
+  return own && device.is_cuda() ? choose_device(str("cuda:", env.local_rank)) : device;
+}
+
+GroupOptions group_options(at::Device device) {
+  GroupOptions options;
+  options.backend = device.is_cuda() ? "nccl" : "gloo";
+  return options;
+}
+
+ResidencyOptions residency_options(const TrainConfig& config, at::Device device) {
   ResidencyOptions options;
-  options.device = choose_device(device);
+  options.device = device;
   options.keep = Keep::kAll;
   options.dtype = config.dtype == "float32"    ? DtypeChoice::kF32
                   : config.dtype == "bfloat16" ? DtypeChoice::kBF16
@@ -33,12 +46,13 @@ class Run {
       : config_(config),
         options_(options),
         env_(LaunchEnv::read()),
-        group_(make_group(env_)),
+        device_(device_of(options.device, env_)),
+        group_(make_group(env_, group_options(device_))),
         run_((expect_same_start(), find_run(config, options, env_, *group_))),
         dataset_(config.dataset),
         quarantine_(group_->is_first() ? run_.folder / "quarantine.jsonl" : Path(),
                     config.max_bad_rows),
-        residency_(find_model(config), residency_options(config, options.device)) {
+        residency_(find_model(config), residency_options(config, device_)) {
     if (residency_.device().is_cpu())
       expect_memory(estimate_training(config, residency_), config, available_memory_bytes());
     const std::string statistics = dataset_.task_statistics();
@@ -68,7 +82,6 @@ class Run {
  private:
   // Before anything is done with what could differ.
   void expect_same_start() {
-    if (!group_->is_first()) log::set_level(log::Level::kQuiet);  // rank 0 speaks for all
     group_->expect_equal("the configuration", effective_yaml(config_));
     group_->expect_equal("--resume, --run-folder or --steps",
                          str(options_.resume, "\n", options_.run_folder, "\n", options_.steps));
@@ -127,6 +140,7 @@ class Run {
   const TrainConfig& config_;
   const RunOptions& options_;
   LaunchEnv env_;
+  at::Device device_;
   std::unique_ptr<Group> group_;
   RunPlace run_;
   EditDataset dataset_;
@@ -139,6 +153,7 @@ class Run {
 }  // namespace
 
 Path run_training(const TrainConfig& config, const RunOptions& options) {
+  if (LaunchEnv::read().rank > 0) log::set_level(log::Level::kQuiet);  // rank 0 speaks for all
   for (const std::string& key : config.without_effect)
     log::info(key + " has no effect: the objective does not read it");
   return Run(config, options).train();

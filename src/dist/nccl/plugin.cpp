@@ -1,7 +1,8 @@
-// libicedit_nccl.so: the group over NCCL, for GPUs. Built with -DICEDIT_NCCL=ON where
-// `scripts/setup.sh --cuda` has put CUDA's headers and libtorch_cuda. UNMEASURED: compiled, never
-// run by a test.
+// libicedit_nccl.so: the group over NCCL, for GPUs. Built where `scripts/setup.sh --cuda` has put
+// CUDA's headers and libtorch_cuda. UNMEASURED: compiled and
+// loaded, never run on GPUs.
 #define USE_C10D_NCCL
+#include <ATen/ATen.h>
 #include <c10/cuda/CUDAFunctions.h>
 
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
@@ -17,8 +18,21 @@ class NcclGroup : public C10dGroup {
  public:
   using C10dGroup::C10dGroup;
 
+  void all_reduce(const Tensor& tensor, Reduce op) override {
+    on_device(tensor, [&](const Tensor& there) { C10dGroup::all_reduce(there, op); });
+  }
+  void broadcast(const Tensor& tensor, int root) override {
+    on_device(tensor, [&](const Tensor& there) { C10dGroup::broadcast(there, root); });
+  }
+
  private:
-  Tensor buffer_for(const Tensor& like) override { return like.cuda(); }
+  // NCCL reaches GPU memory only; figures and texts come from the CPU.
+  template <class Exchange>
+  static void on_device(const Tensor& tensor, Exchange exchange) {
+    const Tensor there = tensor.detach().cuda();  // itself, where it is on a GPU
+    exchange(there);
+    if (tensor.is_cpu()) tensor.detach().copy_(there);
+  }
 };
 
 }  // namespace

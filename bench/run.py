@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs every benchmark and its peer in turn, and prints the tables of docs/speed.md. About seven minutes on two quiet cores.
+"""Runs every benchmark and its peer in turn, and prints the tables of docs/speed.md. About half an hour on two quiet cores, most of it train_step.
 
-    bench/run.py --python PYTHON [--only denoise,startup,memory,precision] [--threads 2] [--rounds 2] [-o FILE]
+    bench/run.py --python PYTHON [--only denoise,startup,memory,train_step,precision] [--threads 2] [--rounds 2] [-o FILE]
 
 PYTHON has torch, diffusers, transformers and peft (bench/README.md). Without it only our side runs. A benchmark that fails
 is reported in its place, and the others go on.
@@ -112,6 +112,34 @@ class Benchmarks:
             yield (f"| {r['dtype']} | {r['icedit'] / MIB:.0f} MiB | {r['largest'] / MIB:.0f} MiB ({largest['component']}) | "
                    f"{largest['activations'] / MIB:.0f} MiB | {r['ratio']:.3f} | <= {r['limit']} |")
 
+    def train_step(self):
+        """A training step at real layer sizes, A B A B. bf16 against two peers: f32 adapters as ours, bf16 ones as ICEdit's code has them."""
+        model = self.folder / "train_model"
+        run([self.a.build / "tools/make_random_checkpoint", model, "--double", 1, "--single", 2, "--t5-layers", 1, "--tokenizers", NANO])
+        same = [model, "configs/normal_lora.yaml", "--threads", self.a.threads]
+        yield "| training step | recomputing | icedit | diffusers + peft | ratio (of CPU time) | memory | theirs | ratio | wanted |"
+        yield "|---|---|---|---|---|---|---|---|---|"
+        for dtype in ["f32", "bf16"] if self.has_bf16 else ["f32"]:
+            for recompute in (0, 1):
+                case = [*same, "--dtype", dtype, "--checkpointing", recompute]
+                adapters = [dtype] if dtype == "f32" else ["f32", "bf16"]
+                mine, theirs = [], {adapter: [] for adapter in adapters}
+                for _ in range(self.a.rounds):
+                    mine += run([self.a.build / "bench/bench_train_step", *case], timeout=1800)
+                    for adapter in adapters if self.python else []:
+                        peer = [self.python, ROOT / "bench/peer/train_step.py", *case, "--adapter", adapter]
+                        theirs[adapter] += run(peer, timeout=1800)
+                of = lambda results, key: statistics.median(r[key] for r in results)
+                for adapter, results in theirs.items():
+                    name, how = f"{dtype}, {adapter} adapters", "yes" if recompute else "no"
+                    ours = f"| {name} | {how} | {of(mine, 'seconds'):.2f} s |"
+                    if not results:
+                        yield f"{ours} - | - | {of(mine, 'memory') / MIB:.0f} MiB | - | - | |"
+                        continue
+                    ratio = {key: of(mine, key) / of(results, key) for key in ("seconds", "cpu_seconds", "memory")}
+                    yield (f"{ours} {of(results, 'seconds'):.2f} s | {ratio['seconds']:.2f} ({ratio['cpu_seconds']:.2f}) | "
+                           f"{of(mine, 'memory') / MIB:.0f} MiB | {of(results, 'memory') / MIB:.0f} MiB | {ratio['memory']:.2f} | <= 1, <= 1 |")
+
     def precision(self):
         """bf16 against f32, each stage on the f32 run's inputs."""
         stages = ["clip", "t5", "vae-encode", "transformer", "denoise", "vae-decode"]
@@ -132,7 +160,7 @@ def main():
     ap.add_argument("--python", help="with torch, diffusers, transformers and peft")
     ap.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     ap.add_argument("--model", type=pathlib.Path, help="where the model of real widths is, or is kept (3.8 GiB)")
-    ap.add_argument("--only", default="denoise,startup,memory,precision")
+    ap.add_argument("--only", default="denoise,startup,memory,train_step,precision")
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--rounds", type=int, default=2)
     ap.add_argument("-o", "--output", type=pathlib.Path, help="write the tables there too")

@@ -41,9 +41,16 @@ class NcclGroup : public C10dGroup {
 extern "C" icedit::Group* icedit_make_nccl_group(const icedit::LaunchEnv& env,
                                                  const icedit::GroupOptions& options) {
   using namespace icedit;
-  const auto store = join_store(env, options);
   try {
     c10::cuda::set_device(static_cast<c10::DeviceIndex>(env.local_rank));
+  } catch (const std::exception& error) {  // before the others wait for this one
+    throw ModelUnavailable(
+        str("rank ", env.rank, " has no GPU ", env.local_rank, " (", first_line(error.what()),
+            "); start at most as many ranks on a machine as it has GPUs, or train "
+            "with --device cpu"));
+  }
+  const auto store = join_store(env, options);
+  try {
     auto nccl = c10d::ProcessGroupNCCL::Options::create();
     nccl->timeout = options.timeout;
     auto backend =

@@ -2,8 +2,39 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 namespace icedit {
+namespace {
+
+// y as it is; its backward pass also sends `weight` into the scalar `term`.
+class WithGradientOf : public torch::autograd::Function<WithGradientOf> {
+ public:
+  using Context = torch::autograd::AutogradContext;
+
+  static Tensor forward(Context* context, const Tensor& y, const Tensor& term, double weight) {
+    context->save_for_backward({term});
+    context->saved_data["weight"] = weight;
+    return y.view_as(y);
+  }
+
+  static torch::autograd::variable_list backward(Context* context,
+                                                 torch::autograd::variable_list grads) {
+    const Tensor term = context->get_saved_variables()[0];
+    return {grads[0], at::full_like(term, context->saved_data["weight"].toDouble()), Tensor()};
+  }
+};
+
+}  // namespace
+
+Tensor balance_loss(const Tensor& logits, const Tensor& indices) {
+  const int64_t experts = logits.size(-1);
+  const auto wide = at::promote_types(at::kFloat, logits.scalar_type());
+  const Tensor picks = indices.reshape({-1});
+  const Tensor share = at::bincount(picks, {}, experts).to(wide) / double(picks.numel());
+  const Tensor probability = at::softmax(logits.reshape({-1, experts}), -1, wide).mean(0);
+  return (share * probability).sum() * double(experts);
+}
 
 // N tokens  E experts  k picked
 Tensor MoeLoraLayer::add_to(const Tensor& y, const Tensor& x) const {
@@ -40,7 +71,9 @@ Tensor MoeLoraLayer::add_to(const Tensor& y, const Tensor& x) const {
     out = ours ? out.index_add_(0, rows, delta) : out.index_add(0, rows, delta);
     ours = true;
   }
-  return out.to(y.scalar_type()).reshape(y.sizes());
+  out = out.to(y.scalar_type()).reshape(y.sizes());
+  if (balance_weight == 0 || !training) return out;
+  return WithGradientOf::apply(out, balance_loss(logits, indices), balance_weight);
 }
 
 }  // namespace icedit

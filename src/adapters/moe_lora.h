@@ -18,6 +18,13 @@ struct MoeRouting {
   Tensor weights;  // [..., E], 0 where an expert was not picked
 };
 
+// E sum_e f_e P_e over the tokens: f_e the share of the picks that went to expert e (no gradient),
+// P_e the mean of its probability in a softmax over all logits. 1 where all are used alike, E where
+// one expert gets everything. logits [..., E], indices [..., k]; a scalar, at least f32. Source:
+// Fedus et al., "Switch Transformers", arXiv 2101.03961, equations 4 to 6 (there k is 1); the idea
+// is of GShard, arXiv 2006.16668, section 2.2.
+Tensor balance_loss(const Tensor& logits, const Tensor& indices);
+
 struct MoeLoraLayer : LinearAdapter {
   std::vector<Tensor> a;  // E times [r, in]
   std::vector<Tensor> b;  // E times [out, r]
@@ -25,6 +32,10 @@ struct MoeLoraLayer : LinearAdapter {
   double alpha = 1.0;
   int64_t top_k = 1;
   std::shared_ptr<const AdapterScale> scale;
+  // In training the gradients are those of the loss and of this times balance_loss. The value is
+  // added nowhere: the term's gradient enters where the layer's output gets its own, so that it is
+  // also there when a block is computed again (nn/recompute.h) and its first graph is gone.
+  double balance_weight = 0;
   // Called in every forward that is not switched off, where set.
   std::function<void(const MoeRouting&)> on_route;
 

@@ -214,6 +214,10 @@ int64_t Loader::batches_per_epoch() const {
   return impl_->order.batches_per_epoch();
 }
 
+HalfSizes Loader::half_sizes(int64_t row) const {
+  return impl_->half_sizes(row);
+}
+
 int64_t Loader::position() const {
   return impl_->options.start + impl_->rounds * impl_->options.world_size;
 }

@@ -10,6 +10,7 @@
 #include "data/dataset.h"
 #include "data/order.h"
 #include "data/quarantine.h"
+#include "data/transform.h"
 
 namespace icedit {
 
@@ -50,6 +51,7 @@ class Loader {
   TrainBatch next();
 
   int64_t batches_per_epoch() const;  // over all ranks
+  HalfSizes half_sizes(int64_t row) const;
   // Where to start to go on from here, all ranks having taken as many micro-batches as this one.
   int64_t position() const;
   // Where the reference draws stand at `position`; empty with keyed draws.

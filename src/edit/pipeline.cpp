@@ -45,8 +45,12 @@ struct Editor::Prepared {
 };
 
 Editor::Editor(ModelFiles files, ResidencyOptions options)
-    : residency_(std::move(files), std::move(options)),
+    : own_(std::make_unique<Residency>(std::move(files), std::move(options))),
+      residency_(*own_),
       scheduler_(SchedulerConfig::from(residency_.files().scheduler())) {}
+
+Editor::Editor(Residency& residency)
+    : residency_(residency), scheduler_(SchedulerConfig::from(residency_.files().scheduler())) {}
 
 int Editor::token_pixels() const {
   return static_cast<int>(2 * residency_.vae_config().downscale());
@@ -211,7 +215,7 @@ void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hoo
   for (const EditRequest& request : requests) {
     check(request);
     prompts.push_back(
-        {kPromptPrefix + request.instruction,
+        {request.prefix + request.instruction,
          request.max_sequence_length.value_or(residency_.files().defaults().max_sequence_length)});
   }
   tell(hooks, "reading the instruction");

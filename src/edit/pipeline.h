@@ -2,6 +2,7 @@
 // One edit, from a photo and a sentence to a photo. Where a reader of ICEdit starts.
 //   source + instruction -> diptych and mask -> conditioning -> denoise -> decode -> right half
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,6 +19,7 @@ namespace icedit {
 struct EditRequest {
   Image source;
   std::string instruction;
+  std::string prefix = kPromptPrefix;  // of the prompt, before the instruction
   std::optional<Image> mask;  // white = may change; of the source's size; implies Layout::kCopy
   int feather = 0;            // pixels over which the mask's edge is blended
 
@@ -58,6 +60,8 @@ struct EditHooks {
 class Editor {
  public:
   Editor(ModelFiles files, ResidencyOptions options);
+  // With components that others use too, and that outlive this; their policy is as it was set.
+  explicit Editor(Residency& residency);
 
   // Edits one picture after the other; components are loaded once for all of them, text encoders
   // first. on_done is called with the request's index as soon as its pictures are there.
@@ -89,7 +93,8 @@ class Editor {
   void expect_finite(const Tensor& latents) const;
   EditedImage finish(const EditRequest& request, const Prepared& prepared, int64_t i);
 
-  Residency residency_;
+  std::unique_ptr<Residency> own_;  // nullptr: it is another's
+  Residency& residency_;
   SchedulerConfig scheduler_;
   int64_t batch_ = 1;
 };

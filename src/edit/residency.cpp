@@ -33,6 +33,20 @@ LoadOptions Residency::load_options(const Component& component) const {
   return load;
 }
 
+bool Residency::is_loaded(Part part) const {
+  switch (part) {
+    case Part::kClip:
+      return clip_ != nullptr;
+    case Part::kT5:
+      return t5_ != nullptr;
+    case Part::kVae:
+      return vae_ != nullptr;
+    case Part::kTransformer:
+      break;
+  }
+  return transformer_ != nullptr;
+}
+
 void Residency::release(Part part) {
   switch (part) {
     case Part::kClip:

@@ -60,6 +60,7 @@ class Residency {
   bool holds_transformer() const { return transformer_ != nullptr; }
   void set_keep(Keep keep) { options_.keep = keep; }
   Keep keep() const { return options_.keep; }
+  bool is_loaded(Part part) const;
   void release(Part part);
   void release_text();
   void release_all();

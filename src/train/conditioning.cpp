@@ -9,26 +9,28 @@
 namespace icedit {
 namespace {
 
-std::string bytes_of(const Tensor& tensor) {
+std::string content_of(const Tensor& tensor) {
   const Tensor whole = tensor.contiguous();
-  return sha256({static_cast<const char*>(whole.const_data_ptr()), whole.nbytes()});
+  return str(whole.sizes().vec(), " ",
+             sha256({static_cast<const char*>(whole.const_data_ptr()), whole.nbytes()}));
 }
 
-// Looks `key` up, or makes it; keeps it when `keep`.
-template <class Value, class Make>
-Value found_or_made(std::map<std::string, Value>& held, const std::string& key, bool keep,
-                    const Make& make) {
-  const auto found = held.find(key);
-  if (found != held.end()) return found->second;
-  Value value = make();
-  if (keep) held.emplace(key, value);
-  return value;
+const Tensor& named(const NamedTensors& tensors, const std::string& name) {
+  for (const auto& [other, tensor] : tensors)
+    if (other == name) return tensor;
+  throw CheckpointError("a cached encoding has no '" + name + "'");
 }
 
 }  // namespace
 
-Conditioner::Conditioner(Residency& residency, int64_t text_tokens, bool cache)
-    : residency_(residency), text_tokens_(text_tokens), cache_(cache) {}
+Conditioner::Conditioner(Residency& residency, int64_t text_tokens, const CacheOptions& cache)
+    : residency_(residency), text_tokens_(text_tokens), cache_(cache) {
+  if (!cache_.on_disk()) return;
+  const std::string compute = at::toString(residency.precision().compute);
+  const auto weights = [&](Part part) { return weights_fingerprint(residency.files().open(part)); };
+  vae_ = compute + weights(Part::kVae);
+  readers_ = compute + weights(Part::kT5) + weights(Part::kClip);
+}
 
 Shape Conditioner::latent_shape(const Tensor& image) const {
   const VaeConfig& vae = residency_.vae_config();
@@ -40,23 +42,61 @@ Shape Conditioner::latent_shape(const Tensor& image) const {
 }
 
 Conditioner::Picture Conditioner::picture(const Tensor& image, const Tensor& mask) {
-  const std::string key = cache_ ? bytes_of(image) + bytes_of(mask) : "";
-  return found_or_made(pictures_, key, cache_, [&] {
-    const auto compute = residency_.precision().compute;
+  const auto make = [&]() -> NamedTensors {
     const Tensor x = image * 2 - 1;  // [1, 3, H, W] in -1..1
     const auto encode = [&](const Tensor& pixels) {
-      return residency_.vae().encode(pixels.to(residency_.device(), compute));
+      return residency_.vae().encode(
+          pixels.to(residency_.device(), residency_.precision().compute));
     };
-    return Picture{encode(x), encode(x * (1 - mask))};
-  });
+    const auto whole = encode(x), masked = encode(x * (1 - mask));
+    return {{"whole.mean", whole.mean},
+            {"whole.logvar", whole.logvar},
+            {"masked.mean", masked.mean},
+            {"masked.logvar", masked.logvar}};
+  };
+  const std::string key = cache_.on() ? str(vae_, content_of(image), content_of(mask)) : "";
+  const NamedTensors kept = cache_.get("picture", key, make);
+  const auto get = [&](const char* name) { return named(kept, name).to(residency_.device()); };
+  return {{get("whole.mean"), get("whole.logvar")}, {get("masked.mean"), get("masked.logvar")}};
 }
 
 // A dropped prompt is one space, which an edit would refuse: so not through encode_prompts.
 Conditioner::Text Conditioner::text(const std::string& prompt) {
-  return found_or_made(prompts_, prompt, cache_, [&] {
+  const auto make = [&]() -> NamedTensors {
     const Tensor pooled = clip_pooled(residency_, prompt);
-    return Text{t5_states(residency_, prompt, text_tokens_), pooled};
-  });
+    return {{"prompt_embeds", t5_states(residency_, prompt, text_tokens_)}, {"pooled", pooled}};
+  };
+  const NamedTensors kept = cache_.get("text", text_key(prompt), make);
+  const auto get = [&](const char* name) { return named(kept, name).to(residency_.device()); };
+  return {get("prompt_embeds"), get("pooled")};
+}
+
+// On disk by the tokens, so that another tokenizer gives another key.
+std::string Conditioner::text_key(const std::string& prompt) {
+  if (!cache_.on_disk()) return prompt;
+  return str(readers_, text_tokens_, residency_.t5_tokenizer().encode(prompt),
+             residency_.clip_tokenizer().encode(prompt));
+}
+
+void Conditioner::fill(const Tensor& image, const Tensor& mask,
+                       const std::vector<std::string>& prompts) {
+  const at::NoGradGuard no_grad;
+  latent_shape(image);  // refuses
+  picture(image, mask);
+  for (const std::string& prompt : prompts) text(prompt);
+}
+
+bool Conditioner::was_filled(const std::string& name) {
+  filled_ = cache_.has_all(str(vae_, readers_, text_tokens_, "\n", name));
+  return filled_;
+}
+
+void Conditioner::end_filling(const std::string& name, bool whole, bool note) {
+  filled_ = whole;
+  made_in_filling_ = cache_.made();
+  if (note && whole) cache_.note_all(str(vae_, readers_, text_tokens_, "\n", name));
+  residency_.release_text();
+  residency_.release(Part::kVae);
 }
 
 StepInputs Conditioner::encode(const Tensor& image, const Tensor& mask,

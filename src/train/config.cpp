@@ -147,6 +147,8 @@ void check(const TrainConfig& c, const std::string& where) {
   if (c.mode == TrainMode::kMoeLora && c.lora.top_k > c.lora.num_experts)
     fail(str("train.lora_config.top_k is ", c.lora.top_k, ", expected at most num_experts, ",
              c.lora.num_experts));
+  if (c.mode != TrainMode::kMoeLora && c.lora.balance_loss > 0)
+    fail("train.lora_config.balance_loss is of experts, which only mode moe_lora has");
   if (c.mode == TrainMode::kFull && !c.init_lora.empty())
     fail("train.init_lora is an adapter, which mode full has not");
   c.dataset.check();

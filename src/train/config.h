@@ -26,6 +26,7 @@ struct LoraConfig {
   int64_t num_experts = 4, expert_rank = 32, top_k = 1;
   double expert_alpha = 32;
   std::vector<std::string> expert_modules = {"ff.net", "proj_out"};
+  double balance_loss = 0;  // the weight of icedit::balance_loss of every mixture
 };
 
 struct TrainConfig {
@@ -42,9 +43,14 @@ struct TrainConfig {
   int64_t batch_size = 1, accumulate_grad_batches = 1;
   int64_t dataloader_workers = 5;
   int64_t save_interval = 1000, sample_interval = 1000;  // steps; 0: never
-  int64_t max_steps = -1;                                // -1: until it is stopped
-  int64_t keep_checkpoints = 3;                          // 0: all
-  double gradient_clip_val = 0.5;                        // 0: none
+  // Which pairs samples are made of: evenly spaced ones of these files, else the data set's first.
+  std::vector<std::string> sample_data;
+  int64_t sample_pairs = 4;
+  int64_t sample_steps = 0;        // 0: the model's
+  double sample_guidance = 0;      // 0: the model's
+  int64_t max_steps = -1;          // -1: until it is stopped
+  int64_t keep_checkpoints = 3;    // 0: all
+  double gradient_clip_val = 0.5;  // 0: none
   bool gradient_checkpointing = false;
   std::string save_path = "runs";
   int64_t seed = 666;
@@ -52,7 +58,8 @@ struct TrainConfig {
   std::string timestep_sampling = "logit_normal", loss = "all";
   bool use_offset_noise = false;
   double ema_decay = 0;             // 0: none
-  bool cache = false;               // of latents and embeddings, by content
+  bool cache = false;               // latents and embeddings stay in memory
+  std::string cache_dir;            // and on disk, for this run and others; "": they do not
   int64_t max_sequence_length = 0;  // T5 tokens; 0: the model's
   int64_t max_bad_rows = 100;
   int64_t max_bad_steps = 10;  // not finite, in a row

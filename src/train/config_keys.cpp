@@ -59,13 +59,14 @@ ConfigKey integer(const std::string& name, T& value, int64_t least, int64_t most
   return {name, set, [&value] { return Node(int64_t(value)); }, computes};
 }
 
-ConfigKey number(const std::string& name, double& value, double least, double most) {
+ConfigKey number(const std::string& name, double& value, double least, double most,
+                 bool computes = true) {
   const auto set = [name, &value, least, most](const Node& n) {
     const std::string expected = str("a number from ", least, " to ", most);
     value = scalar<double>(name, n, expected);
     if (!(value >= least && value <= most)) wrong(name, n, expected);
   };
-  return {name, set, [&value] { return Node(value); }};
+  return {name, set, [&value] { return Node(value); }, computes};
 }
 
 ConfigKey flag(const std::string& name, bool& value, bool computes = true) {
@@ -76,7 +77,7 @@ ConfigKey flag(const std::string& name, bool& value, bool computes = true) {
 }
 
 // A text or a list of texts.
-ConfigKey texts(const std::string& name, std::vector<std::string>& value) {
+ConfigKey texts(const std::string& name, std::vector<std::string>& value, bool computes = true) {
   const auto set = [name, &value](const Node& n) {
     value.clear();
     if (n.IsScalar()) value.push_back(n.Scalar());
@@ -85,7 +86,7 @@ ConfigKey texts(const std::string& name, std::vector<std::string>& value) {
       value.push_back(scalar<std::string>(name, n[i], "a text"));
   };
   const auto get = [&value] { return value.size() == 1 ? Node(value[0]) : Node(value); };
-  return {name, set, get};
+  return {name, set, get, computes};
 }
 
 // As peft has it, a text is an expression, and a list of one text is no text.
@@ -192,7 +193,8 @@ std::vector<ConfigKey> lora_keys(LoraConfig& l) {
           integer(at + "expert_rank", l.expert_rank, 1, 65536),
           number(at + "expert_alpha", l.expert_alpha, 1e-6, 1e9),
           integer(at + "top_k", l.top_k, 1, 4096),
-          texts(at + "expert_modules", l.expert_modules)};
+          texts(at + "expert_modules", l.expert_modules),
+          number(at + "balance_loss", l.balance_loss, 0, 1e6)};
 }
 
 std::vector<ConfigKey> run_keys(TrainConfig& c) {
@@ -202,6 +204,10 @@ std::vector<ConfigKey> run_keys(TrainConfig& c) {
           integer(at + "dataloader_workers", c.dataloader_workers, 0, 1000, false),
           integer(at + "save_interval", c.save_interval, 0, kMany, false),
           integer(at + "sample_interval", c.sample_interval, 0, kMany, false),
+          texts(at + "sample_data", c.sample_data, false),
+          integer(at + "sample_pairs", c.sample_pairs, 1, 64, false),
+          integer(at + "sample_steps", c.sample_steps, 0, 1000, false),
+          number(at + "sample_guidance", c.sample_guidance, 0, 1000, false),
           integer(at + "max_steps", c.max_steps, -1, kMany, false),
           integer(at + "keep_checkpoints", c.keep_checkpoints, 0, 1 << 20, false),
           number(at + "gradient_clip_val", c.gradient_clip_val, 0, 1e12),
@@ -216,6 +222,7 @@ std::vector<ConfigKey> run_keys(TrainConfig& c) {
           flag(at + "use_offset_noise", c.use_offset_noise),
           number(at + "ema_decay", c.ema_decay, 0, 0.9999999),
           flag(at + "cache", c.cache, false),
+          text(at + "cache_dir", c.cache_dir, false),
           integer(at + "max_sequence_length", c.max_sequence_length, 0, 512),
           integer(at + "max_bad_rows", c.max_bad_rows, 0, kMany, false),
           integer(at + "max_bad_steps", c.max_bad_steps, 1, kMany, false),

@@ -1,6 +1,6 @@
 #include "train/log_lines.h"
 
-#include <cmath>
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -9,8 +9,15 @@
 
 namespace icedit {
 
+namespace {
+
+constexpr int64_t kExpertInterval = 10;  // steps
+
+}  // namespace
+
 RunLog::RunLog(const Path& run_folder, const std::string& config_text)
-    : metrics_file_(run_folder / "metrics.jsonl"),
+    : folder_(run_folder),
+      metrics_file_(run_folder / "metrics.jsonl"),
       metrics_(metrics_file_, std::ios::app),
       events_(run_folder) {
   if (!metrics_)
@@ -18,44 +25,90 @@ RunLog::RunLog(const Path& run_folder, const std::string& config_text)
   events_.text("config", "```yaml\n" + config_text + "```", 0);
 }
 
+// Figures and pictures are not worth a run.
+void RunLog::unless_full(const std::function<void()>& write) {
+  try {
+    write();
+    warned_ = false;
+  } catch (const IoError& error) {
+    if (!warned_) log::warn(str(error.what(), "; the run goes on without these figures"));
+    warned_ = true;
+  }
+}
+
 void RunLog::step(const StepFigures& f) {
   nlohmann::ordered_json line = {{"step", f.step}};
+  std::vector<std::pair<std::string, double>> scalars;
   if (f.bad.empty()) {
     line["loss"] = f.loss;
     line["loss_running"] = f.running_loss;
     line["grad_mean"] = f.gradient.mean;
     line["grad_max"] = f.gradient.max;
     line["grad_norm"] = f.gradient.total;
+    scalars = {{"loss", f.loss},
+               {"loss_running", f.running_loss},
+               {"grad/mean", f.gradient.mean},
+               {"grad/max", f.gradient.max},
+               {"grad/norm", f.gradient.total}};
   } else {
     line["skipped"] = f.bad;
   }
   line["lr"] = f.lr;
   line["seconds"] = f.seconds;
-  try {
+  scalars.emplace_back("lr", f.lr);
+  scalars.emplace_back("seconds_a_step", f.seconds);
+  experts_.add(f.experts);
+  if (!experts_.layers.empty() && f.step % kExpertInterval == 0) {
+    line["balance"] = experts_.balance();
+    scalars.emplace_back("experts/balance", experts_.balance());
+    for (size_t i = 0; i < experts_.layers.size(); ++i) {
+      const std::vector<double> shares = experts_.shares(i);
+      line["experts"][experts_.layers[i]] = shares;
+      for (size_t e = 0; e < shares.size(); ++e)
+        scalars.emplace_back(str("experts/", experts_.layers[i], "/", e), shares[e]);
+    }
+    experts_ = {};
+  }
+  unless_full([&] {
     metrics_ << line.dump() << std::endl;
     if (!metrics_) {
       metrics_.clear();
       throw IoError(metrics_file_.string() + " cannot be written");
     }
-    if (!f.bad.empty()) return;
-    events_.scalar("loss", f.loss, f.step);
-    events_.scalar("loss_running", f.running_loss, f.step);
-    events_.scalar("grad/mean", f.gradient.mean, f.step);
-    events_.scalar("grad/max", f.gradient.max, f.step);
-    events_.scalar("lr", f.lr, f.step);
-    events_.scalar("seconds_a_step", f.seconds, f.step);
-    warned_ = false;
-  } catch (const IoError& error) {  // figures are not worth a run
-    if (!warned_) log::warn(str(error.what(), "; the run goes on without these figures"));
-    warned_ = true;
-  }
+    for (const auto& [tag, value] : scalars) events_.scalar(tag, value, f.step);
+  });
+}
+
+Path RunLog::sample_file(int64_t step) const {
+  return folder_ / "samples" / str("step-", step, ".png");
+}
+
+void RunLog::sample(int64_t step, const Image& grid) {
+  unless_full([&] {
+    write_image(sample_file(step), grid);
+    events_.image("samples", grid, step);
+  });
 }
 
 std::string progress_note(const StepFigures& f) {
-  char text[160];
-  std::snprintf(text, sizeof text, "loss %.4f  gradient mean %.2e max %.2e  %.2f s", f.running_loss,
-                f.gradient.mean, f.gradient.max, f.seconds);
-  return text;
+  char text[200];
+  if (!f.bad.empty()) {
+    std::snprintf(text, sizeof text, "not finite: skipped  %.2f s", f.seconds);
+  } else {
+    std::snprintf(text, sizeof text, "loss %.4f  gradient mean %.2e max %.2e  %.2f s",
+                  f.running_loss, f.gradient.mean, f.gradient.max, f.seconds);
+  }
+  if (f.experts.layers.empty()) return text;
+  double least = 1, most = 0;
+  for (size_t i = 0; i < f.experts.layers.size(); ++i) {
+    for (const double share : f.experts.shares(i)) {
+      least = std::min(least, share);
+      most = std::max(most, share);
+    }
+  }
+  char experts[60];
+  std::snprintf(experts, sizeof experts, "  experts %.0f-%.0f %%", 100 * least, 100 * most);
+  return str(text, experts);
 }
 
 }  // namespace icedit

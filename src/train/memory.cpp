@@ -83,12 +83,14 @@ uint64_t activation_bytes(const TrainConfig& config, const Residency& residency,
 TrainingMemory estimate_training(const TrainConfig& config, const Residency& residency) {
   TrainingMemory memory;
   const at::ScalarType compute = residency.precision().compute;
+  const bool cached = config.cache || !config.cache_dir.empty();
   for (const Part part : {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae}) {
     const Checkpoint checkpoint = residency.files().open(part).checkpoint;
     if (keep_as_stored(checkpoint, compute))
       memory.mapped += checkpoint.total_bytes();
     else
-      memory.weights += bytes_in(checkpoint, compute);
+      (cached && part != Part::kTransformer ? memory.encoders : memory.weights) +=
+          bytes_in(checkpoint, compute);
   }
   const Component transformer = residency.files().open(Part::kTransformer);
   const bool full = config.mode == TrainMode::kFull;

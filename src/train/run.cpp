@@ -1,5 +1,7 @@
 #include "train/run.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 
 #include "base/error.h"
@@ -11,6 +13,7 @@
 #include "train/log_lines.h"
 #include "train/memory.h"
 #include "train/run_place.h"
+#include "train/sampler.h"
 
 namespace icedit {
 namespace {
@@ -60,7 +63,10 @@ class Run {
   }
 
   Path train() {
-    Trainer trainer(config_, residency_, dataset_, quarantine_, *group_);
+    if (samples() && group_->is_first()) sampler_.emplace(config_, dataset_);
+    const int64_t done = run_.checkpoint ? run_.checkpoint->state.step : 0;
+    Trainer trainer(config_, residency_, dataset_, quarantine_, *group_,
+                    last_step() < 0 ? -1 : std::max<int64_t>(0, last_step() - done));
     if (run_.checkpoint) {
       trainer.resume(*run_.checkpoint);
       log::info(str(run_.checkpoint->folder.string(), ": goes on after step ", trainer.steps()));
@@ -106,6 +112,13 @@ class Run {
     return config_.max_steps < 0 ? options_.steps : std::min(options_.steps, config_.max_steps);
   }
 
+  // A trace is of few steps, and not about pictures.
+  bool samples() const { return config_.sample_interval > 0 && options_.trace.empty(); }
+
+  bool is_due(int64_t interval, int64_t step) const {
+    return step == last_step() || (interval > 0 && step % interval == 0);
+  }
+
   void loop(Trainer& trainer) {
     std::optional<StepTrace> trace;
     if (!options_.trace.empty() && group_->is_first()) trace.emplace(options_.trace);
@@ -114,14 +127,37 @@ class Run {
     std::optional<Progress> bar;
     const int64_t last = last_step();
     if (group_->is_first()) bar.emplace("training", last, "step");
+    if (samples() && trainer.steps() % config_.sample_interval == 0) sample(trainer, /*once=*/true);
     while (last < 0 || trainer.steps() < last) {
       throw_if_interrupted();
       const StepFigures figures = trainer.step();
       if (log_) log_->step(figures);
       if (bar) bar->update(figures.step, progress_note(figures));
-      if (config_.save_interval > 0 && figures.step % config_.save_interval == 0) save(trainer);
+      if (is_due(config_.save_interval, figures.step)) save(trainer);
+      if (samples() && is_due(config_.sample_interval, figures.step)) sample(trainer);
     }
     if (trace) trace->write();
+  }
+
+  // The other ranks wait here, hearing from the first at every denoising step, so that none of them
+  // believes it dead.
+  void sample(Trainer& trainer, bool once = false) {
+    const Tensor over = at::zeros({1}, at::kFloat);
+    const bool others = group_->size() > 1;
+    while (!group_->is_first() && over.item<float>() == 0) group_->broadcast(over);
+    if (!group_->is_first()) return;
+    if (!once || !fs::exists(log_->sample_file(trainer.steps()))) {
+      try {
+        const auto alive = [&] {
+          if (others) group_->broadcast(over);
+        };
+        log_->sample(trainer.steps(), sampler_->sample(trainer, alive));
+      } catch (const CheckpointError& error) {  // a run is worth more than its pictures
+        log::warn(str("no sample at step ", trainer.steps(), ": ", error.what()));
+      }
+    }
+    over.fill_(1);
+    if (others) group_->broadcast(over);
   }
 
   void save(Trainer& trainer, bool last = false) {
@@ -147,6 +183,7 @@ class Run {
   Quarantine quarantine_;
   Residency residency_;
   std::optional<RunLog> log_;
+  std::optional<Sampler> sampler_;
   int64_t saved_ = 0;  // the step of the last checkpoint
 };
 

@@ -10,6 +10,7 @@
 #include "adapters/save.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "train/cache_fill.h"
 #include "train/loading.h"
 
 namespace icedit {
@@ -21,30 +22,39 @@ constexpr const char* kGenerator = "reference_draws";
 }  // namespace
 
 Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditDataset& dataset,
-                 Quarantine& quarantine, Group& group)
+                 Quarantine& quarantine, Group& group, int64_t planned)
     : config_(config),
       residency_(residency),
       dataset_(dataset),
       quarantine_(quarantine),
       group_(group),
       objective_(config.objective()),
-      trainable_(make_trainable(residency.transformer(), config)),
-      optimizer_(make_optimizer(config.optimizer, trainable_.parameters)),
-      base_lr_(optimizer_->lr()),
       schedule_(config.lr_schedule, config.warmup_steps, config.max_steps),
-      conditioner_(residency, text_tokens(config, residency.files()), config.cache),
+      conditioner_(residency, icedit::text_tokens(config, residency.files()),
+                   {config.cache, config.cache_dir}),
       loading_(loader_options(config, dataset)),
       reference_draws_(at::detail::createCPUGenerator(uint64_t(config.seed))) {
   if (objective_.timesteps == TimestepSampling::kFluxShift)
     objective_.scheduler = SchedulerConfig::from(residency.files().scheduler());
   loading_.rank = group.rank();
   loading_.world_size = group.size();
+  open_loader(0);
+  generator_state_ = reference_draws_.get_state();
+  // Before the transformer comes, so that the encoders are never in memory beside it.
+  const int64_t seen = planned * config.accumulate_grad_batches * config.batch_size * group.size();
+  if (conditioner_.cache().on())
+    fill_cache(conditioner_, dataset, *loader_, group, planned < 0 || seen >= dataset.size());
+  trainable_ = make_trainable(residency.transformer(), config);
+  optimizer_ = make_optimizer(config.optimizer, trainable_.parameters);
+  base_lr_ = optimizer_->lr();
+  if (config.mode == TrainMode::kMoeLora) {
+    watch_ = std::make_unique<ExpertWatch>(*trainable_.adapter);
+    watch_->balance(config.lora.balance_loss / double(config.accumulate_grad_batches));
+  }
   if (config.ema_decay > 0) {
     for (const auto& [name, parameter] : trainable_.parameters)
       ema_.emplace_back(name, parameter.detach().clone());
   }
-  generator_state_ = reference_draws_.get_state();
-  open_loader(0);
 }
 
 Trainer::~Trainer() = default;
@@ -75,15 +85,17 @@ double Trainer::micro_batch(int64_t micro) {
   const Tensor t =
       timesteps_of(draws.t_draw, draws.x_1.size(1), objective_).to(residency_.device());
   const Tensor x_1 = draws.x_1.to(residency_.device());
+  if (watch_) watch_->begin();
   const StepOutput out = objective(residency_.transformer(), in, t, x_1, objective_);
+  if (watch_) watch_->end();  // recomputing in the backward pass does not count
   (out.loss / double(config_.accumulate_grad_batches)).backward();
   if (trace_ != nullptr) trace_->micro_batch(step_, micro, draws, in, t, out);
   last_ = MicroBatch{in, t, x_1};
   return out.loss.item<double>();
 }
 
-// Gradients and loss become their means over the ranks; returns the loss.
-double Trainer::gather_gradients(double loss) {
+// Gradients and figures become their means over the ranks; returns the loss.
+double Trainer::gather_gradients(double loss, ExpertUse& experts) {
   if (group_.size() == 1) return loss;
   std::vector<Tensor> grads;
   for (const auto& [name, parameter] : trainable_.parameters) {
@@ -91,10 +103,14 @@ double Trainer::gather_gradients(double loss) {
     if (!grad.defined()) grad = at::zeros_like(parameter);  // another rank may have one
     grads.push_back(grad);
   }
-  const Tensor figure = at::full({1}, loss, at::kDouble);
-  grads.push_back(figure);
+  std::vector<double> values = {loss};
+  for (const double value : experts.figures()) values.push_back(value);
+  const Tensor figures = at::tensor(values, at::kDouble);
+  grads.push_back(figures);
   group_.all_reduce_mean(grads);
-  return figure.item<double>();
+  const double* mean = figures.const_data_ptr<double>();
+  experts.set_figures({mean + 1, mean + figures.numel()});
+  return mean[0];
 }
 
 // Where the numbers of the last micro-batch stop being finite: a module, or else a gradient.
@@ -126,6 +142,26 @@ void Trainer::update_ema() {
     ema_[i].second.lerp_(trainable_.parameters[i].second, 1 - config_.ema_decay);
 }
 
+void Trainer::with_averages(const std::function<void()>& f) {
+  // Each tensor lends its place: nothing is copied, and what was trained comes back as it was.
+  struct Exchange {
+    const NamedTensors& places;
+    const NamedTensors& values;
+    std::vector<Tensor> own;
+    Exchange(const NamedTensors& p, const NamedTensors& v) : places(p), values(v) {
+      for (size_t i = 0; i < values.size(); ++i) {
+        own.push_back(places[i].second.detach());
+        places[i].second.set_data(values[i].second);
+      }
+    }
+    ~Exchange() {
+      for (size_t i = 0; i < own.size(); ++i) places[i].second.set_data(own[i]);
+    }
+  };
+  const Exchange exchange(trainable_.parameters, ema_);
+  f();
+}
+
 StepFigures Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
   optimizer_->zero_grad();
@@ -133,7 +169,8 @@ StepFigures Trainer::step() {
   for (int64_t micro = 0; micro < config_.accumulate_grad_batches; ++micro)
     loss += micro_batch(micro) / double(config_.accumulate_grad_batches);
   StepFigures figures;
-  figures.loss = gather_gradients(loss);
+  if (watch_) figures.experts = watch_->take();
+  figures.loss = gather_gradients(loss, figures.experts);
   if (trace_ != nullptr) trace_->gradients(step_, trainable_.parameters);
   figures.gradient = clip_gradients(trainable_.parameters, config_.gradient_clip_val);
   figures.lr = base_lr_ * schedule_.factor(step_);

@@ -1,12 +1,14 @@
 #pragma once
 // One optimizer step after the other: micro-batches, loss, gradients over all ranks, clipping,
 // step.
+#include <functional>
 #include <memory>
 #include <optional>
 
 #include "dist/group.h"
 #include "train/adapter_setup.h"
 #include "train/conditioning.h"
+#include "train/expert_use.h"
 #include "train/run_checkpoint.h"
 #include "train/schedule.h"
 #include "train/trace.h"
@@ -19,15 +21,17 @@ struct StepFigures {
   double running_loss = 0;  // 0.95 of the one before and 0.05 of this one, as published
   GradientFigures gradient;
   double lr = 0, seconds = 0;
-  std::string bad;  // not empty: not finite, so the step was skipped; the layer where it began
+  ExpertUse experts;  // of all ranks
+  std::string bad;    // not empty: not finite, so the step was skipped; the layer where it began
 };
 
 class Trainer {
  public:
-  // Loads the transformer and puts onto it what is trained. The arguments outlive the trainer.
-  // Throws UsageError, CheckpointError.
+  // Fills the cache where there is one and the run will see most of the data, loads the transformer
+  // and puts onto it what is trained. `planned`: the steps that will be taken, -1: many. The
+  // arguments outlive the trainer. Throws UsageError, CheckpointError, Interrupted.
   Trainer(const TrainConfig& config, Residency& residency, const EditDataset& dataset,
-          Quarantine& quarantine, Group& group);
+          Quarantine& quarantine, Group& group, int64_t planned = -1);
   ~Trainer();
 
   // Throws Interrupted (nothing of the step was done), PeerError, DataError: too many bad rows, or
@@ -39,7 +43,13 @@ class Trainer {
   const NamedTensors& parameters() const { return trainable_.parameters; }
   const Trainable& trainable() const { return trainable_; }
   Residency& residency() { return residency_; }
+  int64_t text_tokens() const { return conditioner_.text_tokens(); }
   void trace_into(StepTrace* trace) { trace_ = trace; }
+
+  // Runs `f` with the moving averages in place of what is trained, where there are any.
+  void with_averages(const std::function<void()>& f);
+  // Whether all that training asks of the text encoders and the VAE is cached.
+  bool encoders_unused() const { return conditioner_.is_filled(); }
 
   RunState state() const;
   // Throws CheckpointError, UsageError: of another run.
@@ -53,7 +63,7 @@ class Trainer {
   void open_loader(int64_t start);
   at::Generator generator_for(const DrawKey& key);
   double micro_batch(int64_t micro);
-  double gather_gradients(double loss);
+  double gather_gradients(double loss, ExpertUse& experts);
   std::string skip(double loss);
   void update_ema();
 
@@ -64,8 +74,9 @@ class Trainer {
   Group& group_;
   ObjectiveOptions objective_;
   Trainable trainable_;
+  std::unique_ptr<ExpertWatch> watch_;  // of a mixture
   std::unique_ptr<Optimizer> optimizer_;
-  double base_lr_;
+  double base_lr_ = 0;
   RateSchedule schedule_;
   Conditioner conditioner_;
   std::unique_ptr<Loader> loader_;

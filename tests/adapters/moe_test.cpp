@@ -143,5 +143,63 @@ TEST(Moe, GradientsAreThoseOfTheFormulaEvenForUnusedExperts) {
   }
 }
 
+// A mixture in f64 whose tokens do not change their picks for a small step.
+MoeLoraLayer f64_mixture(int64_t top_k) {
+  MoeLoraLayer moe;
+  for (int e = 0; e < 4; ++e) {
+    moe.a.push_back(at::randn({3, 8}, at::kDouble).requires_grad_(true));
+    moe.b.push_back(at::randn({6, 3}, at::kDouble).requires_grad_(true));
+  }
+  moe.route = at::randn({4, 8}, at::kDouble).requires_grad_(true);
+  moe.top_k = top_k;
+  moe.scale = std::make_shared<AdapterScale>();
+  return moe;
+}
+
+TEST(Balance, IsOneWhenAllAreUsedAlikeAndTheirNumberWhenOneIs) {
+  const Tensor each = at::eye(4).mul(50).repeat({3, 1});  // a token for each expert
+  EXPECT_NEAR(balance_loss(each, each.argmax(-1, true)).item<double>(), 1, 1e-6);
+  const Tensor one = each.narrow(0, 0, 1).repeat({5, 1});
+  EXPECT_NEAR(balance_loss(one, one.argmax(-1, true)).item<double>(), 4, 1e-6);
+  const Tensor even = at::zeros({8, 4});
+  EXPECT_NEAR(balance_loss(even, std::get<1>(even.topk(2, -1))).item<double>(), 1, 1e-6);
+}
+
+TEST(Balance, ItsGradientIsThatOfTheSumOfBothLosses) {
+  for (const int64_t top_k : {1, 2}) {
+    MoeLoraLayer moe = f64_mixture(top_k);
+    const Tensor x = at::randn({2, 5, 8}, at::kDouble).requires_grad_(true);
+    const Tensor y = at::randn({2, 5, 6}, at::kDouble), target = at::randn({2, 5, 6}, at::kDouble);
+    constexpr double kWeight = 0.7;
+    const auto value = [&] {  // of the sum, term and all
+      const Tensor logits = at::linear(x, moe.route);
+      const Tensor indices = std::get<1>(at::topk(logits, top_k, -1));
+      return at::mse_loss(moe.add_to(y, x), target) + kWeight * balance_loss(logits, indices);
+    };
+    moe.balance_weight = kWeight;
+    const Tensor out = moe.add_to(y, x);
+    at::mse_loss(out, target).backward();
+    moe.balance_weight = 0;
+    EXPECT_TRUE(golden::equal(moe.add_to(y, x), out));
+    std::vector<Tensor> leaves = {x, moe.route, moe.a[0], moe.b[1]};
+    const at::NoGradGuard no_grad;
+    for (size_t l = 0; l < leaves.size(); ++l) {
+      Tensor flat = leaves[l].view(-1);
+      const Tensor grad = leaves[l].grad().reshape(-1);
+      for (int64_t i = 0; i < flat.numel(); i += 3) {
+        constexpr double kStep = 1e-6;
+        const double at = flat[i].item<double>();
+        flat[i] = at + kStep;
+        const double above = value().item<double>();
+        flat[i] = at - kStep;
+        const double below = value().item<double>();
+        flat[i] = at;
+        EXPECT_NEAR(grad[i].item<double>(), (above - below) / (2 * kStep), 1e-7)
+            << "leaf " << l << " element " << i << " top_k " << top_k;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace icedit

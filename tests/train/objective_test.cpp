@@ -107,7 +107,7 @@ TEST(Objective, ConditionsOfStepZero) {
   const auto prompts = meta[0]["prompts"].get<std::vector<std::string>>();
   Residency residency = tiny_residency();
   for (const bool cache : {false, true}) {
-    Conditioner conditioner(residency, get("prompt_embeds").size(1), cache);
+    Conditioner conditioner(residency, get("prompt_embeds").size(1), {cache, ""});
     for (int round = 0; round < 2; ++round) {
       const StepInputs in = conditioner.encode(image, mask, prompts, draws);
       EXPECT_TRUE(golden::close(in.x_0, get("x_0"), kFirstStep));
@@ -117,7 +117,7 @@ TEST(Objective, ConditionsOfStepZero) {
       EXPECT_TRUE(golden::equal(in.image_ids, get("image_ids")));
       EXPECT_TRUE(golden::equal(in.text_ids, get("text_ids")));
     }
-    EXPECT_EQ(conditioner.cached(), cache ? 4u : 0u);
+    EXPECT_EQ(conditioner.cache().held(), cache ? 4u : 0u);
   }
 }
 
@@ -125,7 +125,8 @@ TEST(Objective, ADroppedPromptIsASpace) {
   const auto batches = golden::load("training/batches.safetensors");
   const auto meta = golden_json("training/batches.json");
   Residency residency = tiny_residency();
-  Conditioner conditioner(residency, golden::get(batches, "0.prompt_embeds").size(1), false);
+  Conditioner conditioner(residency, golden::get(batches, "0.prompt_embeds").size(1),
+                          CacheOptions());
   int checked = 0;
   for (size_t step = 0; step < meta.size(); ++step) {
     const auto prompts = meta[step]["prompts"].get<std::vector<std::string>>();

@@ -1,0 +1,124 @@
+#include "train/encoding_cache.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "nn/weights.h"
+
+namespace icedit {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kSum = "sha256";  // in an entry's metadata
+constexpr size_t kSample = 4096;        // bytes
+
+std::string_view view(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Of names, dtypes, shapes and bytes.
+std::string sum_of(NamedTensors tensors) {
+  std::sort(tensors.begin(), tensors.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::string all;
+  for (const auto& [name, tensor] : tensors) {
+    const Tensor t = tensor.contiguous();
+    all += str(name, " ", at::toString(t.scalar_type()), " ", t.sizes().vec(), " ",
+               sha256({static_cast<const char*>(t.const_data_ptr()), t.nbytes()}), "\n");
+  }
+  return sha256(all);
+}
+
+// Throws CheckpointError, IoError: it is damaged, or gone.
+NamedTensors read(const Path& file) {
+  const SafetensorsFile header(file);
+  const auto sum = header.metadata().find(kSum);
+  if (sum == header.metadata().end())
+    throw CheckpointError(file.string() + " has no check sum in its header");
+  NamedTensors tensors = load_tensors(file);
+  if (sum_of(tensors) != sum->second)
+    throw CheckpointError(file.string() + " is not what its check sum says");
+  for (auto& [name, tensor] : tensors) tensor = tensor.clone();  // no mapping for each entry
+  return tensors;
+}
+
+}  // namespace
+
+EncodingCache::EncodingCache(CacheOptions options) : options_(std::move(options)) {
+  if (on_disk())
+    write_text_atomically(Path(options_.folder) / "README.txt",
+                          "Latents and text embeddings that icedit train made. They may be deleted "
+                          "at any time: they are made again.\n");
+}
+
+Path EncodingCache::entry(const std::string& kind, const std::string& name) const {
+  return Path(options_.folder) / kind / name.substr(0, 2) / (name + ".safetensors");
+}
+
+NamedTensors EncodingCache::get(const std::string& kind, const std::string& key,
+                                const std::function<NamedTensors()>& make) {
+  const std::string name = sha256(key), place = kind + name;
+  if (const auto found = held_.find(place); found != held_.end()) return found->second;
+  NamedTensors tensors;
+  if (on_disk()) {
+    tensors = read_or_make(entry(kind, name), make);
+  } else {
+    tensors = make();
+    ++made_;
+  }
+  if (options_.memory) held_.emplace(place, tensors);
+  return tensors;
+}
+
+NamedTensors EncodingCache::read_or_make(const Path& file,
+                                         const std::function<NamedTensors()>& make) {
+  if (fs::exists(file)) {
+    try {
+      return read(file);
+    } catch (const Error& error) {
+      log::warn(str("a cached encoding is damaged and is made again: ", error.what()));
+    }
+  }
+  const NamedTensors tensors = make();
+  ++made_;
+  write(file, tensors);
+  return tensors;
+}
+
+void EncodingCache::write(const Path& file, const NamedTensors& tensors) {
+  if (lost_some_) return;
+  try {
+    save_tensors(file, tensors, {{kSum, sum_of(tensors)}});
+  } catch (const IoError& error) {
+    lost_some_ = true;
+    log::warn(str(error.what(), " The run goes on; nothing more is written to train.cache_dir."));
+  }
+}
+
+bool EncodingCache::has_all(const std::string& what) const {
+  return on_disk() && fs::exists(Path(options_.folder) / "filled" / sha256(what));
+}
+
+void EncodingCache::note_all(const std::string& what) {
+  if (on_disk() && !lost_some_)
+    write_text_atomically(Path(options_.folder) / "filled" / sha256(what), what + "\n");
+}
+
+std::string weights_fingerprint(const Component& component) {
+  std::string all = component.config.dump();
+  for (const auto& [name, entry] : component.checkpoint.entries()) {
+    const TensorInfo& info = entry.info;
+    const size_t size = info.end - info.begin, part = std::min(size, kSample);
+    all += str("\n", name, " ", dtype_name(info.dtype), " ", info.shape, " ");
+    const Bytes bytes = entry.file->mapping()->bytes().subspan(info.begin, size);
+    for (const size_t at : {size_t{0}, (size - part) / 2, size - part})
+      all += sha256(view(bytes.subspan(at, part)));
+  }
+  return sha256(all);
+}
+
+}  // namespace icedit

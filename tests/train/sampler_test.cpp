@@ -1,0 +1,116 @@
+// Sample pictures of a run: they show what is trained, and leave the training alone.
+#include "train/sampler.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "edit/pipeline.h"
+#include "io/events.h"
+#include "tiny_session.h"
+#include "train/run.h"
+
+namespace icedit {
+namespace {
+
+const std::vector<std::string> kFast = {"train.optimizer.params.lr=0.05", "train.sample_pairs=2",
+                                        "train.sample_steps=2", "train.save_interval=0",
+                                        "train.max_steps=5"};
+
+std::vector<std::string> with(std::vector<std::string> more) {
+  more.insert(more.end(), kFast.begin(), kFast.end());
+  return more;
+}
+
+Path run(const TrainConfig& config, const Path& folder) {
+  RunOptions options;
+  options.run_folder = folder.string();
+  options.device = "cpu";
+  return run_training(config, options);
+}
+
+std::vector<double> losses(const Path& folder) {
+  std::ifstream lines(folder / "metrics.jsonl");
+  std::vector<double> found;
+  for (std::string line; std::getline(lines, line);)
+    found.push_back(nlohmann::json::parse(line).at("loss"));
+  return found;
+}
+
+// The right column of cells: two of 64 x 64, 4 pixels between them.
+std::vector<Image> edits(const Path& grid_file) {
+  const Image grid = read_image(grid_file);
+  EXPECT_EQ(grid.width, 4 * 4 + 3 * 64);
+  const int left = grid.width - 4 - 64, bottom = grid.height - 4;
+  const int row = (grid.height - 4 - 9) / 2;  // below a line of titles
+  return {crop(grid, left, bottom - row - 64, left + 64, bottom - row),
+          crop(grid, left, bottom - 64, left + 64, bottom)};
+}
+
+TEST(Sampler, TrainingIsTheSameWithAndWithoutSamples) {
+  const std::vector<std::vector<std::string>> modes = {
+      {"train.draws=reference", "train.dataloader_workers=2"},
+      {"train.ema_decay=0.9", "train.cache=true", "train.gradient_checkpointing=true"},
+      {"train.mode=moe_lora", "train.lora_config.num_experts=2", "train.lora_config.expert_rank=2"},
+      {"train.mode=full", "train.optimizer.params.lr=1.0e-4"}};
+  for (const auto& mode : modes) {
+    std::vector<std::string> overrides = with({});
+    overrides.insert(overrides.end(), mode.begin(), mode.end());
+    const TemporaryFolder folder;
+    overrides.push_back("train.sample_interval=0");
+    run(tiny_config(overrides), folder / "without");
+    overrides.back() = "train.sample_interval=2";
+    run(tiny_config(overrides), folder / "with");
+    EXPECT_EQ(losses(folder / "with"), losses(folder / "without")) << mode[0];
+    EXPECT_EQ(losses(folder / "with").size(), 5u);
+    EXPECT_FALSE(std::filesystem::exists(folder / "without/samples"));
+    for (const int step : {0, 2, 4, 5})
+      EXPECT_TRUE(std::filesystem::exists(folder / str("with/samples/step-", step, ".png")));
+  }
+}
+
+TEST(Sampler, AnEditIsThatOfTheCheckpoint) {
+  for (const bool averages : {false, true}) {
+    const TrainConfig config =
+        tiny_config(with({"train.sample_interval=5", str("train.ema_decay=", averages ? 0.5 : 0),
+                          "train.sample_guidance=30"}));
+    const TemporaryFolder folder;
+    run(config, folder / "run");
+    const Path at = folder / "run/samples";
+    const std::vector<Image> first = edits(at / "step-0.png"), last = edits(at / "step-5.png");
+    ResidencyOptions options = Session::options();
+    options.adapters = {{(folder / "run/step-5" / (averages ? "ema" : "")).string(), 1}};
+    Editor editor(Session::model(config), options);
+    const EditDataset dataset(config.dataset);
+    for (int64_t i = 0; i < 2; ++i) {
+      const EditSample sample = decode(dataset.read(i));
+      EditRequest request;
+      const Image diptych = training_diptych(sample, dataset.rules(i), HalfSizes::squares(64, 64));
+      request.source = crop(diptych, 0, 0, 64, 64);
+      request.instruction = sample.instructions[0];
+      request.width = 64;
+      request.steps = 2;
+      request.guidance = 30;
+      request.seed = 666 + i;
+      request.max_sequence_length = 32;
+      const Image want = editor.edit(request).front().image;
+      int most = 0, moved = 0;
+      for (size_t p = 0; p < want.pixels.size(); ++p) {
+        most = std::max(most, std::abs(int(want.pixels[p]) - int(last[i].pixels[p])));
+        moved = std::max(moved, std::abs(int(first[i].pixels[p]) - int(last[i].pixels[p])));
+      }
+      EXPECT_LE(most, 1) << "pair " << i;
+      EXPECT_GT(moved, 8) << "pair " << i;
+    }
+  }
+}
+
+TEST(Sampler, PairsThatCannotBeReadAreErrors) {
+  const EditDataset dataset(tiny_config().dataset);
+  EXPECT_THROW(Sampler(tiny_config({"train.sample_data=nowhere.parquet"}), dataset), UsageError);
+  const TrainConfig other =
+      tiny_config({str("train.sample_data=", golden::path("dataset/omniedit.parquet").string())});
+  EXPECT_THROW(Sampler(other, dataset), Error);
+}
+
+}  // namespace
+}  // namespace icedit

@@ -13,14 +13,18 @@ namespace icedit {
 namespace {
 
 // The data set that train.sample_data names, with the rules of the one that is trained on.
-DatasetConfig held_out(const TrainConfig& config) {
+EditDataset held_out(const TrainConfig& config) {
   DatasetConfig held_out = config.dataset;
   held_out.path = config.sample_data;
   held_out.split.clear();
   held_out.specific_task.clear();
   // Of the mixture's two kinds of columns, MagicBrush's.
   if (held_out.type == DatasetType::kEditWithOmini) held_out.type = DatasetType::kEdit;
-  return held_out;
+  try {
+    return EditDataset(held_out);
+  } catch (const UsageError& error) {  // it speaks of train.dataset
+    throw UsageError(str("train.sample_data: ", error.what()));
+  }
 }
 
 HalfSizes sizes_of(const EditSample& sample, const DatasetConfig& config) {

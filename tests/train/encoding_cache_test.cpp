@@ -1,7 +1,6 @@
 // Latents and embeddings on disk.
 #include "train/encoding_cache.h"
 
-#include "base/interrupt.h"
 #include "tiny_session.h"
 
 namespace icedit {

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "edit/pipeline.h"
-#include "io/events.h"
 #include "tiny_session.h"
 #include "train/run.h"
 

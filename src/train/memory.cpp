@@ -111,10 +111,11 @@ void expect_memory(const TrainingMemory& memory, const TrainConfig& config, uint
   const auto text = [](uint64_t bytes) { return bytes_text(double(bytes)); };
   const std::string what =
       str("training takes about ", text(memory.peak()), " of memory (weights ",
-          text(memory.weights), ", ", memory.parameters, " trained parameters with gradients and ",
-          config.optimizer.type, "'s state ", text(memory.trained), ", activations of ",
-          config.batch_size, " samples of ", config.dataset.condition_size, " pixels ",
-          text(memory.activations), "), but ", text(available), " are available");
+          text(memory.weights + memory.encoders), ", ", memory.parameters,
+          " trained parameters with gradients and ", config.optimizer.type, "'s state ",
+          text(memory.trained), ", activations of ", config.batch_size, " samples of ",
+          config.dataset.condition_size, " pixels ", text(memory.activations), "), but ",
+          text(available), " are available");
   std::string remedy = config.batch_size > 1 ? "a smaller train.batch_size" : "";
   if (!config.gradient_checkpointing)
     remedy += str(remedy.empty() ? "" : ", ", "train.gradient_checkpointing: true");

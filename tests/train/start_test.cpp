@@ -146,6 +146,9 @@ TEST(TrainingMemory, CountsWhatIsTrained) {
   EXPECT_LT(of({"train.batch_size=64", "train.gradient_checkpointing=true"}).activations,
             of({"train.batch_size=64"}).activations);
   EXPECT_GT(of({"train.batch_size=64"}).activations, lora.activations);
+  const TrainingMemory cached = of({"train.cache=true"});  // the encoders are not there in a step
+  EXPECT_EQ(cached.weights + cached.encoders, lora.weights);
+  EXPECT_LT(cached.peak(), lora.peak());
 }
 
 TEST(TrainingMemory, WhatCannotFitIsRefusedWithTheFigures) {

@@ -1,11 +1,10 @@
 // The embedded model edits its held-out rows as often rightly as models/nano/README.md says.
 //
-// The README's rates are of one run with other seeds, before JPEG. By how much may ours fall short?
-// Were a family's n rows all edited rightly with its rate p, the count of two runs would vary by
-// sqrt(n p (1 - p)) each; rows differ in how hard they are, so that it varies less. Two of these
-// deviations are allowed: seven rows of 40 at a rate of one half. The seeds are fixed here, so only
-// another CPU's rounding moves a row or two; what breaks the model, the adapter or the pipeline
-// takes whole families.
+// The README's rates are of one run. By how much may another fall short? Were a family's n rows all
+// edited rightly with its rate p, the count would vary by sqrt(n p (1 - p)); rows differ in how hard
+// they are, so that it varies less. Two of these deviations are allowed: seven rows of 40 at a rate
+// of one half. The seeds are fixed here, so only another CPU's rounding moves a row or two; what
+// breaks the model, the adapter or the pipeline takes whole families.
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -24,30 +23,31 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"recolor", 0, 40, 25},
-    {"remove", 40, 40, 36},
-    {"add", 80, 40, 37},
-    {"swap", 120, 40, 16},
-    {"background", 160, 40, 22},
-    {"style", 200, 40, 38},
-    {"style on photographs", 240, 20, 9},
-    {"style_fog", 260, 20, 14},
-    {"style_fog on photographs", 280, 20, 15},
-    {"style_alien", 300, 20, 12},
-    {"style_alien on photographs", 320, 20, 0},
-    {"style_duotone", 340, 20, 18},
-    {"style_duotone on photographs", 360, 20, 7},
+    {"recolor", 0, 40, 26},
+    {"remove", 40, 40, 35},
+    {"add", 80, 40, 39},
+    {"swap", 120, 40, 14},
+    {"background", 160, 40, 23},
+    {"style", 200, 40, 40},
+    {"style on photographs", 240, 20, 10},
+    {"style_fog", 260, 20, 20},
+    {"style_fog on photographs", 280, 20, 20},
+    {"style_alien", 300, 20, 20},
+    {"style_alien on photographs", 320, 20, 5},
+    {"style_duotone", 340, 20, 20},
+    {"style_duotone on photographs", 360, 20, 20},
     {"style_vignette", 380, 20, 20},
-    {"style_vignette on photographs", 400, 20, 12},
+    {"style_vignette on photographs", 400, 20, 17},
     {"style_mosaic", 420, 20, 0},
-    {"style_mosaic on photographs", 440, 20, 0},
-    {"the families that the base has learnt", 0, 260, 183},
-    {"the five new styles", 260, 200, 98},
+    {"style_mosaic on photographs", 440, 20, 11},
+    {"the families that the base has learnt", 0, 260, 187},
+    {"the five new styles", 260, 200, 153},
 };
 
 int least(const Family& family) {
-  const double p = double(family.readme) / family.rows;
-  return family.readme - static_cast<int>(std::ceil(2 * std::sqrt(family.readme * (1 - p))));
+  // One more success and one more failure, so that a family without failures has some leeway too.
+  const double p = (family.readme + 1.0) / (family.rows + 2);
+  return family.readme - static_cast<int>(std::ceil(2 * std::sqrt(family.rows * p * (1 - p))));
 }
 
 class NanoSuccess : public Program {

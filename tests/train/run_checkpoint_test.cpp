@@ -209,9 +209,9 @@ TEST(RunCheckpoint, AHundredKillsNeverLeaveAnUnusableLatest) {
   const auto start = std::chrono::steady_clock::now();
   for (int again = 0; again < 3; ++again) save_checkpoint(run.path(), state_of(1, 20000), 2);
   // Of three saves, so that the kills fall on all of one and on its end.
-  const auto longest = std::chrono::duration_cast<std::chrono::microseconds>(
-                           std::chrono::steady_clock::now() - start)
-                           .count();
+  auto longest = std::chrono::duration_cast<std::chrono::microseconds>(
+                     std::chrono::steady_clock::now() - start)
+                     .count();
   std::mt19937 random(7);
   int64_t step = 1;
   for (int kill = 0; kill < 100; ++kill) {
@@ -227,6 +227,7 @@ TEST(RunCheckpoint, AHundredKillsNeverLeaveAnUnusableLatest) {
     ASSERT_EQ(folder, latest);
     ASSERT_GE(state.step, step);
     ASSERT_TRUE(at::equal(state.adapter.lora.at(0).a, at::full({2, 20000}, double(state.step))));
+    if (state.step == step) longest += longest / 16;  // the machine has become slower since
     step = state.step;
   }
   EXPECT_GT(step, 5) << "hardly anything was saved between the kills";

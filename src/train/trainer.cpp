@@ -40,7 +40,8 @@ Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditData
   loading_.world_size = group.size();
   open_loader(0);
   generator_state_ = reference_draws_.get_state();
-  make_optimizer(config.optimizer, {});  // refuses a wrong setting before the long part
+  // Refuses a wrong setting before the long part.
+  make_optimizer(config.optimizer, {{"none", at::zeros({1}).requires_grad_(true)}});
   // Before the transformer comes, so that the encoders are never in memory beside it.
   const int64_t seen = planned * config.accumulate_grad_batches * config.batch_size * group.size();
   if (conditioner_.cache().on())

@@ -152,6 +152,34 @@ TEST_F(Lora, WideFactorsAreNotNarrowed) {
   EXPECT_TRUE(golden::equal(layer.add_to(y, x), want.to(at::kBFloat16)));
 }
 
+// What autograd makes of the operations one by one.
+TEST_F(Lora, WideFactorsGetTheirGradients) {
+  LoraLayer layer;
+  layer.a = at::randn({4, 32}).requires_grad_(true);
+  layer.b = at::randn({16, 4}).requires_grad_(true);
+  layer.alpha = 8;
+  layer.scale = std::make_shared<AdapterScale>();
+  const Tensor x = at::randn({2, 5, 32}).to(at::kBFloat16).requires_grad_(true),
+               y = at::randn({2, 5, 16}).to(at::kBFloat16).requires_grad_(true),
+               weight = at::randn({2, 5, 16}).to(at::kBFloat16);
+  std::vector<Tensor> got, want;
+  const auto gradients = [&](const Tensor& out, std::vector<Tensor>& into) {
+    (out * weight).sum().backward();
+    for (const Tensor& leaf : {x, y, layer.a, layer.b}) {
+      into.push_back(leaf.grad());
+      leaf.mutable_grad() = Tensor();
+    }
+  };
+  gradients(layer.add_to(y, x), got);
+  const Tensor wide = at::linear(at::linear(x.to(at::kFloat), layer.a), layer.b) * 2;
+  gradients((wide + y).to(at::kBFloat16), want);
+  for (size_t i = 0; i < want.size(); ++i) {
+    EXPECT_EQ(got[i].scalar_type(), want[i].scalar_type());
+    EXPECT_TRUE(golden::close(got[i], want[i], want[i].scalar_type() == at::kFloat ? 1e-6 : 4e-3))
+        << i;
+  }
+}
+
 // more_lora/: a file and the output with it.
 class LoraLayouts : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
 

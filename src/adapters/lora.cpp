@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "nn/recompute.h"
+
 namespace icedit {
 
 double lora_scaling(double alpha, int64_t rank, bool rslora) {
@@ -23,34 +25,56 @@ Tensor added(const Tensor& y, const Tensor& down, const Tensor& b, double factor
 }
 
 // f32 factors on a bf16 base. x is kept for the backward pass as it came, where the operations one
-// by one would keep an f32 copy of it for every Linear that reads it: the most of a step's memory.
+// by one would keep an f32 copy of it for every Linear that reads it. Rows are widened a few at a
+// time, since wide copies of everything cost more than the products: they leave the caches and are
+// mapped anew each time.
 class WideLora : public torch::autograd::Function<WideLora> {
  public:
   using Context = torch::autograd::AutogradContext;
 
   static Tensor forward(Context* context, const Tensor& y, const Tensor& x, const Tensor& a,
                         const Tensor& b, double factor) {
-    const Tensor down = at::linear(x.to(a.scalar_type()), a);  // [..., r]
+    const Tensor rows = by_row(x), y_rows = by_row(y);
+    const Tensor down = at::empty({rows.size(0), a.size(0)}, a.options());  // [N, r]
+    const Tensor out = at::empty_like(y_rows);
+    for_rows(rows.size(0), a, b, [&](int64_t from, int64_t count) {
+      const Tensor part = at::linear(rows.narrow(0, from, count).to(a.scalar_type()), a);
+      down.narrow(0, from, count).copy_(part);
+      out.narrow(0, from, count).copy_(added(y_rows.narrow(0, from, count), part, b, factor));
+    });
     context->save_for_backward({x, a, b, down});
     context->saved_data["factor"] = factor;
-    return added(y, down, b, factor);
+    return out.view(y.sizes());
   }
 
   static torch::autograd::variable_list backward(Context* context,
                                                  torch::autograd::variable_list grads) {
     const auto saved = context->get_saved_variables();
-    const Tensor &x = saved[0], &a = saved[1], &b = saved[2];
+    const Tensor &a = saved[1], &b = saved[2], &down = saved[3];
     const double factor = context->saved_data["factor"].toDouble();
-    const auto rows = [](const Tensor& t) { return t.reshape({-1, t.size(-1)}); };
-    Tensor grad = rows(grads[0]).to(a.scalar_type());  // [N, out]
-    if (factor != 1.0) grad = grad * factor;
-    const Tensor grad_down = at::mm(grad, b);  // [N, r]
-    Tensor grad_x, grad_a, grad_b;
-    if (context->needs_input_grad(3)) grad_b = at::mm(grad.t(), rows(saved[3]));
-    if (context->needs_input_grad(1))
-      grad_x = at::mm(grad_down, a).to(x.scalar_type()).reshape(x.sizes());
-    if (context->needs_input_grad(2)) grad_a = at::mm(grad_down.t(), rows(x).to(a.scalar_type()));
-    return {grads[0], grad_x, grad_a, grad_b, Tensor()};
+    const bool for_x = context->needs_input_grad(1);
+    const Tensor rows = by_row(saved[0]), out_rows = by_row(grads[0]);
+    const Tensor grad_a = at::zeros_like(a), grad_b = at::zeros_like(b);
+    const Tensor grad_x = for_x ? at::empty_like(rows) : Tensor();
+    for_rows(rows.size(0), a, b, [&](int64_t from, int64_t count) {
+      Tensor grad = out_rows.narrow(0, from, count).to(a.scalar_type());  // [n, out]
+      if (factor != 1.0) grad = grad * factor;
+      const Tensor grad_down = at::mm(grad, b);  // [n, r]
+      grad_b.addmm_(grad.t(), down.narrow(0, from, count));
+      grad_a.addmm_(grad_down.t(), rows.narrow(0, from, count).to(a.scalar_type()));
+      if (for_x) grad_x.narrow(0, from, count).copy_(at::mm(grad_down, a));
+    });
+    return {grads[0], for_x ? grad_x.view(saved[0].sizes()) : Tensor(), grad_a, grad_b, Tensor()};
+  }
+
+ private:
+  static Tensor by_row(const Tensor& t) { return t.reshape({-1, t.size(-1)}); }
+
+  template <class Work>
+  static void for_rows(int64_t rows, const Tensor& a, const Tensor& b, const Work& work) {
+    constexpr int64_t kAtOnce = int64_t{2} << 20;  // elements
+    const int64_t most = std::max<int64_t>(16, kAtOnce / std::max(a.size(1), b.size(0)));
+    for (int64_t from = 0; from < rows; from += most) work(from, std::min(most, rows - from));
   }
 };
 
@@ -60,7 +84,7 @@ Tensor LoraLayer::add_to(const Tensor& y, const Tensor& x) const {
   const double factor = scaling() * scale->effective();
   if (factor == 0.0) return y;
   const auto dtype = at::promote_types(x.scalar_type(), a.scalar_type());
-  if (at::GradMode::is_enabled() && x.scalar_type() != dtype && b.scalar_type() == dtype)
+  if (gradients_wanted() && x.scalar_type() != dtype && b.scalar_type() == dtype)
     return WideLora::apply(y, x, a, b, factor);
   return added(y, at::linear(x.to(dtype), a.to(dtype)), b.to(dtype), factor);
 }

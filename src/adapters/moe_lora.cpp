@@ -1,8 +1,9 @@
 #include "adapters/moe_lora.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include "nn/recompute.h"
 
 namespace icedit {
 namespace {
@@ -54,7 +55,7 @@ Tensor MoeLoraLayer::add_to(const Tensor& y, const Tensor& x) const {
     shape.back() = top_k;
     on_route({out_logits, indices.reshape(shape), out_weights});
   }
-  const bool training = at::GradMode::is_enabled();
+  const bool training = gradients_wanted();
   Tensor out = y.reshape({-1, y.size(-1)}).to(dtype);  // [N, out]
   bool ours = false;                                   // whether `out` may be written to
   for (int64_t e = 0; e < experts(); ++e) {

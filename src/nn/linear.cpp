@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "nn/recompute.h"
 
 namespace icedit {
 
@@ -33,7 +34,7 @@ struct Linear::State {
 // The factors to fold in: of all adapters or of none. In half precision a small change would be
 // rounded away.
 std::vector<double> Linear::State::foldable() const {
-  if (compute != at::kFloat || at::GradMode::is_enabled() || !stored.device().is_cpu()) return {};
+  if (compute != at::kFloat || gradients_wanted() || !stored.device().is_cpu()) return {};
   std::vector<double> factors;
   for (const auto& adapter : adapters) {
     const auto factor = adapter->fold_factor();

@@ -5,14 +5,37 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
 
+#include <utility>
+
 namespace icedit {
 namespace {
 
 using Block = std::function<Tensors(const Tensors&)>;
 
+// What computed_once made in a block's first pass, in the order of the calls.
+struct Pass {
+  std::vector<Tensors>& made;
+  bool first;
+  size_t next = 0;
+};
+thread_local Pass* current_pass = nullptr;
+
+class PassScope {
+ public:
+  PassScope(std::vector<Tensors>& made, bool first) : pass_{made, first} {}
+  ~PassScope() { current_pass = before_; }
+  PassScope(const PassScope&) = delete;
+  PassScope& operator=(const PassScope&) = delete;
+
+ private:
+  Pass pass_;
+  Pass* before_ = std::exchange(current_pass, &pass_);
+};
+
 struct HeldBlock : torch::CustomClassHolder {
   explicit HeldBlock(Block b) : block(std::move(b)) {}
   Block block;
+  std::vector<Tensors> made;
 };
 
 class Recomputed : public torch::autograd::Function<Recomputed> {
@@ -26,8 +49,9 @@ class Recomputed : public torch::autograd::Function<Recomputed> {
     Tensors detached, outputs;
     for (const Tensor& input : inputs) detached.push_back(input.detach());
     {
-      // With gradients on, since layers take other ways without them; the graph goes at once.
-      const at::AutoGradMode on(true);
+      const at::NoGradGuard no_grad;  // nothing is kept
+      held->made.clear();
+      const PassScope first(held->made, true);
       outputs = held->block(detached);
     }
     for (Tensor& output : outputs) output = output.detach();
@@ -36,7 +60,7 @@ class Recomputed : public torch::autograd::Function<Recomputed> {
 
   static Tensors backward(Context* context, Tensors grads) {
     const auto capsule = context->saved_data["block"].toCapsule();
-    const auto& block = static_cast<const HeldBlock&>(*capsule).block;
+    auto& held = static_cast<HeldBlock&>(*capsule);
     const Tensors inputs = context->get_saved_variables();
     Tensors leaves;
     for (const Tensor& input : inputs)
@@ -44,7 +68,8 @@ class Recomputed : public torch::autograd::Function<Recomputed> {
     Tensors outputs, wanted, wanted_grads;
     {
       const at::AutoGradMode on(true);
-      outputs = block(leaves);
+      const PassScope second(held.made, false);
+      outputs = held.block(leaves);
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (!outputs[i].requires_grad() || !grads[i].defined()) continue;
@@ -59,6 +84,18 @@ class Recomputed : public torch::autograd::Function<Recomputed> {
 };
 
 }  // namespace
+
+bool gradients_wanted() {
+  return at::GradMode::is_enabled() || (current_pass && current_pass->first);
+}
+
+Tensors computed_once(const std::function<Tensors()>& make) {
+  if (current_pass == nullptr) return make();
+  auto& [made, first, next] = *current_pass;
+  if (first) return made.emplace_back(make());
+  TORCH_CHECK(next < made.size(), "a recomputed block makes other calls the second time");
+  return std::move(made[next++]);
+}
 
 Tensors recomputed(Block f, const Tensors& inputs) {
   if (!at::GradMode::is_enabled()) return f(inputs);

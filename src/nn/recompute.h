@@ -15,4 +15,13 @@ using Tensors = std::vector<Tensor>;
 // tensors) get their gradients as well. Where no gradient is wanted at all it is only called.
 Tensors recomputed(std::function<Tensors(const Tensors&)> f, const Tensors& inputs);
 
+// Whether a backward pass will come: grad mode is on, or it is off because the block is computed
+// again later. Layers that do it another way without a backward pass ask this, so that both times
+// give the same bits.
+bool gradients_wanted();
+
+// make(), but once in a recomputed block: the second pass gets the tensors of the first, which are
+// held until then. For what costs much time for its size. Every pass makes the same calls.
+Tensors computed_once(const std::function<Tensors()>& make);
+
 }  // namespace icedit

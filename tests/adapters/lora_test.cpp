@@ -154,14 +154,15 @@ TEST_F(Lora, WideFactorsAreNotNarrowed) {
 
 // What autograd makes of the operations one by one.
 TEST_F(Lora, WideFactorsGetTheirGradients) {
+  constexpr int64_t kRows = 50000;  // more than are widened at once
   LoraLayer layer;
   layer.a = at::randn({4, 32}).requires_grad_(true);
   layer.b = at::randn({16, 4}).requires_grad_(true);
   layer.alpha = 8;
   layer.scale = std::make_shared<AdapterScale>();
-  const Tensor x = at::randn({2, 5, 32}).to(at::kBFloat16).requires_grad_(true),
-               y = at::randn({2, 5, 16}).to(at::kBFloat16).requires_grad_(true),
-               weight = at::randn({2, 5, 16}).to(at::kBFloat16);
+  const Tensor x = at::randn({2, kRows, 32}).to(at::kBFloat16).requires_grad_(true),
+               y = at::randn({2, kRows, 16}).to(at::kBFloat16).requires_grad_(true),
+               weight = at::randn({2, kRows, 16}).to(at::kBFloat16);
   std::vector<Tensor> got, want;
   const auto gradients = [&](const Tensor& out, std::vector<Tensor>& into) {
     (out * weight).sum().backward();

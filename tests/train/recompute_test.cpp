@@ -61,5 +61,26 @@ TEST(Recompute, LeavesInsideGetGradientsThoughNoInputWantsOne) {
   EXPECT_EQ(calls, 3);
 }
 
+TEST(Recompute, WhatIsComputedOnceIsTakenAgain) {
+  const Tensor w = at::full({3}, 2.0).requires_grad_();
+  int calls = 0;
+  const auto f = [&](const Tensors& in) {
+    const bool wanted = gradients_wanted();
+    const Tensor once =
+        computed_once([&]() -> Tensors { return {at::full({3}, double(++calls))}; })[0];
+    return Tensors{in[0] * w * once * (wanted ? 1 : 0)};
+  };
+  for (const double expected : {1.0, 2.0}) {  // not from one use to the next
+    w.mutable_grad() = Tensor();
+    const Tensor out = recomputed(f, {at::ones({3})})[0];
+    EXPECT_TRUE(golden::equal(out, at::full({3}, 2 * expected)));
+    out.sum().backward();
+    EXPECT_TRUE(golden::equal(w.grad(), at::full({3}, expected)));
+    EXPECT_EQ(calls, int(expected));
+  }
+  const at::NoGradGuard no_grad;
+  EXPECT_FALSE(gradients_wanted());
+}
+
 }  // namespace
 }  // namespace icedit

@@ -76,7 +76,7 @@ TEST(Sampler, AnEditIsThatOfTheCheckpoint) {
     run(config, folder / "run");
     const Path at = folder / "run/samples";
     const std::vector<Image> first = edits(at / "step-0.png"), last = edits(at / "step-5.png");
-    ResidencyOptions options = Session::options();
+    ResidencyOptions options = Session::options(config);
     options.adapters = {{(folder / "run/step-5" / (averages ? "ema" : "")).string(), 1}};
     Editor editor(Session::model(config), options);
     const EditDataset dataset(config.dataset);

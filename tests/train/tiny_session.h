@@ -37,7 +37,7 @@ struct Session {
 
   explicit Session(const TrainConfig& c, Group* group = nullptr)
       : config(c),
-        residency(model(config), options()),
+        residency(model(config), options(config)),
         trainer(config, residency, dataset, quarantine, group ? *group : *alone) {}
 
   static ModelFiles model(const TrainConfig& config) {
@@ -45,9 +45,9 @@ struct Session {
     request.model = config.flux_path;
     return ModelFiles::find(request);
   }
-  static ResidencyOptions options() {
+  static ResidencyOptions options(const TrainConfig& config) {
     ResidencyOptions options;
-    options.dtype = DtypeChoice::kF32;
+    options.dtype = config.dtype == "bfloat16" ? DtypeChoice::kBF16 : DtypeChoice::kF32;
     options.keep = Keep::kAll;
     return options;
   }

@@ -117,7 +117,15 @@ TEST(Trainer, AResumeWithOtherSettingsIsAnError) {
 TEST(Trainer, TheCacheAndRecomputingChangeNothing) {
   const NamedTensors want = after(tiny_config(), 6);  // more than an epoch
   expect_equal(after(tiny_config({"train.cache=true"}), 6), want);
-  expect_equal(after(tiny_config({"train.gradient_checkpointing=true"}), 6), want);
+  const std::string recompute = "train.gradient_checkpointing=true";
+  expect_equal(after(tiny_config({recompute}), 6), want);
+  for (const std::vector<std::string>& other :
+       {std::vector<std::string>{"dtype=bfloat16"},
+        {"train.mode=moe_lora", "train.lora_config.num_experts=3", "train.lora_config.top_k=2"}}) {
+    std::vector<std::string> with = other;
+    with.push_back(recompute);
+    expect_equal(after(tiny_config(with), 3), after(tiny_config(other), 3));
+  }
   expect_equal(after(tiny_config({"train.dataloader_workers=2"}), 6), want);
 }
 

@@ -21,7 +21,7 @@ namespace {
 Tensor added(const Tensor& y, const Tensor& down, const Tensor& b, double factor) {
   Tensor delta = at::linear(down, b);
   if (factor != 1.0) delta.mul_(factor);
-  return delta.add_(y).to(y.scalar_type());  // in place: delta is nobody else's
+  return delta.add_(y);  // in place: delta is nobody else's
 }
 
 // f32 factors on a bf16 base. x is kept for the backward pass as it came, where the operations one
@@ -36,7 +36,7 @@ class WideLora : public torch::autograd::Function<WideLora> {
                         const Tensor& b, double factor) {
     const Tensor rows = by_row(x), y_rows = by_row(y);
     const Tensor down = at::empty({rows.size(0), a.size(0)}, a.options());  // [N, r]
-    const Tensor out = at::empty_like(y_rows);
+    const Tensor out = at::empty(y_rows.sizes(), y_rows.options());
     for_rows(rows.size(0), a, b, [&](int64_t from, int64_t count) {
       const Tensor part = at::linear(rows.narrow(0, from, count).to(a.scalar_type()), a);
       down.narrow(0, from, count).copy_(part);
@@ -55,7 +55,7 @@ class WideLora : public torch::autograd::Function<WideLora> {
     const bool for_x = context->needs_input_grad(1);
     const Tensor rows = by_row(saved[0]), out_rows = by_row(grads[0]);
     const Tensor grad_a = at::zeros_like(a), grad_b = at::zeros_like(b);
-    const Tensor grad_x = for_x ? at::empty_like(rows) : Tensor();
+    const Tensor grad_x = for_x ? at::empty(rows.sizes(), rows.options()) : Tensor();
     for_rows(rows.size(0), a, b, [&](int64_t from, int64_t count) {
       Tensor grad = out_rows.narrow(0, from, count).to(a.scalar_type());  // [n, out]
       if (factor != 1.0) grad = grad * factor;
@@ -86,7 +86,7 @@ Tensor LoraLayer::add_to(const Tensor& y, const Tensor& x) const {
   const auto dtype = at::promote_types(x.scalar_type(), a.scalar_type());
   if (gradients_wanted() && x.scalar_type() != dtype && b.scalar_type() == dtype)
     return WideLora::apply(y, x, a, b, factor);
-  return added(y, at::linear(x.to(dtype), a.to(dtype)), b.to(dtype), factor);
+  return added(y, at::linear(x.to(dtype), a.to(dtype)), b.to(dtype), factor).to(y.scalar_type());
 }
 
 std::optional<double> LoraLayer::fold_factor() const {

@@ -71,7 +71,7 @@ uint64_t activation_bytes(const TrainConfig& config, const Residency& residency,
   const double a_token = double(config.batch_size) * double(tokens) * double(flux.hidden());
   const auto layers = double(flux.num_layers), single = double(flux.num_single_layers);
   const double kept = config.gradient_checkpointing
-                          ? a_token * (2 * layers + single + kRecomputed)
+                          ? a_token * (2 * (layers + single) + kRecomputed)
                           : a_token * (layers * kDoubleBlock + single * kSingleBlock);
   const double encoder =
       2.0 * double(side) * double(side) * kVaeCopies * double(vae.block_out_channels.at(0));

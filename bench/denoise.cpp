@@ -4,34 +4,23 @@
 // same for diffusers.
 #include "diffusion/denoise.h"
 
-#include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <ctime>
-#include <map>
-#include <string>
-#include <vector>
 
-#include "base/error.h"
-#include "base/log.h"
-#include "base/process.h"
-#include "diffusion/latents.h"
 #include "diffusion/schedule.h"
 #include "edit/residency.h"
+#include "program.h"
 
 namespace {
 
 using namespace icedit;  // NOLINT: a program of its own
 
 struct Arguments {
-  std::string model, lora;
+  std::string model, lora, dtype = "auto";
   int64_t steps = 8, runs = 7, half = 96, text = 44, threads = 2;
-  DtypeChoice dtype = DtypeChoice::kAuto;
 };
 
 Arguments parse(int argc, char** argv) {
@@ -40,25 +29,13 @@ Arguments parse(int argc, char** argv) {
         "usage: bench_denoise MODEL [--lora PATH] [--steps N] [--runs N] [--half PIXELS] ...");
   Arguments a;
   a.model = argv[1];
-  std::map<std::string, int64_t*> numbers = {{"--steps", &a.steps},
-                                             {"--runs", &a.runs},
-                                             {"--half", &a.half},
-                                             {"--text", &a.text},
-                                             {"--threads", &a.threads}};
-  for (int i = 2; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i], value = argv[i + 1];
-    if (flag == "--lora") {
-      a.lora = value;
-    } else if (flag == "--dtype") {
-      a.dtype = value == "f32"    ? DtypeChoice::kF32
-                : value == "bf16" ? DtypeChoice::kBF16
-                                  : DtypeChoice::kAuto;
-    } else if (numbers.count(flag) != 0) {
-      *numbers[flag] = std::stoll(value);
-    } else {
-      throw UsageError("unknown option " + flag);
-    }
-  }
+  bench::parse_flags(argc, argv, 2,
+                     {{{"--lora", &a.lora}, {"--dtype", &a.dtype}},
+                      {{"--steps", &a.steps},
+                       {"--runs", &a.runs},
+                       {"--half", &a.half},
+                       {"--text", &a.text},
+                       {"--threads", &a.threads}}});
   return a;
 }
 
@@ -68,36 +45,29 @@ void run(const Arguments& a) {
   ModelRequest request;
   request.model = a.model;
   ResidencyOptions options;
-  options.dtype = a.dtype;
+  options.dtype = a.dtype == "f32"    ? DtypeChoice::kF32
+                  : a.dtype == "bf16" ? DtypeChoice::kBF16
+                                      : DtypeChoice::kAuto;
   if (!a.lora.empty()) options.adapters.push_back({a.lora, 1.0});
   Residency residency(ModelFiles::find(request), options);
   const FluxTransformer& model = residency.transformer();
-  const FluxConfig& c = model.config();
   const auto dtype = residency.precision().compute;
   at::Generator rng = at::detail::createCPUGenerator(0);
-  const auto randn = [&](Shape shape) { return at::randn(shape, rng, at::kFloat).to(dtype); };
+  const bench::RandomInputs random =
+      bench::random_inputs(model.config(), a.half, a.text, dtype, rng);
 
   DenoiseInputs in;
-  const int64_t h = a.half / 8, w = 2 * a.half / 8, tokens = h / 2 * (w / 2);
-  in.initial_latents = randn({1, tokens, c.out_channels});
-  in.condition = randn({1, tokens, c.in_channels - c.out_channels});
-  in.prompt_embeds = randn({1, a.text, c.joint_attention_dim});
-  in.pooled_prompt_embeds = randn({1, c.pooled_projection_dim});
-  in.image_ids = image_ids(h, w);
-  in.text_ids = text_ids(a.text);
+  in.initial_latents = random.latents;
+  in.condition = random.condition;
+  in.prompt_embeds = random.prompt_embeds;
+  in.pooled_prompt_embeds = random.pooled;
+  in.image_ids = random.image_ids;
+  in.text_ids = random.text_ids;
   in.sigmas =
-      make_schedule(SchedulerConfig::from(residency.files().scheduler()), a.steps, tokens).sigmas;
+      make_schedule(SchedulerConfig::from(residency.files().scheduler()), a.steps, random.tokens)
+          .sigmas;
 
-  std::vector<double> seconds, cpu;
-  for (int64_t i = 0; i <= a.runs; ++i) {  // the first is not counted
-    const auto start = std::chrono::steady_clock::now();
-    const std::clock_t cpu_start = std::clock();
-    denoise(model, in);
-    if (i == 0) continue;
-    cpu.push_back(double(std::clock() - cpu_start) / CLOCKS_PER_SEC);
-    seconds.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
+  auto [seconds, cpu] = bench::timed(a.runs, [&] { denoise(model, in); });
   std::sort(seconds.begin(), seconds.end());
   std::sort(cpu.begin(), cpu.end());
   const auto ms_per_step = [&](double loop) { return 1e3 * loop / static_cast<double>(a.steps); };
@@ -112,12 +82,5 @@ void run(const Arguments& a) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    log::set_level(log::Level::kQuiet);
-    tune_runtime();
-    run(parse(argc, argv));
-  } catch (const std::exception& error) {
-    log::error(error.what());
-    return 1;
-  }
+  return bench::run_program([&] { run(parse(argc, argv)); });
 }

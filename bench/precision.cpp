@@ -1,23 +1,15 @@
 // What bf16 costs in accuracy, stage by stage: bench_precision MODEL [--lora PATH] [--picture FILE]
 // [--width 96] [--steps 8] [--text 64] [--guidance X] [--threads 2]. Every stage runs in f32 and in
 // bf16 on the f32 run's inputs; the last line compares whole edits, noise and all. One JSON object.
-#include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include <cstdio>
-#include <map>
 #include <optional>
-#include <string>
-#include <vector>
 
-#include "base/error.h"
-#include "base/log.h"
-#include "base/process.h"
 #include "diffusion/denoise.h"
-#include "diffusion/latents.h"
 #include "edit/pipeline.h"
+#include "program.h"
 
 namespace {
 
@@ -37,22 +29,14 @@ Arguments parse(int argc, char** argv) {
   }
   Arguments a;
   a.model = argv[1];
-  const std::map<std::string, std::string*> texts = {{"--lora", &a.lora},
-                                                     {"--picture", &a.picture}};
-  const std::map<std::string, int64_t*> numbers = {
-      {"--width", &a.width}, {"--steps", &a.steps}, {"--text", &a.text}, {"--threads", &a.threads}};
-  for (int i = 2; i + 1 < argc; i += 2) {
-    const std::string flag = argv[i];
-    if (texts.count(flag) != 0) {
-      *texts.at(flag) = argv[i + 1];
-    } else if (numbers.count(flag) != 0) {
-      *numbers.at(flag) = std::stoll(argv[i + 1]);
-    } else if (flag == "--guidance") {
-      a.guidance = std::stod(argv[i + 1]);
-    } else {
-      throw UsageError("unknown option " + flag);
-    }
-  }
+  std::string guidance;
+  bench::parse_flags(argc, argv, 2,
+                     {{{"--lora", &a.lora}, {"--picture", &a.picture}, {"--guidance", &guidance}},
+                      {{"--width", &a.width},
+                       {"--steps", &a.steps},
+                       {"--text", &a.text},
+                       {"--threads", &a.threads}}});
+  if (!guidance.empty()) a.guidance = std::stod(guidance);
   return a;
 }
 
@@ -185,12 +169,5 @@ void compare(const Arguments& a) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    log::set_level(log::Level::kQuiet);
-    tune_runtime();
-    compare(parse(argc, argv));
-  } catch (const std::exception& error) {
-    log::error(error.what());
-    return 1;
-  }
+  return bench::run_program([&] { compare(parse(argc, argv)); });
 }

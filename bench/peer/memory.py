@@ -6,8 +6,6 @@ COMPONENT: transformer, text_encoder, text_encoder_2, vae_encoder, vae_decoder. 
 "activations" is how far the resident memory rises above that during the first forward. Prints one JSON object.
 """
 import argparse
-import ctypes
-import gc
 import json
 import os
 
@@ -16,13 +14,9 @@ import torch
 from diffusers import AutoencoderKL, FluxTransformer2DModel
 from diffusers.utils import logging
 from transformers import CLIPTextModel, T5EncoderModel
+from resident import start_anew, status
 
 logging.set_verbosity_error()
-
-
-def status(key):
-    with open("/proc/self/status") as f:
-        return next(1024 * int(line.split()[1]) for line in f if line.startswith(key + ":"))
 
 
 def load(a, dtype):
@@ -70,11 +64,8 @@ def main():
     for p in model.parameters():
         p.data = p.data.clone()  # no page of a mapped file is left to be read in the forward
     forward = inputs(a, dtype, model.config)
-    gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    with open("/proc/self/clear_refs", "w") as f:
-        f.write("5")  # VmHWM starts anew
+    start_anew()
     before = status("VmRSS")
     with torch.no_grad():
         forward(model)

@@ -7,8 +7,6 @@ the most that was resident from the start of the first step on, less what the pr
 JSON object.
 """
 import argparse
-import ctypes
-import gc
 import json
 import os
 import time
@@ -20,13 +18,9 @@ import yaml
 from diffusers import FluxTransformer2DModel
 from diffusers.utils import logging
 from peft import LoraConfig
+from resident import start_anew, status
 
 logging.set_verbosity_error()
-
-
-def status(key):
-    with open("/proc/self/status") as f:
-        return next(1024 * int(line.split()[1]) for line in f if line.startswith(key + ":"))
 
 
 def load(a, dtype, config):
@@ -86,10 +80,7 @@ def main():
         optimizer.step()
         return loss.item()
 
-    gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
-    with open("/proc/self/clear_refs", "w") as f:
-        f.write("5")  # VmHWM starts anew: loading does not count
+    start_anew()  # loading does not count
     times, cpu, loss = [], [], 0
     for _ in range(a.steps + 1):  # the first is not counted
         start, cpu_start = time.perf_counter(), time.process_time()

@@ -136,9 +136,7 @@ void convert_adapter(const ConvertOptions& options, const AdapterRequest& reques
   for (const Path& target : targets(options.output, layout)) {
     if (same_place(target) == same_place(adapter.path))
       throw UsageError(str(target.string(), " is the adapter itself; give another name with -o"));
-    if (!options.force && is_there(target))
-      throw UsageError(
-          str(target.string(), " exists already; give another name with -o, or --force"));
+    expect_free(target, options.force);
   }
   if (request.scale != 1) scale_adapter(adapter, request.scale);
   if (options.dtype) change_dtype(adapter, *options.dtype);

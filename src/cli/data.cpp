@@ -9,7 +9,6 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/help.h"
-#include "cli/paths.h"
 
 namespace icedit::cli {
 namespace {
@@ -75,11 +74,6 @@ std::vector<Option> output_options(DataOptions& options, const std::string& help
 
 int threads_of(const DataOptions& options) {
   return options.threads > 0 ? int(options.threads) : available_cores();
-}
-
-void expect_free(const DataOptions& options) {
-  if (!options.force && is_there(options.output))
-    throw UsageError(str(options.output, " exists already; give another name with -o, or --force"));
 }
 
 int run_data(const Arguments& arguments) {

@@ -38,7 +38,5 @@ Option json_option(DataOptions& options);
 Option threads_option(DataOptions& options);
 std::vector<Option> output_options(DataOptions& options, const std::string& help);
 int threads_of(const DataOptions& options);
-// Throws UsageError: it is there and there is no --force.
-void expect_free(const DataOptions& options);
 
 }  // namespace icedit::cli

@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "cli/arguments.h"
 #include "cli/data.h"
+#include "cli/paths.h"
 #include "data/pack.h"
 
 namespace icedit::cli {
@@ -25,7 +26,7 @@ int pack_data(const DataOptions& options) {
   if (options.output.empty()) throw UsageError("where to? Give -o x.parquet");
   if (Path(options.output).extension() != ".parquet")
     throw UsageError(str("-o ", options.output, ": expected a name that ends in .parquet"));
-  expect_free(options);
+  expect_free(options.output, options.force);
   const auto rows = folder_rows(options.places[0]);
   const PackResult result = pack_rows(*rows, options.output, threads_of(options));
   const uint64_t bytes = std::filesystem::file_size(options.output);

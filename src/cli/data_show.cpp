@@ -10,6 +10,7 @@
 #include "base/progress.h"
 #include "cli/arguments.h"
 #include "cli/data.h"
+#include "cli/paths.h"
 #include "cli/train_options.h"
 #include "train/loading.h"
 #include "train/samples.h"
@@ -123,7 +124,7 @@ std::vector<OptionGroup> show_groups(DataOptions& o) {
 int show_data(const DataOptions& options) {
   if (!options.output.empty()) {
     format_of(options.output);
-    expect_free(options);
+    expect_free(options.output, options.force);
   }
   const TrainConfig config = read_train_config("data show", options.places, options.overrides);
   const EditDataset dataset(config.dataset);

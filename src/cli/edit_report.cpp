@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/process.h"
+#include "edit/pipeline.h"
 
 namespace icedit::cli {
 namespace {

@@ -14,8 +14,6 @@
 
 namespace icedit::cli {
 
-inline constexpr const char* kDenoisingStage = "denoising";  // as edit/pipeline.h names it
-
 // Seconds per stage, and the bar of the denoising.
 class StageClock {
  public:

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/shell.h"
 #include "cli/inspect.h"
 #include "edit/recipe.h"
 #include "io/picture_kind.h"
@@ -20,15 +21,6 @@ const char* format_name(ImageFormat format) {
     default:
       return "WebP";
   }
-}
-
-// As one word of a POSIX shell.
-std::string shell_quoted(const std::string& text) {
-  const char* plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+,:=@%-";
-  if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) return text;
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
 }
 
 // Nested objects become "model.transformer.sha256  ...".

@@ -185,10 +185,7 @@ void write_settings(const ModelFiles& files, const MergeRequest& request, const 
 // Throws unless `output` is free, or a model folder that may be replaced.
 void check_output(const Path& output, bool force) {
   if (!is_there(output)) return;
-  if (!force) {
-    throw UsageError(
-        str(output.string(), " exists already; give another name with -o, or --force"));
-  }
+  expect_free(output, force);
   if (!is_there(output / "model_index.json")) {
     throw UsageError(str(output.string(),
                          " is no model folder (it has no model_index.json), so --force does not "

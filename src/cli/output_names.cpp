@@ -194,10 +194,7 @@ void check_outputs(const std::vector<EditJob>& jobs, bool overwrite) {
       }
       if (is_folder(output))
         throw UsageError(str(output.string(), " is a folder; end it with / to write into it"));
-      if (!overwrite && is_there(output)) {
-        throw UsageError(
-            str(output.string(), " exists already; give another name with -o, or --force"));
-      }
+      expect_free(output, overwrite);
       if (!written.insert(place).second) {
         throw UsageError(str(job.where, ": two edits would be written to ", output.string(),
                              "; give each its 'output'"));

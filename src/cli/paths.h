@@ -1,6 +1,7 @@
 #pragma once
 // Questions about paths that a user typed: a name that no file can have (too long, say) is simply
 // not there.
+#include "base/error.h"
 #include "io/files.h"
 
 namespace icedit::cli {
@@ -20,6 +21,13 @@ inline Path same_place(const Path& path) {
   std::error_code error;
   const Path canonical = std::filesystem::weakly_canonical(path, error);
   return error ? path.lexically_normal() : canonical;
+}
+
+// Throws UsageError: it is there, and may not be overwritten. `flag`: the one that names it.
+inline void expect_free(const Path& path, bool force, const char* flag = "-o") {
+  if (force || !is_there(path)) return;
+  throw UsageError(
+      str(path.string(), " exists already; give another name with ", flag, ", or --force"));
 }
 
 }  // namespace icedit::cli

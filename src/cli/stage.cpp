@@ -105,9 +105,7 @@ void check_files(const Stage& stage, const StageOptions& options) {
   if (!options.in.empty() && same_place(options.in) == same_place(options.out)) {
     throw UsageError(str("--out ", options.out, " is the input itself; give another name"));
   }
-  if (!options.force && is_there(options.out)) {
-    throw UsageError(str(options.out, " exists already; give another name with --out, or --force"));
-  }
+  expect_free(options.out, options.force, "--out");
 }
 
 std::string shape_text(const Tensor& tensor) {

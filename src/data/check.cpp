@@ -1,12 +1,12 @@
 #include "data/check.h"
 
 #include <algorithm>
-#include <cctype>
 #include <cstring>
 #include <tuple>
 
 #include "base/progress.h"
 #include "data/scan.h"
+#include "edit/conditioning.h"
 #include "io/picture_codecs.h"
 
 namespace icedit {
@@ -32,10 +32,6 @@ struct RowFacts {
   RowPrint print;
 };
 
-bool is_blank(const std::string& text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return std::isspace(uint8_t(c)); });
-}
-
 RowPrint print_of(const EncodedSample& sample, int64_t row) {
   std::string all = sha256(as_text(sample.source)) + sha256(as_text(sample.target));
   for (const std::string& instruction : sample.instructions)
@@ -60,7 +56,7 @@ RowFacts facts_of(const EditDataset& dataset, int64_t row) {
                           facts.target = {target.width, target.height};
                           facts.identical = source == target;
                           facts.empty = std::any_of(sample.instructions.begin(),
-                                                    sample.instructions.end(), is_blank);
+                                                    sample.instructions.end(), only_space);
                           facts.bytes = encoded.source.size() + encoded.target.size();
                           facts.print = print_of(encoded, row);
                           return true;

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/nearest.h"
+#include "base/shell.h"
 #include "data/locate.h"
 #include "io/hub.h"
 
@@ -20,17 +21,6 @@ const PublishedSet kOmniEditPart = {"OmniEdit",
                                     false,
                                     571,
                                     {0, 100, 115, 130, 145, 160, 175, 566, 567, 568, 569, 570}};
-
-// For a shell.
-std::string quoted(const std::string& text) {
-  const auto plain = [](char c) {
-    return std::isalnum(uint8_t(c)) != 0 || std::string("/._-+=@%").find(c) != std::string::npos;
-  };
-  if (!text.empty() && std::all_of(text.begin(), text.end(), plain)) return text;
-  std::string result = "'";
-  for (const char c : text) result += c == '\'' ? "'\\''" : std::string(1, c);
-  return result + "'";
-}
 
 std::vector<Path> parquet_in(const Path& folder) {
   std::error_code ignored;
@@ -68,7 +58,7 @@ std::string shard_file(int64_t number, int64_t of) {
 std::vector<std::string> commands_for(const PublishedSet& set, const FoundFiles& found,
                                       const Path& folder) {
   std::vector<std::string> commands;
-  for (const BadRow& file : found.damaged) commands.push_back("rm " + quoted(file.where));
+  for (const BadRow& file : found.damaged) commands.push_back("rm " + shell_quoted(file.where));
   std::string get = "hf download " + set.repository;
   if (set.in_cache) {
     const bool whole = !found.shards.empty() && found.damaged.empty() &&
@@ -83,9 +73,9 @@ std::vector<std::string> commands_for(const PublishedSet& set, const FoundFiles&
   for (size_t i = 0; !all && i < missing.size(); ++i) get += shard_file(missing[i], set.of);
   get += " --repo-type dataset";
   if (all) get += " --include 'data/train-*.parquet'";
-  commands.push_back(get + " --local-dir " + quoted(folder.string()));
-  commands.push_back(
-      str("mv ", quoted((folder / "data").string()), "/*.parquet ", quoted(folder.string())));
+  commands.push_back(get + " --local-dir " + shell_quoted(folder.string()));
+  commands.push_back(str("mv ", shell_quoted((folder / "data").string()), "/*.parquet ",
+                         shell_quoted(folder.string())));
   return commands;
 }
 

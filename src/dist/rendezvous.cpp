@@ -34,9 +34,9 @@ class Meeting {
       if (missing.empty()) return round;
       for (const int rank : missing) {
         if (!store_.check({greeting(rank)})) continue;
-        const std::string token = text(greeting(rank));
+        const std::string token = store_.get_to_str(greeting(rank));
         if (token == answered[size_t(rank)]) continue;
-        put(answer(token), round);
+        store_.set(answer(token), round);
         answered[size_t(rank)] = token;
       }
       pause("rank", missing);
@@ -46,10 +46,10 @@ class Meeting {
   std::string follow() {
     std::random_device random;
     const std::string token = str(::getpid(), "-", random(), "-", random());
-    put(greeting(env_.rank), token);
+    store_.set(greeting(env_.rank), token);
     while (!store_.check({answer(token)})) pause("rank", {0});
-    const std::string round = text(answer(token));
-    put(here(round, env_.rank), "1");
+    const std::string round = store_.get_to_str(answer(token));
+    store_.set(here(round, env_.rank), std::string("1"));
     return round;
   }
 
@@ -57,14 +57,6 @@ class Meeting {
   static std::string answer(const std::string& token) { return "answer/" + token; }
   static std::string here(const std::string& round, int rank) {
     return str("here/", round, "/", rank);
-  }
-
-  std::string text(const std::string& key) {
-    const std::vector<uint8_t> bytes = store_.get(key);
-    return {bytes.begin(), bytes.end()};
-  }
-  void put(const std::string& key, const std::string& value) {
-    store_.set(key, std::vector<uint8_t>(value.begin(), value.end()));
   }
 
   void pause(const char* what, const std::vector<int>& missing) {

@@ -13,12 +13,9 @@ Kept kept_over_restarts(const LaunchEnv& env, const std::string& key,
   try {
     const auto store = connect_store(env, std::chrono::minutes(1));
     // Not the restart count says so: it stays 0 on a machine whose own ranks did not fail.
-    if (store->check({key})) {
-      const std::vector<uint8_t> bytes = store->get(key);
-      return {{bytes.begin(), bytes.end()}, true};
-    }
+    if (store->check({key})) return {store->get_to_str(key), true};
     kept.value = make();
-    store->set(key, std::vector<uint8_t>(kept.value.begin(), kept.value.end()));
+    store->set(key, kept.value);
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {

@@ -238,11 +238,11 @@ void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hoo
     on_done(i, std::move(images));
   };
   for (size_t begin = 0, end = 0; begin < requests.size(); begin = end) {
-    if (!residency_.holds_transformer()) {
+    if (!residency_.is_loaded(Part::kTransformer)) {
       tell(hooks, "loading the transformer");
       residency_.transformer();
     }
-    tell(hooks, "denoising");
+    tell(hooks, kDenoisingStage);
     end = end_of_batch(requests, prepared, begin, hooks);
     if (end == begin + 1) {
       denoise_images(requests[begin], prepared[begin], hooks);

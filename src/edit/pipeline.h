@@ -43,9 +43,11 @@ struct EditedImage {
   int64_t seed = 0;
 };
 
+inline constexpr const char* kDenoisingStage = "denoising";
+
 struct EditHooks {
   // Before each stage: "reading the instruction", "encoding the picture", "loading the transformer"
-  // (where it is not there yet), "denoising", "decoding".
+  // (where it is not there yet), kDenoisingStage, "decoding".
   std::function<void(const std::string& stage)> on_stage;
   // After each step of picture `image`, 0-based; of a batch (set_batch) once for all its pictures,
   // as of picture 0.

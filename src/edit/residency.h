@@ -57,7 +57,6 @@ class Residency {
   const T5Tokenizer& t5_tokenizer();
   const VaeConfig& vae_config() const { return vae_config_; }
 
-  bool holds_transformer() const { return transformer_ != nullptr; }
   void set_keep(Keep keep) { options_.keep = keep; }
   Keep keep() const { return options_.keep; }
   bool is_loaded(Part part) const;

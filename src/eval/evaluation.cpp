@@ -7,6 +7,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "edit/conditioning.h"
 #include "eval/sheet.h"
 
 namespace icedit {
@@ -88,7 +89,7 @@ class Evaluator {
     loaded.result.seed = options_.edit.seed + row;
     loaded.result.task = sample.task;
     loaded.result.instruction = sample.instructions.front();
-    if (loaded.result.instruction.find_first_not_of(" \t\r\n") == std::string::npos)
+    if (only_space(loaded.result.instruction))
       throw DataError(str(sample.where, ": the instruction is empty"));
     loaded.source = picture(sample.source, sample.where + ", source");
     loaded.target = picture(sample.target, sample.where + ", target");

@@ -2,9 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <optional>
-
-#include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -23,16 +20,6 @@ std::vector<std::string> prompts_of(const PreparedSample& sample, const RowRules
   }
   if (drop_text_prob > 0) prompts.push_back(rules.dropped);
   return prompts;
-}
-
-// Nothing for a row that cannot be read: the loader will say so, and take another.
-std::optional<PreparedSample> sample_at(const EditDataset& dataset, int64_t row,
-                                        const HalfSizes& sizes) {
-  try {
-    return prepare(dataset, row, sizes);
-  } catch (const Error&) {
-    return std::nullopt;
-  }
 }
 
 // What the entries hang on, as far as it can be told without reading the pictures. Where the files
@@ -61,7 +48,9 @@ void fill_cache(Conditioner& conditioner, const EditDataset& dataset, const Load
   if (group.is_first()) bar.emplace("encoding the data", dataset.size(), "pair");
   for (int64_t row = first; row < dataset.size(); row += step) {
     throw_if_interrupted();
-    if (const auto sample = sample_at(dataset, row, loader.half_sizes(row))) {
+    // Of a row that cannot be read nothing: the loader will say so, and take another.
+    const auto sample = if_readable([&] { return prepare(dataset, row, loader.half_sizes(row)); });
+    if (sample) {
       const Image mask = training_mask({sample->diptych.width / 2, sample->diptych.height});
       conditioner.fill(to_unit_tensor(sample->diptych).unsqueeze(0),
                        to_unit_tensor(mask).unsqueeze(0),

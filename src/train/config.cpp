@@ -160,7 +160,7 @@ ObjectiveOptions TrainConfig::objective() const {
   ObjectiveOptions options;
   options.timesteps = icedit::timestep_sampling(timestep_sampling);
   options.use_offset_noise = use_offset_noise;
-  options.loss = loss_tokens(loss);
+  options.loss = loss;
   options.recompute = gradient_checkpointing;
   return options;
 }

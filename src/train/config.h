@@ -55,7 +55,8 @@ struct TrainConfig {
   std::string save_path = "runs";
   int64_t seed = 666;
   DrawMode draws = DrawMode::kKeyed;
-  std::string timestep_sampling = "logit_normal", loss = "all";
+  std::string timestep_sampling = "logit_normal";
+  LossTokens loss = LossTokens::kAll;
   bool use_offset_noise = false;
   double ema_decay = 0;             // 0: none
   bool cache = false;               // latents and embeddings stay in memory

@@ -39,28 +39,24 @@ void RunLog::unless_full(const std::function<void()>& write) {
 void RunLog::step(const StepFigures& f) {
   nlohmann::ordered_json line = {{"step", f.step}};
   std::vector<std::pair<std::string, double>> scalars;
+  const auto figure = [&](const char* key, const char* tag, double value) {
+    line[key] = value;
+    scalars.emplace_back(tag, value);
+  };
   if (f.bad.empty()) {
-    line["loss"] = f.loss;
-    line["loss_running"] = f.running_loss;
-    line["grad_mean"] = f.gradient.mean;
-    line["grad_max"] = f.gradient.max;
-    line["grad_norm"] = f.gradient.total;
-    scalars = {{"loss", f.loss},
-               {"loss_running", f.running_loss},
-               {"grad/mean", f.gradient.mean},
-               {"grad/max", f.gradient.max},
-               {"grad/norm", f.gradient.total}};
+    figure("loss", "loss", f.loss);
+    figure("loss_running", "loss_running", f.running_loss);
+    figure("grad_mean", "grad/mean", f.gradient.mean);
+    figure("grad_max", "grad/max", f.gradient.max);
+    figure("grad_norm", "grad/norm", f.gradient.total);
   } else {
     line["skipped"] = f.bad;
   }
-  line["lr"] = f.lr;
-  line["seconds"] = f.seconds;
-  scalars.emplace_back("lr", f.lr);
-  scalars.emplace_back("seconds_a_step", f.seconds);
+  figure("lr", "lr", f.lr);
+  figure("seconds", "seconds_a_step", f.seconds);
   experts_.add(f.experts);
   if (!experts_.layers.empty() && f.step % kExpertInterval == 0) {
-    line["balance"] = experts_.balance();
-    scalars.emplace_back("experts/balance", experts_.balance());
+    figure("balance", "experts/balance", experts_.balance());
     for (size_t i = 0; i < experts_.layers.size(); ++i) {
       const std::vector<double> shares = experts_.shares(i);
       line["experts"][experts_.layers[i]] = shares;

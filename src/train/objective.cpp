@@ -57,13 +57,6 @@ TimestepSampling timestep_sampling(const std::string& name) {
                        "', expected logit_normal, uniform, flux_shift or mode"));
 }
 
-LossTokens loss_tokens(const std::string& name) {
-  if (name == "all") return LossTokens::kAll;
-  if (name == "right_half") return LossTokens::kRightHalf;
-  if (name == "changed") return LossTokens::kChanged;
-  throw UsageError(str("train.loss is '", name, "', expected all, right_half or changed"));
-}
-
 StepDraws draw_step(at::Generator& generator, const Shape& latents,
                     const ObjectiveOptions& options) {
   const int64_t batch = latents.at(0), channels = 4 * latents.at(1);

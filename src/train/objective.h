@@ -26,8 +26,6 @@ enum class LossTokens {
   kChanged     // these too; the more the target differs from the source there, up to seven times
                // as much. Every pair counts alike, so that a small edit is not lost among styles.
 };
-// "all", "right_half", "changed". Throws UsageError.
-LossTokens loss_tokens(const std::string& name);
 
 struct ObjectiveOptions {
   TimestepSampling timesteps = TimestepSampling::kLogitNormal;

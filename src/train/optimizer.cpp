@@ -24,6 +24,13 @@ double scalar_of(const OptimizerState& state, const std::string& name) {
           "configuration that the run began with"));
 }
 
+template <class Kind, class Options>
+OptimizerMaker maker(const Options& options) {
+  return [options](NamedTensors parameters) {
+    return std::make_unique<Kind>(std::move(parameters), options);
+  };
+}
+
 }  // namespace
 
 Optimizer::Optimizer(NamedTensors parameters, double lr)
@@ -152,15 +159,16 @@ void Settings::expect_all_used() const {
   }
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, NamedTensors parameters) {
-  if (config.type == "Prodigy")
-    return std::make_unique<Prodigy>(std::move(parameters), ProdigyOptions::read(config));
-  if (config.type == "AdamW")
-    return std::make_unique<AdamW>(std::move(parameters), AdamWOptions::read(config));
-  if (config.type == "SGD")
-    return std::make_unique<Sgd>(std::move(parameters), SgdOptions::read(config));
+OptimizerMaker optimizer_maker(const OptimizerConfig& config) {
+  if (config.type == "Prodigy") return maker<Prodigy>(ProdigyOptions::read(config));
+  if (config.type == "AdamW") return maker<AdamW>(AdamWOptions::read(config));
+  if (config.type == "SGD") return maker<Sgd>(SgdOptions::read(config));
   throw UsageError(
       str("train.optimizer.type is '", config.type, "', expected Prodigy, AdamW or SGD"));
+}
+
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, NamedTensors parameters) {
+  return optimizer_maker(config)(std::move(parameters));
 }
 
 }  // namespace icedit

@@ -2,6 +2,7 @@
 // What turns gradients into steps. Each optimizer does its element-wise operations in the order of
 // the Python that it equals, so that f32 runs stay together (tests/goldens/README.md says how
 // closely).
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -84,6 +85,10 @@ struct OptimizerConfig {
 // Throws UsageError: unknown type or key (naming those there are), a value of the wrong type or out
 // of range.
 std::unique_ptr<Optimizer> make_optimizer(const OptimizerConfig& config, NamedTensors parameters);
+// The same in two parts: reads the settings now, so that wrong ones are found before the parameters
+// are there.
+using OptimizerMaker = std::function<std::unique_ptr<Optimizer>(NamedTensors)>;
+OptimizerMaker optimizer_maker(const OptimizerConfig& config);
 
 // Reads settings by name and, at the end, complains about those that nobody asked for.
 class Settings {

@@ -75,13 +75,13 @@ class Run {
     try {
       loop(trainer);
     } catch (const Interrupted&) {  // nothing of the step that was running counts
-      if (trainer.steps() > saved_) save(trainer);
+      save_rest(trainer);
       throw;
     } catch (const PeerError&) {
-      if (trainer.steps() > saved_) save(trainer);
+      save_rest(trainer);
       throw;
     }
-    if (trainer.steps() > saved_) save(trainer, /*last=*/true);
+    save_rest(trainer, /*last=*/true);
     return group_->is_first() ? run_.folder : Path();
   }
 
@@ -158,6 +158,11 @@ class Run {
     }
     over.fill_(1);
     if (others) group_->broadcast(over);
+  }
+
+  // What no checkpoint has yet.
+  void save_rest(Trainer& trainer, bool last = false) {
+    if (trainer.steps() > saved_) save(trainer, last);
   }
 
   void save(Trainer& trainer, bool last = false) {

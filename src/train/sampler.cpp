@@ -59,11 +59,12 @@ Sampler::Sampler(const TrainConfig& config, const EditDataset& dataset) : config
   constexpr int64_t kMostBad = 1000;  // a file with nothing in it does not take for ever
   const int64_t rows = std::min(from.size(), (config.sample_pairs + kMostBad) * stride);
   for (int64_t row = 0; row < rows && int64_t(pairs_.size()) < config.sample_pairs; row += stride) {
-    try {
-      pairs_.push_back(pair_of(from, row));
+    std::string reason;
+    if (auto pair = if_readable([&] { return pair_of(from, row); }, &reason)) {
+      pairs_.push_back(std::move(*pair));
       prefixes_.push_back(from.rules(row).prefix);
-    } catch (const Error& error) {
-      log::warn(str("no sample is made of this pair: ", error.what()));
+    } else {
+      log::warn("no sample is made of this pair: " + reason);
     }
   }
   if (pairs_.empty())
@@ -90,7 +91,7 @@ Image Sampler::sample(Trainer& trainer, const std::function<void()>& on_progress
   EditHooks hooks;
   hooks.on_step = [&](int64_t, int64_t, int64_t) { on_progress(); };
   hooks.on_stage = [&](const std::string& stage) {
-    if (stage == "denoising" && trainer.encoders_unused()) residency.release_text();
+    if (stage == kDenoisingStage && trainer.encoders_unused()) residency.release_text();
     on_progress();
   };
   std::vector<SampleRow> rows = pairs_;

@@ -41,13 +41,13 @@ Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditData
   open_loader(0);
   generator_state_ = reference_draws_.get_state();
   // Refuses a wrong setting before the long part.
-  make_optimizer(config.optimizer, {{"none", at::zeros({1}).requires_grad_(true)}});
+  const OptimizerMaker make_optimizer = optimizer_maker(config.optimizer);
   // Before the transformer comes, so that the encoders are never in memory beside it.
   const int64_t seen = planned * config.accumulate_grad_batches * config.batch_size * group.size();
   if (conditioner_.cache().on())
     fill_cache(conditioner_, dataset, *loader_, group, planned < 0 || seen >= dataset.size());
   trainable_ = make_trainable(residency.transformer(), config);
-  optimizer_ = make_optimizer(config.optimizer, trainable_.parameters);
+  optimizer_ = make_optimizer(trainable_.parameters);
   base_lr_ = optimizer_->lr();
   if (config.mode == TrainMode::kMoeLora) {
     watch_ = std::make_unique<ExpertWatch>(*trainable_.adapter);

@@ -1,10 +1,10 @@
 // The embedded model edits its held-out rows as often rightly as models/nano/README.md says.
 //
 // The README's rates are of one run. By how much may another fall short? Were a family's n rows all
-// edited rightly with its rate p, the count would vary by sqrt(n p (1 - p)); rows differ in how hard
-// they are, so that it varies less. Two of these deviations are allowed: seven rows of 40 at a rate
-// of one half. The seeds are fixed here, so only another CPU's rounding moves a row or two; what
-// breaks the model, the adapter or the pipeline takes whole families.
+// edited rightly with its rate p, the count would vary by sqrt(n p (1 - p)); rows differ in how
+// hard they are, so that it varies less. Two of these deviations are allowed: seven rows of 40 at a
+// rate of one half. The seeds are fixed here, so only another CPU's rounding moves a row or two;
+// what breaks the model, the adapter or the pipeline takes whole families.
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>

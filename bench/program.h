@@ -1,0 +1,96 @@
+#pragma once
+// What the benchmarks have in common. Header only: each is a program of one file.
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <chrono>
+#include <ctime>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "base/process.h"
+#include "diffusion/latents.h"
+#include "models/flux/config.h"
+
+namespace icedit::bench {
+
+struct Flags {
+  std::map<std::string, std::string*> texts;
+  std::map<std::string, int64_t*> numbers;
+};
+
+// --flag value, in pairs, from argv[first] on.
+inline void parse_flags(int argc, char** argv, int first, const Flags& flags) {
+  for (int i = first; i + 1 < argc; i += 2) {
+    const std::string flag = argv[i];
+    if (flags.texts.count(flag) != 0) {
+      *flags.texts.at(flag) = argv[i + 1];
+    } else if (flags.numbers.count(flag) != 0) {
+      *flags.numbers.at(flag) = std::stoll(argv[i + 1]);
+    } else {
+      throw UsageError("unknown option " + flag);
+    }
+  }
+}
+
+// What a transformer reads, drawn in the peers' order: a diptych of halves of `half` pixels.
+struct RandomInputs {
+  Tensor latents, condition;     // [1, I, out_channels], [1, I, the rest of in_channels]
+  Tensor prompt_embeds, pooled;  // [1, text, C_t5], [1, C_clip]
+  Tensor image_ids, text_ids;    // [I, 3], [text, 3]
+  int64_t tokens = 0;            // I
+};
+
+inline RandomInputs random_inputs(const FluxConfig& c, int64_t half, int64_t text,
+                                  at::ScalarType dtype, at::Generator& rng) {
+  const auto randn = [&](Shape shape) { return at::randn(shape, rng, at::kFloat).to(dtype); };
+  const int64_t h = half / 8, w = 2 * half / 8;
+  RandomInputs in;
+  in.tokens = h / 2 * (w / 2);
+  in.latents = randn({1, in.tokens, c.out_channels});
+  in.condition = randn({1, in.tokens, c.in_channels - c.out_channels});
+  in.prompt_embeds = randn({1, text, c.joint_attention_dim});
+  in.pooled = randn({1, c.pooled_projection_dim});
+  in.image_ids = image_ids(h, w);
+  in.text_ids = text_ids(text);
+  return in;
+}
+
+struct Times {
+  std::vector<double> wall, cpu;  // seconds of each run
+};
+
+// Of `runs` calls, after one that is not counted.
+template <class Work>
+Times timed(int64_t runs, const Work& work) {
+  Times times;
+  for (int64_t i = 0; i <= runs; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    const std::clock_t cpu_start = std::clock();
+    work();
+    if (i == 0) continue;
+    times.cpu.push_back(double(std::clock() - cpu_start) / CLOCKS_PER_SEC);
+    times.wall.push_back(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return times;
+}
+
+// Runs `work` as a program; returns its exit code.
+template <class Work>
+int run_program(const Work& work) {
+  try {
+    log::set_level(log::Level::kQuiet);
+    tune_runtime();
+    work();
+    return 0;
+  } catch (const std::exception& error) {
+    log::error(error.what());
+    return 1;
+  }
+}
+
+}  // namespace icedit::bench

@@ -1,0 +1,31 @@
+#pragma once
+// Flash attention (arXiv 2205.14135, 2307.08691) in bf16 for CPUs with AVX-512 BF16 and no AMX,
+// where libtorch's own leaves its products to a BLAS that does them in f32. Products accumulate in
+// f32, the softmax is f32, probabilities are rounded to bf16 for the products with v, as in
+// libtorch.
+#include <utility>
+
+#include "base/tensor.h"
+
+namespace icedit {
+
+// Whether the functions below take these: bf16 on such a CPU, self attention [B, H, S, D] of even S
+// and D a multiple of 32.
+bool fits_bf16_attention(const Tensor& q, const Tensor& k, const Tensor& v);
+
+struct Attended {
+  Tensor out;      // [B, H, S, D], bf16, laid out as [B, S, H, D]
+  Tensor log_sum;  // [B, H, S], f32: log of the sum of exp(scale q k^T)
+};
+
+// softmax(q k^T scale) v.
+Attended bf16_attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale);
+
+struct AttentionGradients {
+  Tensor q, k, v;  // [B, H, S, D], bf16, laid out as [B, S, H, D]
+};
+
+AttentionGradients bf16_attention_backward(const Tensor& grad_out, const Tensor& q, const Tensor& k,
+                                           const Tensor& v, const Attended& forward, double scale);
+
+}  // namespace icedit

@@ -110,7 +110,8 @@ struct MagicBrushWriter::Impl {
     expect(static_cast<arrow::BinaryBuilder*>(cell->field_builder(0))
                ->Append(reinterpret_cast<const uint8_t*>(picture_bytes.data()),
                         int32_t(picture_bytes.size())));
-    expect(static_cast<arrow::StringBuilder*>(cell->field_builder(1))->Append(valid_utf8(name)));
+    expect(
+        static_cast<arrow::StringBuilder*>(cell->field_builder(1))->Append(utf8_without_nul(name)));
     bytes += picture_bytes.size();
   }
 
@@ -147,12 +148,12 @@ MagicBrushWriter::~MagicBrushWriter() = default;
 void MagicBrushWriter::add(const EncodedSample& sample) {
   Impl& im = *impl_;
   for (const std::string& instruction : sample.instructions) {
-    im.text(0, valid_utf8(sample.name));
+    im.text(0, utf8_without_nul(sample.name));
     im.expect(im.builder->GetFieldAs<arrow::Int32Builder>(1)->Append(1));
     im.picture(2, sample.source, sample.source_file);
     im.text(3, instruction);
     im.picture(4, sample.target, sample.target_file);
-    if (im.schema->num_fields() > 5) im.text(5, valid_utf8(sample.task));
+    if (im.schema->num_fields() > 5) im.text(5, utf8_without_nul(sample.task));
     ++im.rows;
     if (++im.in_group == kGroupRows || im.bytes >= kGroupBytes) im.write_group();
   }

@@ -22,7 +22,7 @@ PackedRow read_row(const EditRows& rows, int64_t row) {
         EncodedSample read = rows.read(row);
         decode(read);
         for (const std::string& text : read.instructions)
-          if (valid_utf8(text) != text)
+          if (utf8_without_nul(text) != text)
             throw DataError(str(read.where, ": the instruction is no UTF-8 text"));
         return read;
       },

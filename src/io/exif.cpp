@@ -85,7 +85,7 @@ class Tiff {
 
 // The text of an ASCII entry, without what follows its NUL.
 std::string ascii(const Entry& e) {
-  return valid_utf8(std::string(e.value.substr(0, e.value.find('\0'))));
+  return utf8_without_nul(std::string(e.value.substr(0, e.value.find('\0'))));
 }
 
 // Fields in the order of their tags, values after the directory; little-endian.
@@ -135,7 +135,7 @@ bool read_json(std::string_view comment, PictureText& text) {
 
 }  // namespace
 
-std::string valid_utf8(std::string text) {
+std::string utf8_without_nul(std::string text) {
   std::erase(text, '\0');
   const std::string quoted = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
   return Json::parse(quoted).get<std::string>();
@@ -165,14 +165,14 @@ int xmp_orientation(std::string_view xmp) {
 std::string make_exif(const PictureText& text) {
   if (text.empty()) return {};
   Json json = Json::object();
-  for (const auto& [key, value] : text) json[valid_utf8(key)] = valid_utf8(value);
+  for (const auto& [key, value] : text) json[utf8_without_nul(key)] = utf8_without_nul(value);
   const std::string comment = std::string(kAsciiCode) + json.dump(-1, ' ', /*ensure_ascii=*/true);
 
   const auto description = text.find("Description"), software = text.find("Software");
   const bool has_description = description != text.end(), has_software = software != text.end();
   DirectoryWriter first(8, 1 + has_description + has_software);
-  if (has_description) first.text(kDescription, valid_utf8(description->second));
-  if (has_software) first.text(kSoftware, valid_utf8(software->second));
+  if (has_description) first.text(kDescription, utf8_without_nul(description->second));
+  if (has_software) first.text(kSoftware, utf8_without_nul(software->second));
   const size_t exif_offset = first.end();
   first.number(kExifDirectory, uint32_t(exif_offset));
   DirectoryWriter exif(uint32_t(exif_offset), 1);
@@ -189,7 +189,7 @@ PictureText read_exif_text(Bytes bytes) {
         comment && comment->value.starts_with(kAsciiCode)) {
       const std::string_view value = comment->value.substr(kAsciiCode.size());
       if (read_json(value, text)) return text;
-      text["UserComment"] = valid_utf8(std::string(value));
+      text["UserComment"] = utf8_without_nul(std::string(value));
     }
   }
   if (const auto e = tiff.find(first, kDescription); e && e->type == kAscii)

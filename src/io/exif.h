@@ -23,6 +23,6 @@ std::string make_exif(const PictureText& text);
 PictureText read_exif_text(Bytes tiff);
 
 // Text as UTF-8 without NUL; bytes that are not UTF-8 become U+FFFD.
-std::string valid_utf8(std::string text);
+std::string utf8_without_nul(std::string text);
 
 }  // namespace icedit

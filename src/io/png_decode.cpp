@@ -277,7 +277,7 @@ PictureText read_png_text(Bytes bytes, const std::string& where) {
   reader.run([&reader] { png_read_info(reader.png(), reader.info()); });
   PictureText found;
   each_text(reader, reader.info(), [&](std::string_view key, std::string_view text, bool utf8) {
-    found[from_latin1(key)] = utf8 ? valid_utf8(std::string(text)) : from_latin1(text);
+    found[from_latin1(key)] = utf8 ? utf8_without_nul(std::string(text)) : from_latin1(text);
   });
   return found;
 }

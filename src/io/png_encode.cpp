@@ -73,7 +73,7 @@ std::string encode_png(const Image& image, const PictureText& text) {
   values.reserve(text.size());  // the chunks point into them
   for (const auto& [key, value] : text) {
     check_key(key);
-    values.push_back(valid_utf8(value));
+    values.push_back(utf8_without_nul(value));
     png_text chunk{};
     chunk.compression = PNG_ITXT_COMPRESSION_NONE;
     chunk.key = const_cast<char*>(key.c_str());

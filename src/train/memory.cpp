@@ -106,7 +106,8 @@ TrainingMemory estimate_training(const TrainConfig& config, const Residency& res
   return memory;
 }
 
-void expect_memory(const TrainingMemory& memory, const TrainConfig& config, uint64_t available) {
+void expect_memory(const TrainingMemory& memory, const TrainConfig& config, uint64_t available,
+                   uint64_t swap) {
   if (memory.peak() <= available) return;
   const auto text = [](uint64_t bytes) { return bytes_text(double(bytes)); };
   const std::string what =
@@ -120,7 +121,7 @@ void expect_memory(const TrainingMemory& memory, const TrainConfig& config, uint
   if (!config.gradient_checkpointing)
     remedy += str(remedy.empty() ? "" : ", ", "train.gradient_checkpointing: true");
   remedy += str(remedy.empty() ? "" : ", ", "a smaller train.dataset.condition_size");
-  if (config.check_memory && double(memory.peak()) > kCertain * double(available))
+  if (config.check_memory && double(memory.peak()) > kCertain * double(available + swap))
     throw UsageError(str(what, "; try ", remedy, ", or train.check_memory: false to go on"));
   log::warn(str(what, ": it may swap or end; ", remedy, " would help"));
 }

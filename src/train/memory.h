@@ -26,7 +26,8 @@ struct TrainingMemory {
 TrainingMemory estimate_training(const TrainConfig& config, const Residency& residency);
 
 // Warns where the estimate is above what is available; throws UsageError, with the figures and what
-// would help, where it is far above and train.check_memory is on.
-void expect_memory(const TrainingMemory& memory, const TrainConfig& config, uint64_t available);
+// would help, where it is far above that with the free swap and train.check_memory is on. Bytes.
+void expect_memory(const TrainingMemory& memory, const TrainConfig& config, uint64_t available,
+                   uint64_t swap = 0);
 
 }  // namespace icedit

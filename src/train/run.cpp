@@ -57,7 +57,8 @@ class Run {
                     config.max_bad_rows),
         residency_(find_model(config), residency_options(config, device_)) {
     if (residency_.device().is_cpu())
-      expect_memory(estimate_training(config, residency_), config, available_memory_bytes());
+      expect_memory(estimate_training(config, residency_), config, available_memory_bytes(),
+                    free_swap_bytes());
     const std::string statistics = dataset_.task_statistics();
     if (group_->is_first()) log::info(str(dataset_.size(), " pairs\n", statistics));
   }

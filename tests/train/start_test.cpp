@@ -160,6 +160,7 @@ TEST(TrainingMemory, WhatCannotFitIsRefusedWithTheFigures) {
   const TrainConfig config = config_from("", {"train.batch_size=4"});
   expect_memory(memory, config, uint64_t{100} << 30);
   expect_memory(memory, config, uint64_t{70} << 30);  // near: a warning
+  expect_memory(memory, config, uint64_t{16} << 30, /*swap=*/uint64_t{54} << 30);
   const std::string error =
       error_of<UsageError>([&] { expect_memory(memory, config, uint64_t{16} << 30); });
   for (const char* part :

@@ -12,7 +12,7 @@ import sys
 # The layout of src/: a folder includes only folders to its left, and itself. "tokenizers" are the files
 # models/*/tokenizer.* and models/tokens/*, which stand beside the models but do without libtorch.
 ORDER = ["base", "io", "tokenizers", "dist", "nn", "models", "adapters", "diffusion", "edit", "data", "train",
-         "eval", "server", "cli", "main"]
+         "eval", "cli", "main"]
 RANK = {folder: rank for rank, folder in enumerate(ORDER)}
 
 # Our headers are read by everybody, so they stay cheap: the standard library, our own headers, and base/tensor.h.

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "edit/feather.h"
 
 namespace icedit {
 
@@ -140,41 +141,11 @@ Image right_half(const Image& diptych, Size half, Sizing sizing) {
   return crop(diptych, diptych.width / 2, 0, diptych.width, diptych.height);
 }
 
-namespace {
-
-// Horizontal (dx = 1) or vertical running mean over `radius` pixels on both sides, in place.
-void box_blur(std::vector<float>& values, int width, int height, int radius, bool vertical) {
-  const int length = vertical ? height : width, lines = vertical ? width : height;
-  const size_t step = vertical ? width : 1, stride = vertical ? 1 : width;
-  std::vector<float> line(length);
-  for (int l = 0; l < lines; ++l) {
-    float* base = values.data() + l * stride;
-    for (int i = 0; i < length; ++i) line[i] = base[i * step];
-    double sum = 0;
-    const auto clamped = [&](int i) { return line[std::clamp(i, 0, length - 1)]; };
-    for (int i = -radius; i <= radius; ++i) sum += clamped(i);
-    for (int i = 0; i < length; ++i) {
-      base[i * step] = static_cast<float>(sum / (2 * radius + 1));
-      sum += clamped(i + radius + 1) - clamped(i - radius);
-    }
-  }
-}
-
-}  // namespace
-
 Image paste_outside(const Image& edited, const Image& source, const Image& mask, int feather) {
-  std::vector<float> weight(mask.pixels.size());
-  for (size_t i = 0; i < weight.size(); ++i) weight[i] = mask.pixels[i] >= 128 ? 1.0f : 0.0f;
-  const std::vector<float> hard = weight;
-  if (feather > 0) {
-    box_blur(weight, mask.width, mask.height, feather, false);
-    box_blur(weight, mask.width, mask.height, feather, true);
-  }
+  const std::vector<float> weight = feather_weights(mask, feather);
   Image out = source;
   for (size_t i = 0; i < weight.size(); ++i) {
-    // The edit is whole inside the mask; outside it fades to the source, which is exact beyond the
-    // feather.
-    const float w = hard[i] > 0 ? 1.0f : weight[i];
+    const float w = weight[i];
     if (w <= 0) continue;
     for (int c = 0; c < 3; ++c) {
       const float blended = w * edited.pixels[3 * i + c] + (1 - w) * source.pixels[3 * i + c];

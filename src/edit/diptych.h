@@ -52,8 +52,8 @@ Image postprocess_image(const Tensor& decoded);
 // and all), as published.
 Image right_half(const Image& diptych, Size half, Sizing sizing);
 
-// `edited` where the mask is white, `source` elsewhere, blended over `feather` pixels outside the
-// mask's edge. All of one size.
+// `edited` where the mask is white, `source` elsewhere, blended smoothly over `feather` pixels
+// outside the mask's edge. All of one size.
 Image paste_outside(const Image& edited, const Image& source, const Image& mask, int feather);
 
 extern const char* const kPromptPrefix;  // "A diptych with two side-by-side images ... but "

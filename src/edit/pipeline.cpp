@@ -22,6 +22,24 @@ bool previews(const EditHooks& hooks) {
   return hooks.on_preview && hooks.preview_every > 0;
 }
 
+// The chart of colours through the VAE.
+LatentPreview::Example encode_chart(Residency& residency) {
+  const int64_t scale = residency.vae_config().downscale();
+  const Image chart = colour_chart(static_cast<int>(2 * scale));  // blocks of 2 x 2 latents
+  const Tensor pixels = preprocess_image(chart, static_cast<int>(scale));
+  const Tensor mean =
+      residency.vae().encode(pixels.to(residency.device(), residency.precision().compute)).mean;
+  return {normalise_latents(mean, residency.vae_config()), chart};
+}
+
+// A map for the previews of one picture. `masked`: the packed latents of its masked diptych, whose
+// left half is known both as latents and as pixels.
+LatentPreview fit_preview(const LatentPreview::Example& chart, const Tensor& masked,
+                          const Image& diptych, int64_t h, int64_t w) {
+  const Tensor left = unpack_latents(masked, h, w).narrow(3, 0, w / 2);
+  return LatentPreview({chart, {left, crop(diptych, 0, 0, diptych.width / 2, diptych.height)}});
+}
+
 // latents [1, I, 64] of h x w -> the whole diptych.
 Image decode(Residency& residency, const Tensor& latents, int64_t h, int64_t w) {
   const Tensor z = denormalise_latents(unpack_latents(latents, h, w), residency.vae_config());
@@ -40,8 +58,9 @@ struct Editor::Prepared {
   Diptych diptych;
   MaskedMoments encoded;
   PromptEmbeds prompt;
-  int64_t h = 0, w = 0;         // latent size of the diptych
-  std::vector<Tensor> latents;  // denoised, one a picture
+  int64_t h = 0, w = 0;                         // latent size of the diptych
+  std::optional<LatentPreview::Example> chart;  // where previews by a linear map are wanted
+  std::vector<Tensor> latents;                  // denoised, one a picture
 };
 
 Editor::Editor(ModelFiles files, ResidencyOptions options)
@@ -111,9 +130,9 @@ void Editor::denoise_images(const EditRequest& request, Prepared& p, const EditH
     const DenoiseInputs in = inputs(request, p, i);
     const int64_t steps = in.sigmas.size(0) - 1;
     std::optional<LatentPreview> linear;  // fitted only where it is asked for
-    if (previews(hooks) && !hooks.preview_full) {
+    if (p.chart) {
       const Tensor masked = in.condition.narrow(2, 0, in.initial_latents.size(2));
-      linear.emplace(unpack_latents(masked, p.h, p.w), p.diptych.image);
+      linear = fit_preview(*p.chart, masked, p.diptych.image, p.h, p.w);
     }
     p.latents.push_back(denoise(model, in, [&](int64_t step, const Tensor&, const Tensor& guess) {
       if (hooks.on_step) hooks.on_step(i, step, steps);
@@ -223,9 +242,12 @@ void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hoo
 
   std::vector<Prepared> prepared;
   tell(hooks, "encoding the picture");
+  std::optional<LatentPreview::Example> chart;
+  if (previews(hooks) && !hooks.preview_full) chart = encode_chart(residency_);
   for (size_t i = 0; i < requests.size(); ++i) {
     prepared.push_back(prepare(requests[i]));
     prepared.back().prompt = embeds[i];
+    prepared.back().chart = chart;
   }
   // With one component at a time every picture is denoised before the first is decoded; else each
   // is shown as it is done.

@@ -9,6 +9,8 @@ namespace icedit {
 namespace {
 
 constexpr double kRidge = 1e-3;  // keeps the fit tame on small or flat pictures
+constexpr int kLevels = 4;       // of a channel in the chart
+constexpr int kBlocks = 8;       // in both directions: kLevels^3 in all
 
 // [1, C, h, w] -> [h w, C + 1] f32 with a column of ones.
 Tensor rows(const Tensor& latents) {
@@ -16,20 +18,39 @@ Tensor rows(const Tensor& latents) {
   return at::cat({flat, at::ones({flat.size(0), 1})}, 1);
 }
 
+// [h w, 3] in -1..1: the picture at the latents' size.
+Tensor colours_at(const Image& picture, int64_t h, int64_t w) {
+  const Image small = resize(picture, static_cast<int>(w), static_cast<int>(h), Filter::kBilinear);
+  auto* pixels = const_cast<uint8_t*>(small.pixels.data());
+  return at::from_blob(pixels, {h * w, 3}, at::kByte).to(at::kFloat) / 127.5 - 1;
+}
+
 }  // namespace
 
-LatentPreview::LatentPreview(const Tensor& latents, const Image& diptych) {
-  const int64_t h = latents.size(2), half = latents.size(3) / 2;
-  const Image left = crop(diptych, 0, 0, diptych.width / 2, diptych.height);
-  const Image small = resize(left, static_cast<int>(half), static_cast<int>(h), Filter::kBilinear);
-  const Tensor colours =
-      at::from_blob(const_cast<uint8_t*>(small.pixels.data()), {h * half, 3}, at::kByte)
-              .to(at::kFloat) /
-          127.5 -
-      1;
-  const Tensor x = rows(latents.narrow(3, 0, half));
-  const Tensor gram = x.t().matmul(x) + kRidge * static_cast<double>(h * half) * at::eye(x.size(1));
-  map_ = at::linalg_solve(gram, x.t().matmul(colours));
+Image colour_chart(int block) {
+  constexpr int kStep = 255 / (kLevels - 1);
+  Image chart(kBlocks * block, kBlocks * block);
+  for (int y = 0; y < chart.height; ++y) {
+    for (int x = 0; x < chart.width; ++x) {
+      const int i = y / block * kBlocks + x / block;
+      const int levels[] = {i % kLevels, i / kLevels % kLevels, i / (kLevels * kLevels)};
+      for (int c = 0; c < 3; ++c) chart.at(x, y)[c] = static_cast<uint8_t>(levels[c] * kStep);
+    }
+  }
+  return chart;
+}
+
+LatentPreview::LatentPreview(const std::vector<Example>& examples) {
+  Tensor gram, right;
+  for (const auto& [latents, picture] : examples) {
+    const Tensor x = rows(latents);
+    const auto weight = 1.0 / static_cast<double>(x.size(0));
+    const Tensor g = x.t().matmul(x) * weight;
+    const Tensor r = x.t().matmul(colours_at(picture, latents.size(2), latents.size(3))) * weight;
+    gram = gram.defined() ? gram + g : g;
+    right = right.defined() ? right + r : r;
+  }
+  map_ = at::linalg_solve(gram + kRidge * at::eye(gram.size(0)), right);
 }
 
 Image LatentPreview::picture(const Tensor& latents) const {

@@ -93,6 +93,31 @@ TEST(Diptych, OutsideTheMaskTheSourceIsExact) {
   }
 }
 
+TEST(Diptych, AFeatherFallsFromTheEditAtTheMasksEdgeToTheSource) {
+  constexpr int kSize = 64, kFeather = 10, kFirst = 24, kLast = 39;  // of the white square
+  Image edited(kSize, kSize), source(kSize, kSize), mask(kSize, kSize, 1);
+  std::fill(edited.pixels.begin(), edited.pixels.end(), 255);
+  for (int y = kFirst; y <= kLast; ++y) std::fill_n(mask.at(kFirst, y), kLast - kFirst + 1, 255);
+  const Image out = paste_outside(edited, source, mask, kFeather);
+  for (int d = 1; d < kFirst; ++d) {
+    const int right = *out.at(kLast + d, 32);
+    EXPECT_LE(right, *out.at(kLast + d - 1, 32)) << d;
+    for (const int other :
+         {*out.at(kFirst - d, 32), *out.at(32, kLast + d), *out.at(32, kFirst - d)})
+      EXPECT_EQ(other, right) << d;
+    if (d > kFeather) {
+      EXPECT_EQ(right, 0) << d;
+    }
+  }
+  EXPECT_EQ(*out.at(kLast, kLast), 255);
+  EXPECT_GE(*out.at(kLast + 1, 32), 250);  // no seam
+  EXPECT_NEAR(*out.at(kLast + 5, 32), 255 / 2, 30);
+  EXPECT_LE(*out.at(kLast + kFeather, 32), 5);
+  // At a corner it is the distance that counts: 8 and 8 pixels away is 11.3.
+  EXPECT_EQ(*out.at(kLast + 8, kLast + 8), 0);
+  EXPECT_GT(*out.at(kLast + 5, kLast + 5), 20);
+}
+
 TEST(Diptych, MasksThatCannotBe) {
   const Image source(32, 32);
   const Image small(16, 16, 1), empty(32, 32, 1);

@@ -209,6 +209,33 @@ TEST(Editor, PreviewsComeAsOftenAsAsked) {
   }
 }
 
+// A map that knows the source's colours only shows the dark blue of a desert's night as beige.
+TEST(Editor, TheLastPreviewHasTheEditsColours) {
+  ModelRequest nano;
+  nano.model = std::string(ICEDIT_SOURCE) + "/models/nano/model";
+  ResidencyOptions options;
+  options.adapters = {{std::string(ICEDIT_SOURCE) + "/models/nano/lora", 1.0}};
+  EditRequest request;
+  request.source = read_image(Path(ICEDIT_SOURCE) / "assets/desert-car.png");
+  request.instruction = "make it night";
+  request.seed = 1;
+  EditHooks hooks;
+  hooks.preview_every = 8;
+  Image preview;
+  hooks.on_preview = [&](const Image& shown, int64_t) { preview = shown; };
+  const Image edit = Editor(ModelFiles::find(nano), options).edit(request, hooks).front().image;
+  const Image small = resize(edit, preview.width, preview.height, Filter::kBilinear);
+  const Image before = resize(request.source, preview.width, preview.height, Filter::kBilinear);
+  const auto distance = [&](const Image& other) {
+    double sum = 0;
+    for (size_t i = 0; i < small.pixels.size(); ++i)
+      sum += std::abs(int(small.pixels[i]) - int(other.pixels[i]));
+    return sum / static_cast<double>(small.pixels.size());
+  };
+  ASSERT_GT(distance(before), 60);  // the edit does change the colours
+  EXPECT_LT(distance(preview), 20);
+}
+
 TEST(Editor, LoadingTheTransformerIsAStageOfItsOwnAndComesOnce) {
   std::vector<std::string> stages;
   EditHooks hooks;

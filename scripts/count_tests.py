@@ -3,7 +3,7 @@
 
     scripts/count_tests.py JUNIT
 
-Prints 'passed failed skipped', then the names of the failed tests, one a line. The lines that GoogleTest prints are counted,
+Prints 'passed failed skipped', then a line 'failed NAME' or 'skipped NAME' for each of these. The lines that GoogleTest prints are counted,
 since a binary that crashes writes nothing else: the test that it was in and those that it did not come to have failed.
 ctest must not cut the output off (--test-output-size-passed, --test-output-size-failed).
 """
@@ -19,7 +19,7 @@ ENDED = re.compile(r"\[ *(OK|FAILED|SKIPPED) *\] ([^\s,]+)(?:, where .*)? \(\d+ 
 
 
 def count_gtest(name, output, succeeded):
-    """Of one binary: how many passed, the names of those that failed, how many were skipped."""
+    """Of one binary: how many passed, the names of those that failed, and of those that were skipped."""
     results = {test: result for result, test in ENDED.findall(output)}
     values = list(results.values())
     cut_short = [test for test in BEGUN.findall(output) if test not in results]
@@ -31,8 +31,10 @@ def count_gtest(name, output, succeeded):
         failed.append(f"{name}: tests failed, but the program did not")
     if not failed and not succeeded:
         failed.append(f"{name}: failed after its tests")
+    skipped = [f"{name}/{test}" for test, result in results.items() if result == "SKIPPED"]
     disabled = DISABLED.search(output)
-    return values.count("OK"), failed, values.count("SKIPPED") + int(disabled[1] if disabled else 0)
+    skipped += [f"{name}: a disabled test"] * int(disabled[1] if disabled else 0)
+    return values.count("OK"), failed, skipped
 
 
 def count_case(case):
@@ -40,14 +42,17 @@ def count_case(case):
     output = case.findtext("system-out") or ""
     if PLANNED.search(output):
         return count_gtest(name, output, status == "run")
-    return (1, [], 0) if status == "run" else (0, [name], 0)
+    return (1, [], []) if status == "run" else (0, [name], [])
 
 
 def main(junit):
     counts = [count_case(case) for case in xml.parse(junit).getroot().iter("testcase")]
     failed = [name for _, names, _ in counts for name in names]
-    print(sum(c[0] for c in counts), len(failed), sum(c[2] for c in counts))
-    print("\n".join(failed))
+    skipped = [name for _, _, names in counts for name in names]
+    print(sum(c[0] for c in counts), len(failed), len(skipped))
+    for kind, names in (("failed", failed), ("skipped", skipped)):
+        for name in names:
+            print(kind, name)
 
 
 if __name__ == "__main__":

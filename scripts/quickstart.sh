@@ -20,7 +20,7 @@ edits=(
   "rocket.jpg|make it foggy"
 )
 
-echo "Setting up and building build/release/icedit (the first time takes some minutes) ..."
+echo "Setting up and building build/release/icedit (the first time takes some ten minutes on two cores) ..."
 scripts/build.sh release icedit
 
 mkdir -p "$out"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets up, builds and tests everything: format and style, the release build and its tests, then the parts that need
-# no libtorch under AddressSanitizer and UndefinedBehaviorSanitizer. The last line is 'N passed, N failed'.
+# no libtorch under AddressSanitizer and UndefinedBehaviorSanitizer. The last line is 'N passed, N failed' and,
+# where there are some, ', N skipped'; the names of these and of the failed stand before it.
 #   scripts/test.sh            all of it (under half an hour on two cores, from a fresh clone)
 #   scripts/test.sh --fast     format, style, release build, tests labelled fast
 #   scripts/test.sh --checks   format and style only
@@ -12,16 +13,21 @@ what=all
 for arg in "$@"; do
   case "$arg" in
     --fast | --checks | --asan) what=${arg#--} ;;
-    -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "test.sh: unknown option '$arg' (known: --fast, --checks, --asan)" >&2; exit 2 ;;
   esac
 done
 
-passed=0 failed=0 skipped=0 failures=()
+passed=0 failed=0 skipped=0 failures=() skips=()
 
 fail() {
   failed=$((failed + 1))
   failures+=("$1")
+}
+
+skip() {
+  skipped=$((skipped + 1))
+  skips+=("$1")
 }
 
 finish() {
@@ -30,6 +36,7 @@ finish() {
   # Whatever ends this script early is a failure, even where nothing counted it.
   if [ $code -ne 0 ] && [ $failed -eq 0 ]; then fail "scripts/test.sh itself (exit code $code)"; fi
   echo
+  [ ${#skips[@]} -eq 0 ] || printf 'skipped: %s\n' "${skips[@]}"
   [ ${#failures[@]} -eq 0 ] || printf 'failed: %s\n' "${failures[@]}"
   printf 'took %d:%02d minutes\n' $((SECONDS / 60)) $((SECONDS % 60))
   local line="$passed passed, $failed failed"
@@ -50,7 +57,7 @@ check() {
   "$@" || code=$?
   case $code in
     0) passed=$((passed + 1)); echo "ok" ;;
-    77) skipped=$((skipped + 1)) ;;
+    77) skip "$name" ;;
     *) fail "$name" ;;
   esac
 }
@@ -81,10 +88,15 @@ tests() {
     grep --line-buffered -vE '^ +Start +[0-9]+: |^Internal ctest changing|^Test project|^$|^\[( RUN  |       OK|-----)' ||
     code=${PIPESTATUS[0]}
   if [ -s "$junit" ]; then
-    local counts names
-    { read -r -a counts; mapfile -t names; } < <(scripts/count_tests.py "$junit")
-    passed=$((passed + ${counts[0]:-0})) skipped=$((skipped + ${counts[2]:-0}))
-    for name in "${names[@]}"; do [ -z "$name" ] || fail "$preset: $name"; done
+    local counts lines line
+    { read -r -a counts; mapfile -t lines; } < <(scripts/count_tests.py "$junit")
+    passed=$((passed + ${counts[0]:-0}))
+    for line in "${lines[@]}"; do
+      case "$line" in
+        'failed '*) fail "$preset: ${line#failed }" ;;
+        'skipped '*) skip "$preset: ${line#skipped }" ;;
+      esac
+    done
     if [ -z "${counts[0]:-}" ]; then fail "$preset: $junit could not be read"; fi
   fi
   # ctest may fail without a failed test: one that it could not list, or none at all.

@@ -20,7 +20,7 @@ FAILED = "[ RUN      ] A.Three/1\nwrong\n[  FAILED  ] A.Three/1, where GetParam(
 
 class CountTests(unittest.TestCase):
     def count(self, *cases):
-        """(passed, failed, skipped), the failed ones' names; a case: (name, status, output)."""
+        """(passed, failed, skipped), the failed ones' names, self.skipped; a case: (name, status, output)."""
         text = "<testsuite>"
         for name, status, output in cases:
             text += f'<testcase name="{name}" status="{status}"><system-out>'
@@ -32,18 +32,23 @@ class CountTests(unittest.TestCase):
             with contextlib.redirect_stdout(printed):
                 count_tests.main(path)
         lines = printed.getvalue().splitlines()
-        return tuple(map(int, lines[0].split())), [line for line in lines[1:] if line]
+        self.skipped = [line[len("skipped "):] for line in lines[1:] if line.startswith("skipped ")]
+        failed = [line[len("failed "):] for line in lines[1:] if line.startswith("failed ")]
+        self.assertEqual(len(lines), 1 + len(failed) + len(self.skipped))
+        return tuple(map(int, lines[0].split())), failed
 
     def test_one_by_one(self):
         end = "[  PASSED  ] 1 test.\n[  SKIPPED ] 1 test, listed below:\n[  SKIPPED ] B/C.Two/0\n" \
               "[  FAILED  ] 1 test, listed below:\n[  FAILED  ] A.Three/1, where GetParam() = (1 ms)\n"
         self.assertEqual(self.count(("io", "fail", START + PASSED + SKIPPED + FAILED + end)),
                          ((1, 1, 1), ["io/A.Three/1"]))
+        self.assertEqual(self.skipped, ["io/B/C.Two/0"])
 
     def test_several_entries_and_programs_of_another_kind(self):
         whole = START.replace("3", "1") + "progress" + PASSED + "  YOU HAVE 2 DISABLED TESTS\n"
         self.assertEqual(self.count(("io", "run", whole), ("nn", "run", whole), ("tools/x", "run", "Ran 5 tests")),
                          ((3, 0, 4), []))
+        self.assertEqual(self.skipped, 2 * ["io: a disabled test"] + 2 * ["nn: a disabled test"])
         self.assertEqual(self.count(("tools/x", "fail", "")), ((0, 1, 0), ["tools/x"]))
         self.assertEqual(self.count(("cli", "notrun", "Unable to find executable")), ((0, 1, 0), ["cli"]))
 

@@ -47,6 +47,21 @@ int64_t fingerprint(const std::string& text) {
   return int64_t(hash);
 }
 
+// The first lines that are not the same; "" for a text that has ended.
+std::pair<std::string, std::string> first_difference(const std::string& a, const std::string& b) {
+  std::istringstream lines(a), other_lines(b);
+  std::string line, other;
+  while (line == other) {
+    const bool more = bool(std::getline(lines, line));
+    if (!more) line.clear();
+    if (!std::getline(other_lines, other)) {
+      other.clear();
+      if (!more) break;
+    }
+  }
+  return {line, other};
+}
+
 }  // namespace
 
 void Group::all_reduce_mean(const std::vector<Tensor>& tensors) {
@@ -75,11 +90,11 @@ bool Group::all(bool value) {
   return true;
 }
 
-std::string Group::broadcast_text(const std::string& text) {
-  const int64_t length = gather(int64_t(text.size()))[0];
+std::string Group::broadcast_text(const std::string& text, int root) {
+  const int64_t length = gather(int64_t(text.size()))[size_t(root)];
   const Tensor bytes = at::zeros({length}, at::kByte);
-  if (is_first()) std::copy(text.begin(), text.end(), bytes.data_ptr<uint8_t>());
-  if (length > 0) broadcast(bytes);
+  if (rank_ == root) std::copy(text.begin(), text.end(), bytes.data_ptr<uint8_t>());
+  if (length > 0) broadcast(bytes, root);
   return {bytes.data_ptr<uint8_t>(), bytes.data_ptr<uint8_t>() + length};
 }
 
@@ -88,9 +103,11 @@ void Group::expect_equal(const std::string& what, const std::string& text) {
   std::vector<int> others;
   for (int rank = 1; rank < size_; ++rank)
     if (prints[rank] != prints[0]) others.push_back(rank);
-  if (!others.empty())
-    throw UsageError(
-        str(what, " of rank ", others, " differs from rank 0's; all ranks need the same"));
+  if (others.empty()) return;
+  const std::string first = broadcast_text(text), other = broadcast_text(text, others[0]);
+  const auto [line, other_line] = first_difference(first, other);
+  throw UsageError(str(what, " of rank ", others, " differs from rank 0's: rank 0 has '", line,
+                       "', rank ", others[0], " has '", other_line, "'; all ranks need the same"));
 }
 
 std::unique_ptr<Group> make_group(const LaunchEnv& env, const GroupOptions& options) {

@@ -47,10 +47,10 @@ class Group {
   std::vector<int64_t> gather(int64_t value);
   // Whether it holds on every rank.
   bool all(bool value);
-  // Rank 0's text.
-  std::string broadcast_text(const std::string& text);
+  // Rank `root`'s text.
+  std::string broadcast_text(const std::string& text, int root = 0);
   // Throws UsageError on every rank when `text` is not the same on all, naming `what` ("the
-  // configuration") and the ranks.
+  // configuration"), the ranks, and the first line that differs, as rank 0 and one of them have it.
   void expect_equal(const std::string& what, const std::string& text);
 
  protected:

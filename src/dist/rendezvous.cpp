@@ -3,23 +3,20 @@
 #include <unistd.h>
 
 #include <random>
-#include <thread>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
-#include "base/interrupt.h"
+#include "dist/waiting.h"
 
 namespace icedit {
 namespace {
-
-using std::chrono::steady_clock;
 
 // Rank 0 counts the round and answers everyone's greeting with it; whoever has read the answer
 // says so. A greeting that was left by a rank that is no more is answered too, and nobody reads it.
 class Meeting {
  public:
-  Meeting(c10d::Store& store, const LaunchEnv& env, std::chrono::milliseconds timeout)
-      : store_(store), env_(env), until_(steady_clock::now() + timeout) {}
+  Meeting(c10d::Store& store, const LaunchEnv& env, Waiting& waiting)
+      : store_(store), env_(env), waiting_(waiting) {}
 
   std::string round() { return env_.rank == 0 ? lead() : follow(); }
 
@@ -39,7 +36,7 @@ class Meeting {
         store_.set(answer(token), round);
         answered[size_t(rank)] = token;
       }
-      pause("rank", missing);
+      pause(missing.size() == 1 ? str("rank ", missing[0]) : str("ranks ", missing));
     }
   }
 
@@ -47,7 +44,7 @@ class Meeting {
     std::random_device random;
     const std::string token = str(::getpid(), "-", random(), "-", random());
     store_.set(greeting(env_.rank), token);
-    while (!store_.check({answer(token)})) pause("rank", {0});
+    while (!store_.check({answer(token)})) pause("rank 0");
     const std::string round = store_.get_to_str(answer(token));
     store_.set(here(round, env_.rank), std::string("1"));
     return round;
@@ -59,16 +56,11 @@ class Meeting {
     return str("here/", round, "/", rank);
   }
 
-  void pause(const char* what, const std::vector<int>& missing) {
-    throw_if_interrupted();
-    if (steady_clock::now() > until_)
-      throw std::runtime_error(str(what, " ", missing, " did not come"));
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+  void pause(const std::string& whom) { waiting_.pause(whom, std::chrono::milliseconds(10)); }
 
   c10d::Store& store_;
   const LaunchEnv& env_;
-  steady_clock::time_point until_;
+  Waiting& waiting_;
 };
 
 }  // namespace
@@ -80,22 +72,24 @@ std::string first_line(const std::string& text) {
   return line;
 }
 
-c10::intrusive_ptr<c10d::Store> connect_store(const LaunchEnv& env,
-                                              std::chrono::milliseconds timeout) {
+c10::intrusive_ptr<c10d::Store> connect_store(const LaunchEnv& env, Waiting& waiting) {
   c10d::TCPStoreOptions options;
   options.port = uint16_t(env.master_port);
   options.isServer = env.rank == 0 && !env.agent_store;
   options.waitWorkers = false;
   options.multiTenant = options.isServer;
-  options.timeout = timeout;
+  if (!options.isServer)
+    wait_for_listener(env, env.agent_store ? "torchrun's store" : "rank 0", waiting);
+  options.timeout = waiting.left();
   auto store = c10::make_intrusive<c10d::TCPStore>(env.master_addr, options);
   return c10::make_intrusive<c10d::PrefixStore>("icedit/" + env.run_id, std::move(store));
 }
 
 c10::intrusive_ptr<c10d::Store> join_store(const LaunchEnv& env, const GroupOptions& options) {
   try {
-    auto store = connect_store(env, options.join_timeout);
-    const std::string round = Meeting(*store, env, options.join_timeout).round();
+    Waiting waiting(env, options.join_timeout);
+    auto store = connect_store(env, waiting);
+    const std::string round = Meeting(*store, env, waiting).round();
     return c10::make_intrusive<c10d::PrefixStore>("round/" + round, std::move(store));
   } catch (const Interrupted&) {
     throw;

@@ -8,9 +8,10 @@ class Store;
 
 namespace icedit {
 
-// The store of torchrun's agent, or one that rank 0 serves. Throws what c10d throws.
-c10::intrusive_ptr<c10d::Store> connect_store(const LaunchEnv& env,
-                                              std::chrono::milliseconds timeout);
+class Waiting;
+
+// The store of torchrun's agent, or one that rank 0 serves. Throws what c10d and Waiting throw.
+c10::intrusive_ptr<c10d::Store> connect_store(const LaunchEnv& env, Waiting& waiting);
 
 // Waits until all ranks are there; what they then write is theirs alone, so that ranks that were
 // started anew do not meet their past in an agent's store. (torchrun's restart count does not tell

@@ -3,6 +3,7 @@
 #include <torch/csrc/distributed/c10d/Store.hpp>
 
 #include "dist/rendezvous.h"
+#include "dist/waiting.h"
 
 namespace icedit {
 
@@ -11,7 +12,8 @@ Kept kept_over_restarts(const LaunchEnv& env, const std::string& key,
   if (!env.agent_store) return {make()};
   Kept kept;
   try {
-    const auto store = connect_store(env, std::chrono::minutes(1));
+    Waiting waiting(env, std::chrono::minutes(1));
+    const auto store = connect_store(env, waiting);
     // Not the restart count says so: it stays 0 on a machine whose own ranks did not fail.
     if (store->check({key})) return {store->get_to_str(key), true};
     kept.value = make();

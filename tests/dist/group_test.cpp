@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <thread>
+
 #include "agent_store.h"
 #include "dist/restarts.h"
 #include "ranks.h"
@@ -66,7 +68,8 @@ TEST(Gloo, BarrierWaitsForTheLast) {
 TEST(Gloo, RanksWithDifferentConfigurationsEndAlike) {
   for (const auto& [rank, result] : Ranks("different", 3, at_port(free_port())).wait()) {
     EXPECT_EQ(result.code, int(ExitCode::kUsage));
-    EXPECT_NE(result.output.find("the configuration of rank [1, 2] differs from rank 0's"),
+    EXPECT_NE(result.output.find("the configuration of rank [1, 2] differs from rank 0's: rank 0 "
+                                 "has 'r: 32', rank 1 has 'r: 16'"),
               std::string::npos)
         << result.output;
   }
@@ -144,6 +147,34 @@ TEST(Gloo, ASignalEndsTheWaitForTheOthers) {
     const RankResult result = ranks.wait(alone);
     EXPECT_EQ(result.code, int(ExitCode::kInterrupted)) << result.output;
     EXPECT_LT(result.seconds, 10);
+  }
+}
+
+// Without an agent rank 0 serves the store: the others have nothing to connect to.
+TEST(Gloo, ARankAloneSaysForWhomItWaitsAndASignalEndsItWithoutATrace) {
+  for (const int alone : {0, 1}) {
+    const int port = free_port();
+    Ranks ranks("waits", 2, at_port(port), {alone});
+    const std::string line =
+        str("rank ", alone, " of 2 waits for rank ", 1 - alone, " at 127.0.0.1:", port);
+    ASSERT_TRUE(ranks.wait_for_output(alone, line));
+    ranks.signal(alone, SIGTERM);
+    const RankResult result = ranks.wait(alone);
+    EXPECT_EQ(result.code, int(ExitCode::kInterrupted)) << result.output;
+    EXPECT_LT(result.seconds, 5);
+    EXPECT_EQ(result.output.find("Exception raised"), std::string::npos) << result.output;
+    EXPECT_EQ(result.output.find("failed"), std::string::npos) << result.output;
+  }
+}
+
+TEST(Gloo, TheFirstMayComeLast) {
+  const Variables variables = at_port(free_port());
+  Ranks second("met", 2, variables, {1});
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  Ranks first("met", 2, variables, {0});
+  for (const RankResult& result : {first.wait(0), second.wait(1)}) {
+    EXPECT_EQ(result.code, 0) << result.output;
+    EXPECT_EQ(result.output, "met 2\n");
   }
 }
 

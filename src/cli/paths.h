@@ -24,10 +24,11 @@ inline Path same_place(const Path& path) {
 }
 
 // Throws UsageError: it is there, and may not be overwritten. `flag`: the one that names it.
-inline void expect_free(const Path& path, bool force, const char* flag = "-o") {
+inline void expect_free(const Path& path, bool force, const char* flag = "-o",
+                        bool may_force = true) {
   if (force || !is_there(path)) return;
-  throw UsageError(
-      str(path.string(), " exists already; give another name with ", flag, ", or --force"));
+  throw UsageError(str(path.string(), " exists already; give another name with ", flag,
+                       may_force ? ", or --force" : ""));
 }
 
 }  // namespace icedit::cli

@@ -6,6 +6,7 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/help.h"
+#include "cli/paths.h"
 #include "cli/train_options.h"
 #include "train/config.h"
 
@@ -99,7 +100,10 @@ int run_train(const Arguments& arguments) {
     std::cout << train_help();
     return 0;
   }
-  if (!options.run.trace.empty() && options.run.steps == 0) options.run.steps = 1;
+  if (!options.run.trace.empty()) {
+    expect_free(options.run.trace, /*force=*/false, "--trace", /*may_force=*/false);
+    if (options.run.steps == 0) options.run.steps = 1;
+  }
   const TrainConfig config = read_train_config("train", rest, options.overrides);
   use_threads(options.model);
   const Path folder = run_training(config, options.run);

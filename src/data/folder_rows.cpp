@@ -16,6 +16,7 @@ struct Pair {
   Path source, target;
   std::vector<std::string> instructions;
   std::string task, where, name;
+  std::string bad = "";  // why its line cannot be read; the rest is then empty, but for `where`
 };
 
 class FolderRows : public EditRows {
@@ -27,6 +28,7 @@ class FolderRows : public EditRows {
 
   EncodedSample read(int64_t row) const override {
     const Pair& pair = pairs_.at(row);
+    if (!pair.bad.empty()) throw DataError(pair.bad);
     struct Files {
       std::string source, target;
     };
@@ -89,16 +91,25 @@ Pair pair_of(const std::string& text, const Path& folder, const std::string& whe
   return pair;
 }
 
+// A line that cannot be read is a row that cannot be read, unless all are.
 std::vector<Pair> read_jsonl(const Path& file) {
   std::ifstream in(file);
   if (!in) throw NoInputError(str(file.string(), ": cannot be opened"));
   std::vector<Pair> pairs;
   int64_t number = 0;
+  bool any_good = false;
   for (std::string line; std::getline(in, line);) {
     ++number;
     if (line.find_first_not_of(" \t\r") == line.npos) continue;
-    pairs.push_back(pair_of(line, file.parent_path(), str(file.string(), ": line ", number)));
+    const std::string where = str(file.string(), ": line ", number);
+    try {
+      pairs.push_back(pair_of(line, file.parent_path(), where));
+      any_good = true;
+    } catch (const DataError& error) {
+      pairs.push_back({{}, {}, {}, "", where, "", error.what()});
+    }
   }
+  if (!pairs.empty() && !any_good) throw DataError(pairs[0].bad);
   return pairs;
 }
 

@@ -50,7 +50,7 @@ std::string bytes_field(int field, const std::string& bytes) {
 }
 
 // message Event { double wall_time = 1; int64 step = 2; string file_version = 3;
-//                 Summary summary = 5; }
+//                 Summary summary = 5; SessionLog session_log = 7; }
 std::string event(int64_t step, const std::string& rest) {
   const double now =
       std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
@@ -134,6 +134,11 @@ void EventFile::text(const std::string& tag, const std::string& markdown, int64_
   const std::string value =
       bytes_field(8, text_tensor(markdown)) + bytes_field(9, metadata_of("text"));
   write(summary_event(step, tag + "/text_summary", value));
+}
+
+void EventFile::starts_after(int64_t step) {
+  // message SessionLog { SessionStatus status = 1; }, field 7 of an Event; START is 1
+  write(event(step + 1, bytes_field(7, int_field(1, 1))));
 }
 
 void EventFile::write(const std::string& event) {

@@ -25,6 +25,9 @@ class EventFile {
   void image(const std::string& tag, const Image& image, int64_t step);
   void text(const std::string& tag, const std::string& markdown, int64_t step);
 
+  // TensorBoard drops what other files of the folder have of later steps.
+  void starts_after(int64_t step);
+
   const Path& path() const { return path_; }
 
  private:

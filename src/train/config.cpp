@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "base/error.h"
 #include "base/nearest.h"
@@ -70,13 +71,28 @@ class Reader {
     }
   }
 
-  // The nearest by the last word, so that a key in the wrong group is found too.
   [[noreturn]] void unknown(const std::string& path) const {
-    std::string hint = did_you_mean(path, names_);
-    const std::string last = path.substr(path.rfind('.') + 1);
-    for (const auto& name : names_)
-      if (hint.empty() && name.ends_with("." + last)) hint = str("; did you mean '", name, "'?");
-    throw UsageError(str(where_, ": there is no key '", path, "'", hint));
+    throw UsageError(str(where_, ": there is no key '", path, "'", hint(path)));
+  }
+
+  // A slip in the last word; the right word in another group; a part of a key; the group's keys.
+  std::string hint(const std::string& path) const {
+    const size_t dot = path.rfind('.') + 1;  // 0: no group
+    const std::string group = path.substr(0, dot), last = path.substr(dot);
+    std::vector<std::string> siblings, elsewhere, longer;
+    for (const std::string& name : names_) {
+      if (name.ends_with("." + last)) elsewhere.push_back(name);
+      if (!name.starts_with(group)) continue;
+      const std::string word = name.substr(dot, name.find('.', dot) - dot);
+      if (!contains(siblings, word)) siblings.push_back(word);
+      if (word.ends_with("_" + last)) longer.push_back(group + word);
+    }
+    if (const std::string near = nearest(last, siblings); !near.empty())
+      return str("; did you mean '", group, near, "'?");
+    if (!elsewhere.empty()) return str("; did you mean '", elsewhere[0], "'?");
+    if (!longer.empty()) return str("; did you mean ", longer, "?");
+    if (siblings.size() > 12) return "; docs/training.md lists the keys";
+    return str("; '", path.substr(0, dot - 1), "' has ", siblings);
   }
 
   TrainConfig& config_;
@@ -127,7 +143,8 @@ void assign(YAML::Node node, const std::string& path, const YAML::Node& value) {
   }
   YAML::Node next = node[path.substr(0, dot)];
   if (next.IsDefined() && !next.IsMap() && !next.IsNull())
-    throw UsageError(str("--set: '", path.substr(0, dot), "' is no group of keys"));
+    throw UsageError(str("--set: '", path.substr(0, dot),
+                         "' is no group of keys in the file, so no key in it can be set"));
   assign(next, path.substr(dot + 1), value);
 }
 
@@ -137,6 +154,14 @@ void override_key(const YAML::Node& root, const std::string& text) {
     throw UsageError(str("--set is '", text, "', expected KEY=VALUE as in train.batch_size=4"));
   const YAML::Node value = parsed(text.substr(equals + 1), "--set " + text);
   assign(root, text.substr(0, equals), value);
+}
+
+// `root` is const, so that looking for a key does not make it.
+bool has_experts(const YAML::Node& root) {
+  const YAML::Node train = root["train"];
+  if (!train.IsDefined() || !train.IsMap()) return false;
+  const YAML::Node lora = std::as_const(train)["lora_config"];
+  return lora.IsDefined() && lora.IsMap() && std::as_const(lora)["num_experts"].IsDefined();
 }
 
 void check(const TrainConfig& c, const std::string& where) {
@@ -176,10 +201,7 @@ TrainConfig parse_config(const std::string& yaml, const std::string& where,
   for (const std::string& text : overrides) override_key(root, text);
   TrainConfig config;
   // A file with experts is a MoE-LoRA's, as in the published ones, unless it says otherwise.
-  const YAML::Node& view = root;
-  if (view["train"].IsMap() && view["train"]["lora_config"].IsMap() &&
-      view["train"]["lora_config"]["num_experts"].IsDefined())
-    config.mode = TrainMode::kMoeLora;
+  if (has_experts(root)) config.mode = TrainMode::kMoeLora;
   Reader(config, where).walk(root, "");
   check(config, where);
   return config;

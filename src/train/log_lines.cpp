@@ -13,15 +13,33 @@ namespace {
 
 constexpr int64_t kExpertInterval = 10;  // steps
 
+// Drops the lines of steps that a run which goes on takes again. Returns the file.
+Path keep_steps(const Path& file, int64_t steps) {
+  std::ifstream in(file);
+  std::string kept;
+  bool all = true;
+  for (std::string line; std::getline(in, line);) {
+    const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const auto step = json.is_object() ? json.find("step") : json.end();
+    const bool keep =
+        step != json.end() && step->is_number_integer() && step->get<int64_t>() <= steps;
+    if (keep) kept += line + "\n";
+    all = all && keep;
+  }
+  if (!all) write_text_atomically(file, kept);
+  return file;
+}
+
 }  // namespace
 
-RunLog::RunLog(const Path& run_folder, const std::string& config_text)
+RunLog::RunLog(const Path& run_folder, const std::string& config_text, int64_t steps)
     : folder_(run_folder),
-      metrics_file_(run_folder / "metrics.jsonl"),
+      metrics_file_(keep_steps(run_folder / "metrics.jsonl", steps)),
       metrics_(metrics_file_, std::ios::app),
       events_(run_folder) {
   if (!metrics_)
     throw IoError(str(metrics_file_.string(), " cannot be written; is the disk full?"));
+  if (steps > 0) events_.starts_after(steps);
   events_.text("config", "```yaml\n" + config_text + "```", 0);
 }
 
@@ -53,6 +71,7 @@ void RunLog::step(const StepFigures& f) {
     line["skipped"] = f.bad;
   }
   figure("lr", "lr", f.lr);
+  if (f.d) figure("d", "prodigy_d", *f.d);
   figure("seconds", "seconds_a_step", f.seconds);
   experts_.add(f.experts);
   if (!experts_.layers.empty() && f.step % kExpertInterval == 0) {

@@ -11,8 +11,9 @@ namespace icedit {
 
 class RunLog {
  public:
-  // In a run's folder; metrics.jsonl is appended to. Throws IoError.
-  RunLog(const Path& run_folder, const std::string& config_text);
+  // In a run's folder. A run that goes on after `steps` appends to metrics.jsonl, less what it
+  // holds of later steps, which TensorBoard is told to forget too. Throws IoError.
+  RunLog(const Path& run_folder, const std::string& config_text, int64_t steps = 0);
 
   // A line of metrics.jsonl, scalars. Every tenth step has the use of each expert since the last
   // time. A disk that is full ends neither the run nor this.

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <variant>
@@ -42,6 +43,8 @@ class Optimizer {
   double lr() const { return lr_; }
   void set_lr(double lr) { lr_ = lr; }  // a schedule's; 0 is allowed
 
+  // What Prodigy multiplies the rate by, as it stands now.
+  virtual std::optional<double> estimated_d() const { return std::nullopt; }
   virtual std::string type() const = 0;  // as the configuration spells it
   const NamedTensors& parameters() const { return parameters_; }
 

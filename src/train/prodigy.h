@@ -35,6 +35,7 @@ class Prodigy : public Optimizer {
 
   // The estimate and what it is made of, after the last step.
   double d() const { return d_; }
+  std::optional<double> estimated_d() const override { return d_; }
   double d_hat() const { return d_hat_; }
   double d_numerator() const { return d_numerator_; }
   double d_denom() const { return d_denom_; }

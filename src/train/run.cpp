@@ -72,7 +72,7 @@ class Run {
       trainer.resume(*run_.checkpoint);
       log::info(str(run_.checkpoint->folder.string(), ": goes on after step ", trainer.steps()));
     }
-    if (group_->is_first()) begin_log();
+    if (group_->is_first()) begin_log(trainer.steps());
     try {
       loop(trainer);
     } catch (const Interrupted&) {  // nothing of the step that was running counts
@@ -100,11 +100,11 @@ class Run {
     return ModelFiles::find(request);
   }
 
-  void begin_log() {
+  void begin_log(int64_t steps) {
     fs::create_directories(run_.folder);
     const std::string yaml = effective_yaml(config_);
     write_text_atomically(run_.folder / "config.yaml", yaml);
-    log_.emplace(run_.folder, yaml);
+    log_.emplace(run_.folder, yaml, steps);
     log::info("run: " + run_.folder.string());
   }
 
@@ -198,7 +198,7 @@ class Run {
 Path run_training(const TrainConfig& config, const RunOptions& options) {
   if (LaunchEnv::read().rank > 0) log::set_level(log::Level::kQuiet);  // rank 0 speaks for all
   for (const std::string& key : config.without_effect)
-    log::info(key + " has no effect: the objective does not read it");
+    log::info(key + " has no effect: the published code carries it along, too");
   return Run(config, options).train();
 }
 

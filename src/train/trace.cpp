@@ -11,6 +11,10 @@ void StepTrace::keep(const std::string& name, const Tensor& tensor) {
   tensors_.emplace_back(name, tensor.detach().to(at::kCPU).clone());
 }
 
+void StepTrace::start(const NamedTensors& parameters) {
+  for (const auto& [name, parameter] : parameters) keep("start." + name, parameter);
+}
+
 void StepTrace::micro_batch(int64_t step, int64_t micro, const StepDraws& draws,
                             const StepInputs& in, const Tensor& t, const StepOutput& out) {
   const std::string at = str(step, ".", micro, ".");
@@ -22,6 +26,8 @@ void StepTrace::micro_batch(int64_t step, int64_t micro, const StepDraws& draws,
   keep(at + "condition", in.condition);
   keep(at + "prompt_embeds", in.prompt_embeds);
   keep(at + "pooled", in.pooled);
+  keep(at + "image_ids", in.image_ids);
+  keep(at + "text_ids", in.text_ids);
   keep(at + "t", t);
   keep(at + "x_t", out.x_t);
   keep(at + "pred", out.pred);

@@ -9,12 +9,14 @@
 
 namespace icedit {
 
-// STEP.MICRO.{image_noise, masked_noise, t_draw, x_1, x_0, condition, prompt_embeds, pooled, t,
-// x_t, pred, loss} of every micro-batch, then STEP.grad.NAME before clipping.
+// STEP.MICRO.{image_noise, masked_noise, t_draw, x_1, x_0, condition, prompt_embeds, pooled,
+// image_ids, text_ids, t, x_t, pred, loss} of every micro-batch, then STEP.grad.NAME before
+// clipping; start.NAME: what is trained, before the first step.
 class StepTrace {
  public:
   explicit StepTrace(Path file) : file_(std::move(file)) {}
 
+  void start(const NamedTensors& parameters);
   void micro_batch(int64_t step, int64_t micro, const StepDraws& draws, const StepInputs& in,
                    const Tensor& t, const StepOutput& out);
   void gradients(int64_t step, const NamedTensors& parameters);

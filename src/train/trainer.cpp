@@ -164,6 +164,11 @@ void Trainer::with_averages(const std::function<void()>& f) {
   f();
 }
 
+void Trainer::trace_into(StepTrace* trace) {
+  trace_ = trace;
+  if (trace != nullptr) trace->start(trainable_.parameters);
+}
+
 StepFigures Trainer::step() {
   const auto start = std::chrono::steady_clock::now();
   optimizer_->zero_grad();
@@ -186,6 +191,7 @@ StepFigures Trainer::step() {
   } else {
     figures.bad = skip(figures.loss);
   }
+  figures.d = optimizer_->estimated_d();
   last_.reset();
   position_ = loader_->position();
   draw_state_ = loader_->draw_state();

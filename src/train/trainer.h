@@ -21,8 +21,9 @@ struct StepFigures {
   double running_loss = 0;  // 0.95 of the one before and 0.05 of this one, as published
   GradientFigures gradient;
   double lr = 0, seconds = 0;
-  ExpertUse experts;  // of all ranks
-  std::string bad;    // not empty: not finite, so the step was skipped; the layer where it began
+  std::optional<double> d;  // Prodigy's, after this step: the rate in effect is d lr
+  ExpertUse experts;        // of all ranks
+  std::string bad;  // not empty: not finite, so the step was skipped; the layer where it began
 };
 
 class Trainer {
@@ -44,7 +45,7 @@ class Trainer {
   const Trainable& trainable() const { return trainable_; }
   Residency& residency() { return residency_; }
   int64_t text_tokens() const { return conditioner_.text_tokens(); }
-  void trace_into(StepTrace* trace) { trace_ = trace; }
+  void trace_into(StepTrace* trace);
 
   // Runs `f` with the moving averages in place of what is trained, where there are any.
   void with_averages(const std::function<void()>& f);

@@ -105,6 +105,19 @@ TEST(FolderRows, ByJsonl) {
   }
 }
 
+TEST(FolderRows, ALineThatCannotBeReadIsARowThatCannot) {
+  const TemporaryFolder folder;
+  folder.write("a.png", numbered_png(0));
+  folder.write("pairs.jsonl",
+               "{\"source\": \"a.png\", \"target\": \"a.png\"}\n"
+               "{\"source\": \"a.png\", \"target\": \"a.png\", \"instruction\": \"x\"}\n");
+  const EditDataset dataset(folder_config(folder.path()));
+  ASSERT_EQ(dataset.size(), 2);
+  EXPECT_EQ(dataset.read(1).instructions, Names{"x"});
+  EXPECT_NE(error_of<DataError>([&] { dataset.read(0); }).find("line 1: expected an object"),
+            std::string::npos);
+}
+
 TEST(FolderRows, ByName) {
   const TemporaryFolder folders, flat;
   for (const char* name : {"1", "two"}) {

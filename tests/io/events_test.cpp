@@ -56,9 +56,10 @@ TEST(Events, BytesAreTheProtocols) {
     file = events.path();
     events.scalar("loss", 0.5, 300);
     events.text("config", "a: 1", 0);
+    events.starts_after(4);
   }
   const auto records = records_of(read_text(file));
-  ASSERT_EQ(records.size(), 3u);
+  ASSERT_EQ(records.size(), 4u);
   using namespace std::string_literals;
   EXPECT_EQ(without_time(records[0]), "\x10\x00\x1a\x0d"s + "brain.Event:2");
   EXPECT_EQ(without_time(records[1]),
@@ -66,6 +67,7 @@ TEST(Events, BytesAreTheProtocols) {
   EXPECT_EQ(without_time(records[2]), "\x10\x00\x2a\x31\x0a\x2f\x0a\x13"s + "config/text_summary" +
                                           "\x42\x0e\x08\x07\x12\x04\x12\x02\x08\x01\x42\x04"s +
                                           "a: 1" + "\x4a\x08\x0a\x06\x0a\x04text"s);
+  EXPECT_EQ(without_time(records[3]), "\x10\x05\x3a\x02\x08\x01"s);
 }
 
 TEST(Events, PicturesComeBack) {

@@ -123,6 +123,10 @@ TEST(Config, WrongOnesSayWhatIsWrong) {
   EXPECT_TRUE(has(error_with({"train.batchsize=4"}), "did you mean 'train.batch_size'?"));
   EXPECT_TRUE(has(error_with({"train.lr_scheduler=x"}), "'train.lr_schedule'"));
   EXPECT_TRUE(has(error_with({"batch_size=4"}), "'train.batch_size'"));
+  EXPECT_TRUE(has(error_with({"train.lora_config.alpha=4"}), "train.lora_config.lora_alpha"));
+  EXPECT_TRUE(has(error_with({"train.steps=4"}), "train.max_steps"));
+  EXPECT_TRUE(has(error_with({"train.optimizer.rate=4"}), "'train.optimizer' has [type, params]"));
+  EXPECT_TRUE(has(error_with({"modle.use_sep=true"}), "did you mean 'model'?"));
   EXPECT_TRUE(has(error_with({"train.batch_size=many"}),
                   "a.yaml: train.batch_size is 'many', expected a whole number"));
   EXPECT_TRUE(has(error_with({"train.batch_size=0"}), "1 to"));
@@ -139,6 +143,10 @@ TEST(Config, WrongOnesSayWhatIsWrong) {
     return error_of<UsageError>([&] { parse_config(yaml, "b.yaml"); });
   };
   EXPECT_TRUE(has(of("a: [1"), "b.yaml is no YAML"));
+  EXPECT_TRUE(has(of("flux_path: nano"), "target_modules is missing"));
+  EXPECT_TRUE(has(of("flux_path: nano\ntrain: {mode: lora}"), "target_modules is missing"));
+  EXPECT_TRUE(has(of("flux_path: nano\ntrain: [1]"), "train is no group of keys"));
+  EXPECT_TRUE(has(of("flux_path: nano\ntrain: {lora_config: 3}"), "lora_config is no group"));
   EXPECT_TRUE(has(of("just a text"), "b.yaml"));
   EXPECT_TRUE(has(of(""), "b.yaml"));
 }

@@ -205,9 +205,13 @@ TEST(Trainer, TheTraceHoldsTheStep) {
     const Tensor loss = (get("pred") - (get("x_1") - get("x_0"))).square().mean();
     EXPECT_TRUE(golden::close(get("loss"), loss, 1e-5));
   }
-  size_t gradients = 0;
-  for (const auto& [name, tensor] : tensors) gradients += name.starts_with("0.grad.transformer.");
+  size_t gradients = 0, starts = 0;
+  for (const auto& [name, tensor] : tensors) {
+    gradients += name.starts_with("0.grad.transformer.");
+    starts += name.starts_with("start.transformer.");
+  }
   EXPECT_EQ(gradients, session.trainer.parameters().size());
+  EXPECT_EQ(starts, session.trainer.parameters().size());
 }
 
 }  // namespace

@@ -159,7 +159,8 @@ class EditRun {
       written_.push_back(
           {file, &job, edited.seed, edited.image.width, edited.image.height, settings});
       if (file == kStandardOutput) {
-        std::cout << encode_image(edited.image, ImageFormat::kPng, text);
+        std::cout << encode_image(edited.image, ImageFormat::kPng, text, s.quality,
+                                  edited.colour_profile);
         log::info(str("seed ", edited.seed));
         continue;
       }
@@ -168,7 +169,7 @@ class EditRun {
         throw UsageError(str(
             file.string(), " was made by another program while this edit ran; give another name"));
       }
-      write_image(file, edited.image, text, s.quality);
+      write_image(file, edited.image, text, s.quality, edited.colour_profile);
       if (!options_.json) std::cout << file.string() << "  seed " << edited.seed << std::endl;
     }
   }

@@ -20,7 +20,7 @@ EditRequest JobLoader::load(const EditJob& job) {
   const EditSettings& s = job.settings;
   EditRequest request = s.request;
   request.seed = *s.seed;
-  request.source = read_image(s.image, read_);
+  request.source = read_image(s.image, read_, request.colour_profile);
   if (!s.mask.empty()) {
     request.mask = read_mask(s.mask, read_);
     check_mask(*request.mask, {request.source.width, request.source.height}, s.mask);

@@ -192,6 +192,7 @@ void Editor::denoise_together(std::span<const EditRequest> requests, std::span<P
 
 EditedImage Editor::finish(const EditRequest& request, const Prepared& p, int64_t i) {
   EditedImage out;
+  out.colour_profile = request.colour_profile;
   out.seed = request.batch_noise ? request.seed : request.seed + i;
   out.diptych = decode(residency_, p.latents[i], p.h, p.w);
   out.image = right_half(out.diptych, p.diptych.half, request.sizing);

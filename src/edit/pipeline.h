@@ -18,6 +18,7 @@ namespace icedit {
 
 struct EditRequest {
   Image source;
+  std::string colour_profile;  // ICC, of the source; not looked at
   std::string instruction;
   std::string prefix = kPromptPrefix;  // of the prompt, before the instruction
   std::optional<Image> mask;  // white = may change; of the source's size; implies Layout::kCopy
@@ -38,8 +39,9 @@ struct EditRequest {
 };
 
 struct EditedImage {
-  Image image;    // the edit
-  Image diptych;  // the pipeline's whole picture
+  Image image;                 // the edit
+  std::string colour_profile;  // the source's: the model sees its values as they are
+  Image diptych;               // the pipeline's whole picture
   int64_t seed = 0;
 };
 

@@ -159,6 +159,17 @@ PictureText read_picture_text(const Path& path) {
   return read_picture_text(as_bytes(file_bytes(path)), path.string());
 }
 
+std::string read_colour_profile(const Path& path) {
+  return read_colour_profile(as_bytes(file_bytes(path)), path.string());
+}
+
+Image read_image(const Path& path, const ReadOptions& options, std::string& profile) {
+  const std::string file = file_bytes(path);
+  Image image = decode_image(as_bytes(file), path.string(), options);
+  profile = read_colour_profile(as_bytes(file), path.string());
+  return image;
+}
+
 ImageFormat format_of(const Path& path) {
   std::string extension = path.extension().string();
   for (char& c : extension) c = char(std::tolower(uint8_t(c)));
@@ -170,7 +181,7 @@ ImageFormat format_of(const Path& path) {
 }
 
 std::string encode_image(const Image& image, ImageFormat format, const PictureText& text,
-                         int quality) {
+                         int quality, const std::string& profile) {
   const int c = image.channels;
   if (image.width < 1 || image.height < 1 || (c != 1 && c != 3 && c != 4) ||
       image.pixels.size() != size_t(image.width) * image.height * c)
@@ -178,19 +189,24 @@ std::string encode_image(const Image& image, ImageFormat format, const PictureTe
                          " channels and ", image.pixels.size(), " bytes cannot be written"));
   if (quality < 1 || quality > 100)
     throw UsageError(str("quality is ", quality, ", expected 1 to 100"));
+  if (const std::string fault = profile_fault(profile); !profile.empty() && !fault.empty())
+    throw UsageError(str("a colour profile cannot be written: ", fault));
+  if (!profile.empty() && c == 1)
+    throw UsageError("a grey picture cannot have an RGB picture's colour profile");
   switch (format) {
     case ImageFormat::kPng:
-      return encode_png(image, text);
+      return encode_png(image, text, profile);
     case ImageFormat::kJpeg:
-      return encode_jpeg(image, text, quality);
+      return encode_jpeg(image, text, quality, profile);
     case ImageFormat::kWebp:
-      return encode_webp(image, text, quality);
+      return encode_webp(image, text, quality, profile);
   }
   throw UsageError("unknown picture format");
 }
 
-void write_image(const Path& path, const Image& image, const PictureText& text, int quality) {
-  const std::string bytes = encode_image(image, format_of(path), text, quality);
+void write_image(const Path& path, const Image& image, const PictureText& text, int quality,
+                 const std::string& profile) {
+  const std::string bytes = encode_image(image, format_of(path), text, quality, profile);
   write_text_atomically(path, bytes);
 }
 

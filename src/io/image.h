@@ -49,12 +49,23 @@ using PictureText = std::map<std::string, std::string>;
 PictureText read_picture_text(const Path& path);
 PictureText read_picture_text(Bytes bytes, const std::string& where);
 
+// The ICC profile that says which colours an RGB picture's values are: at most 4 MiB, of colour
+// space 'RGB ', whole by its header; the values that decode_image gives are in it. Empty: the
+// picture has none that is so. One of a grey or CMYK picture is left out with a warning, since the
+// decoded picture is RGB. Throws NoInputError for what is no picture.
+std::string read_colour_profile(const Path& path);
+std::string read_colour_profile(Bytes bytes, const std::string& where);
+// read_image and read_colour_profile in one reading, since a pipe cannot be read twice.
+Image read_image(const Path& path, const ReadOptions& options, std::string& profile);
+
 // The format that a file's extension asks for. Throws UsageError for one we do not write.
 ImageFormat format_of(const Path& path);
+// `profile`: one of read_colour_profile's, or none. libpng refuses some that other programs take;
+// such a one is left out of a PNG with a warning. Throws UsageError, IoError.
 std::string encode_image(const Image& image, ImageFormat format, const PictureText& text = {},
-                         int quality = 95);
+                         int quality = 95, const std::string& profile = {});
 // Encodes and writes atomically. Throws UsageError, IoError.
 void write_image(const Path& path, const Image& image, const PictureText& text = {},
-                 int quality = 95);
+                 int quality = 95, const std::string& profile = {});
 
 }  // namespace icedit

@@ -4,6 +4,7 @@
 #include <jpeglib.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/error.h"
 #include "io/exif.h"
@@ -142,6 +143,23 @@ Decoded decode_jpeg(Bytes bytes, const std::string& where, const ReadOptions& op
 
 PictureText read_jpeg_text(Bytes bytes) {
   return read_exif_text(as_bytes(exif_of(segments_of(bytes))));
+}
+
+StoredProfile read_jpeg_profile(Bytes bytes, const std::string& where) {
+  JpegReader reader(bytes, where);
+  jpeg_decompress_struct& info = reader.info();
+  JOCTET* data = nullptr;
+  unsigned size = 0;
+  reader.run([&info, &data, &size] {
+    jpeg_save_markers(&info, JPEG_APP0 + 2, 0xffff);
+    jpeg_read_header(&info, TRUE);
+    jpeg_read_icc_profile(&info, &data, &size);
+  });
+  const std::unique_ptr<JOCTET, decltype(&std::free)> owner(data, &std::free);
+  StoredProfile stored;
+  stored.rgb_picture = info.num_components == 3;
+  if (data) stored.bytes.assign(reinterpret_cast<const char*>(data), size);
+  return stored;
 }
 
 }  // namespace icedit

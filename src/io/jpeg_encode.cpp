@@ -48,8 +48,9 @@ class JpegWriter {
 
 }  // namespace
 
-std::string encode_jpeg(const Image& image, const PictureText& text, int quality) {
-  if (image.channels == 4) return encode_jpeg(on_white(image), text, quality);
+std::string encode_jpeg(const Image& image, const PictureText& text, int quality,
+                        const std::string& profile) {
+  if (image.channels == 4) return encode_jpeg(on_white(image), text, quality, profile);
   if (image.width > JPEG_MAX_DIMENSION || image.height > JPEG_MAX_DIMENSION)
     throw UsageError(str("a JPEG holds at most ", JPEG_MAX_DIMENSION, " pixels a side, not ",
                          image.width, "x", image.height, "; write a PNG"));
@@ -62,7 +63,7 @@ std::string encode_jpeg(const Image& image, const PictureText& text, int quality
   }
   JpegWriter writer;
   jpeg_compress_struct& info = writer.info();
-  writer.run([&info, &image, &exif, quality] {
+  writer.run([&info, &image, &exif, &profile, quality] {
     info.image_width = image.width;
     info.image_height = image.height;
     info.input_components = image.channels;
@@ -75,6 +76,9 @@ std::string encode_jpeg(const Image& image, const PictureText& text, int quality
     if (!exif.empty())
       jpeg_write_marker(&info, JPEG_APP0 + 1, reinterpret_cast<const JOCTET*>(exif.data()),
                         unsigned(exif.size()));
+    if (!profile.empty())
+      jpeg_write_icc_profile(&info, reinterpret_cast<const JOCTET*>(profile.data()),
+                             unsigned(profile.size()));
     while (info.next_scanline < info.image_height) {
       JSAMPROW row = const_cast<JSAMPROW>(image.at(0, int(info.next_scanline)));
       jpeg_write_scanlines(&info, &row, 1);

@@ -31,11 +31,26 @@ PictureText read_png_text(Bytes bytes, const std::string& where);
 PictureText read_jpeg_text(Bytes bytes);
 PictureText read_webp_text(Bytes bytes);
 
+struct StoredProfile {
+  std::string bytes;        // empty: none
+  bool rgb_picture = true;  // false: of a grey or CMYK picture
+};
+
+// As stored, of whatever colour space. Throw NoInputError where it cannot be read.
+StoredProfile read_png_profile(Bytes bytes, const std::string& where);
+StoredProfile read_jpeg_profile(Bytes bytes, const std::string& where);
+StoredProfile read_webp_profile(Bytes bytes);
+
+// What keeps an ICC profile from being an RGB picture's; empty where nothing does.
+std::string profile_fault(std::string_view profile);
+
 // quality: 1 ... 100. PNG has none. JPEG stores colour at full resolution from 90 on. WebP is
 // lossless at 100.
-std::string encode_png(const Image& image, const PictureText& text);
-std::string encode_jpeg(const Image& image, const PictureText& text, int quality);
-std::string encode_webp(const Image& image, const PictureText& text, int quality);
+std::string encode_png(const Image& image, const PictureText& text, const std::string& profile);
+std::string encode_jpeg(const Image& image, const PictureText& text, int quality,
+                        const std::string& profile);
+std::string encode_webp(const Image& image, const PictureText& text, int quality,
+                        const std::string& profile);
 
 // RGBA over white. Rounded as Pillow's paste with a mask.
 Image on_white(const Image& rgba);

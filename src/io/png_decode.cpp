@@ -40,12 +40,15 @@ std::vector<Chunk> chunks_of(Bytes bytes, const std::string& where) {
   throw_damaged(where, "PNG", "it ends before its last chunk");
 }
 
-// The same file with its text in front of the pixels, and no pixels: what libpng reads as header.
-std::string without_pixels(Bytes bytes, const std::string& where) {
+// The same file with the wanted chunks in front of the pixels, and no pixels: what libpng reads as
+// header.
+std::string without_pixels(Bytes bytes, const std::string& where,
+                           std::initializer_list<std::string_view> more) {
   std::string headers(as_text(bytes).substr(0, 8));
   for (const Chunk& chunk : chunks_of(bytes, where))
-    for (const char* wanted : {"IHDR", "PLTE", "tEXt", "zTXt", "iTXt"})
-      if (chunk.name == wanted) headers += chunk.whole;
+    if (chunk.name == "IHDR" || chunk.name == "PLTE" ||
+        std::find(more.begin(), more.end(), chunk.name) != more.end())
+      headers += chunk.whole;
   return headers + std::string("\0\0\0\0IDAT\x35\xaf\x06\x1e", 12);
 }
 
@@ -272,7 +275,7 @@ Decoded decode_png(Bytes bytes, const std::string& where, const ReadOptions& opt
 }
 
 PictureText read_png_text(Bytes bytes, const std::string& where) {
-  const std::string headers = without_pixels(bytes, where);
+  const std::string headers = without_pixels(bytes, where, {"tEXt", "zTXt", "iTXt"});
   PngReader reader(as_bytes(headers), where);
   reader.run([&reader] { png_read_info(reader.png(), reader.info()); });
   PictureText found;
@@ -280,6 +283,25 @@ PictureText read_png_text(Bytes bytes, const std::string& where) {
     found[from_latin1(key)] = utf8 ? utf8_without_nul(std::string(text)) : from_latin1(text);
   });
   return found;
+}
+
+StoredProfile read_png_profile(Bytes bytes, const std::string& where) {
+  const std::string headers = without_pixels(bytes, where, {"iCCP"});
+  PngReader reader(as_bytes(headers), where);
+  reader.run([&reader] {
+    static const png_byte kWanted[] = "iCCP";
+    png_set_keep_unknown_chunks(reader.png(), PNG_HANDLE_CHUNK_AS_DEFAULT, kWanted, 1);
+    png_read_info(reader.png(), reader.info());
+  });
+  StoredProfile stored;
+  stored.rgb_picture = png_get_color_type(reader.png(), reader.info()) & PNG_COLOR_MASK_COLOR;
+  png_charp name = nullptr;
+  int compression = 0;
+  png_bytep profile = nullptr;
+  png_uint_32 size = 0;
+  if (png_get_iCCP(reader.png(), reader.info(), &name, &compression, &profile, &size))
+    stored.bytes.assign(reinterpret_cast<const char*>(profile), size);
+  return stored;
 }
 
 }  // namespace icedit

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "io/exif.h"
 #include "io/picture_codecs.h"
 #include "io/png_calls.h"
@@ -65,9 +66,18 @@ void check_key(const std::string& key) {
                          "ASCII characters without needless spaces"));
 }
 
+// libpng looks into the profile; one that it refuses is an error of the whole file but for
+// png_set_benign_errors.
+void set_profile(png_structp png, png_infop info, const std::string& profile) {
+  png_set_benign_errors(png, 1);
+  png_set_iCCP(png, info, "ICC profile", PNG_COMPRESSION_TYPE_BASE,
+               reinterpret_cast<png_const_bytep>(profile.data()), png_uint_32(profile.size()));
+  png_set_benign_errors(png, 0);
+}
+
 }  // namespace
 
-std::string encode_png(const Image& image, const PictureText& text) {
+std::string encode_png(const Image& image, const PictureText& text, const std::string& profile) {
   std::vector<std::string> values;
   std::vector<png_text> chunks;
   values.reserve(text.size());  // the chunks point into them
@@ -86,17 +96,22 @@ std::string encode_png(const Image& image, const PictureText& text) {
                                          : PNG_COLOR_TYPE_RGB_ALPHA;
   std::string out;
   PngWriter writer(&out);
-  writer.run([&writer, &image, &chunks, type] {
+  writer.run([&writer, &image, &chunks, &profile, type] {
     png_structp png = writer.png();
     png_set_write_fn(png, writer.state(), on_write, on_flush);
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_IHDR(png, writer.info(), image.width, image.height, 8, type, PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    if (!profile.empty()) set_profile(png, writer.info(), profile);
     if (!chunks.empty()) png_set_text(png, writer.info(), chunks.data(), int(chunks.size()));
     png_write_info(png, writer.info());
     for (int y = 0; y < image.height; ++y) png_write_row(png, image.at(0, y));
     png_write_end(png, nullptr);
   });
+  if (!profile.empty() && !png_get_valid(writer.png(), writer.info(), PNG_INFO_iCCP))
+    log::warn(
+        "the picture's colour profile is left out: libpng finds it malformed; write a JPEG or WebP "
+        "to keep it");
   return out;
 }
 

@@ -9,7 +9,7 @@
 namespace icedit::webp {
 
 // Flags of the VP8X chunk.
-inline constexpr uint8_t kAnimated = 0x02, kExif = 0x08, kAlpha = 0x10;
+inline constexpr uint8_t kAnimated = 0x02, kExif = 0x08, kAlpha = 0x10, kIccp = 0x20;
 
 uint32_t little_endian(std::string_view bytes, size_t at, int size);
 std::string little_endian(uint32_t value, int size);

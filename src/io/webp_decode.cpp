@@ -100,4 +100,10 @@ PictureText read_webp_text(Bytes bytes) {
   return exif ? read_exif_text(as_bytes(exif->data)) : PictureText{};
 }
 
+StoredProfile read_webp_profile(Bytes bytes) {
+  const Container file(as_text(bytes));
+  const Chunk* profile = file.flags & webp::kIccp ? file.find("ICCP") : nullptr;
+  return {profile ? std::string(profile->data) : "", /*rgb_picture=*/true};
+}
+
 }  // namespace icedit

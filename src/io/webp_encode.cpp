@@ -48,33 +48,44 @@ class WebpWriter {
   WebPMemoryWriter memory_;
 };
 
-// The same picture in an extended container with an EXIF chunk at the end.
-std::string with_exif(const std::string& file, const Image& image, const std::string& exif) {
-  uint8_t flags = webp::kExif;
+// The same picture in an extended container: the colour profile stands before the pixels, EXIF
+// after them.
+std::string extended_file(const std::string& file, const Image& image, const std::string& profile,
+                          const std::string& exif) {
+  uint8_t flags = 0;
   std::string body;
+  if (!profile.empty()) {
+    flags |= webp::kIccp;
+    body = webp::chunk("ICCP", profile);
+  }
   for (const webp::Chunk& c : webp::Container(file).chunks) {
     if (c.name == "VP8X")
       flags |= uint8_t(c.data[0]);
     else
       body += webp::chunk(c.name, c.data);
   }
+  if (!exif.empty()) {
+    flags |= webp::kExif;
+    body += webp::chunk("EXIF", exif);
+  }
   if (image.channels == 4) flags |= webp::kAlpha;
   const std::string extended = std::string(1, char(flags)) + std::string(3, '\0') +
                                webp::little_endian(uint32_t(image.width - 1), 3) +
                                webp::little_endian(uint32_t(image.height - 1), 3);
-  return webp::chunk("RIFF",
-                     "WEBP" + webp::chunk("VP8X", extended) + body + webp::chunk("EXIF", exif));
+  return webp::chunk("RIFF", "WEBP" + webp::chunk("VP8X", extended) + body);
 }
 
 }  // namespace
 
-std::string encode_webp(const Image& image, const PictureText& text, int quality) {
-  if (image.channels == 1) return encode_webp(grey_to_rgb(image), text, quality);
+std::string encode_webp(const Image& image, const PictureText& text, int quality,
+                        const std::string& profile) {
+  if (image.channels == 1) return encode_webp(grey_to_rgb(image), text, quality, profile);
   if (image.width > WEBP_MAX_DIMENSION || image.height > WEBP_MAX_DIMENSION)
     throw UsageError(str("a WebP holds at most ", WEBP_MAX_DIMENSION, " pixels a side, not ",
                          image.width, "x", image.height, "; write a PNG"));
   const std::string file = WebpWriter().encode(image, quality);
-  return text.empty() ? file : with_exif(file, image, make_exif(text));
+  if (text.empty() && profile.empty()) return file;
+  return extended_file(file, image, profile, make_exif(text));
 }
 
 }  // namespace icedit

@@ -2,8 +2,10 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/str.h"
 #include "e2e/program.h"
 #include "io/resize.h"
+#include "io/test_profile.h"
 
 namespace icedit::e2e {
 namespace {
@@ -144,6 +146,49 @@ TEST_F(Edit, OutsideTheMaskThePixelsStay) {
   write_image(work() / "small.png", Image(10, 10, 1));
   expect_failure({"edit", "car.png", "x", "--mask", "small.png", "-o", "o.png"}, 2,
                  "small.png is 10x10 pixels");
+}
+
+TEST_F(Edit, KeepsTheColourProfile) {
+  const Image car = output("car.png");
+  const std::string profile = test_profile();
+  const auto profile_of = [this](const std::string& name) {
+    return read_colour_profile(work() / name);
+  };
+  for (const auto& [from, to] : {std::pair{"photo.jpg", "png"}, std::pair{"photo.png", "webp"},
+                                 std::pair{"photo.webp", "jpg"}}) {
+    write_image(work() / from, car, {}, 95, profile);
+    const std::string out = str("out.", to);
+    const Result result = run({"edit", from, "x", "--steps", "1", "-o", out, "--preview", "1"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(profile_of(out), profile) << out;
+    EXPECT_EQ(profile_of("out.preview-001.png"), "");
+    fs::remove(work() / "out.preview-001.png");
+  }
+  const Result piped = run({"edit", "photo.jpg", "x", "--steps", "1", "-o", "-"});
+  write("piped.png", piped.out);
+  EXPECT_EQ(profile_of("piped.png"), profile);
+  ASSERT_EQ(edit({"-o", "plain.png"}).code, 0);
+  EXPECT_EQ(profile_of("plain.png"), "");
+}
+
+// Each edit has its own input's, in a batch too; a grey picture's is left out.
+TEST_F(Edit, ColourProfilesOfABatchAreNotMixed) {
+  const Image car = output("car.png");
+  write_image(work() / "a.png", car, {}, 95, test_profile("RGB ", 300));
+  write_image(work() / "b.png", car, {}, 95, test_profile("RGB ", 400));
+  copy(golden("pictures/profile_grey.png"), "grey.png");
+  const Result result = run({"edit", "a.png", "grey.png", "b.png", "x", "--steps", "1",
+                             "--num-images", "2", "--output-dir", "out"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(has(result.err, "warning: grey.png: its colour profile is left out")) << result.err;
+  const auto size_of = [this](const std::string& name) {
+    return read_colour_profile(work() / "out" / name).size();
+  };
+  for (const char* image : {"1", "2"}) {
+    EXPECT_EQ(size_of(str("a-", image, ".png")), 300u);
+    EXPECT_EQ(size_of(str("b-", image, ".png")), 400u);
+    EXPECT_EQ(size_of(str("grey-", image, ".png")), 0u);
+  }
 }
 
 TEST_F(Edit, PreviewsComeEveryNSteps) {

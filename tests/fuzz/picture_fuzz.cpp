@@ -52,6 +52,12 @@ void decode(const std::string& file) {
     } catch (const Error&) {
     }
   }
+  try {
+    const std::string profile = read_colour_profile(bytes, "fuzz");
+    if (!profile.empty())  // what is read can be written
+      encode_image(Image(1, 1), ImageFormat::kPng, {}, 95, profile);
+  } catch (const NoInputError&) {
+  }
 }
 
 }  // namespace

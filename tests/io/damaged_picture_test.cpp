@@ -59,12 +59,18 @@ void read_all_ways(const std::string& file) {
     read_picture_text(bytes_of(file), "damaged");
   } catch (const Error&) {
   }
+  try {
+    read_colour_profile(bytes_of(file), "damaged");
+  } catch (const Error&) {
+  }
 }
 
 TEST(DamagedPicture, FlippedBytesNeverCrash) {
   std::mt19937 random(20240504);
   std::vector<std::string> names = golden_pictures();
-  for (const char* text : {"text.png", "text.jpg", "text.webp"}) names.push_back(text);
+  for (const char* name : {"text.png", "text.jpg", "text.webp", "profile.png", "profile.jpg",
+                           "profile.webp", "profile_grey.png"})
+    names.push_back(name);
   for (const std::string& name : names) {
     const std::string whole = golden_file(name);
     for (int round = 0; round < 24; ++round) {
@@ -108,7 +114,7 @@ void mend_png(std::string& file) {
 TEST(DamagedPicture, FlippedBytesUnderRightChecksumsNeverCrash) {
   std::mt19937 random(7);
   std::vector<std::string> names = golden_pictures();
-  names.push_back("text.png");
+  for (const char* name : {"text.png", "profile.png", "profile_grey.png"}) names.push_back(name);
   for (const std::string& name : names) {
     if (!name.ends_with(".png")) continue;
     const std::string whole = golden_file(name);

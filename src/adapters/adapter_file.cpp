@@ -51,6 +51,11 @@ Path file_in(const Path& folder) {
         str(folder.string(), " holds several .safetensors files; name one of ", names));
   }
   if (!pickles.empty()) refuse_pickle(pickles[0]);
+  if (const Path latest = folder / "latest"; fs::is_directory(latest, error)) {
+    throw ModelUnavailable(str(folder.string(),
+                               " is the folder of a training run; name one of its checkpoints, ",
+                               latest.string(), " for the last"));
+  }
   throw ModelUnavailable(str(folder.string(), " holds no adapter; looked for ", kPeftFile, ", ",
                              kDiffusersFile, " and any other .safetensors file."));
 }

@@ -144,7 +144,12 @@ OptionGroup general_options(bool& help) {
     };
   };
   return {"General",
-          {{"quiet", {"q"}, "", "warnings and errors only", "", level(log::Level::kQuiet)},
+          {{"quiet",
+            {"q"},
+            "",
+            "on stderr only warnings and errors; the result on stdout as ever",
+            "",
+            level(log::Level::kQuiet)},
            {"verbose", {"v"}, "", "say more about what is done", "", level(log::Level::kVerbose)},
            {"help", {"h"}, "", "this text", "", into(help)}}};
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/shell.h"
 #include "cli/output_names.h"
 #include "cli/paths.h"
 #include "models/tokens/unicode.h"
@@ -95,6 +96,17 @@ std::vector<EditJob> expand(const EditOptions& options) {
 void expect_there(const std::string& file) {
   if (file.empty())
     throw UsageError("the name of a picture is empty; is a variable of the shell not set?");
+  if (file == "-") {
+    throw NoInputError(
+        "-: no picture is read from standard input; save it to a file first, as in `cat > "
+        "photo.png`, and name that");
+  }
+  if (is_url(file)) {
+    throw NoInputError(str(file,
+                           ": nothing is fetched from the net; save it to a file first, as in "
+                           "`curl -L -o photo.png ",
+                           shell_quoted(file), "`, and name that"));
+  }
   if (!is_there(file) && !Path(file).has_extension()) {
     throw NoInputError(str(file,
                            ": there is no such picture or folder; an instruction of several words "

@@ -6,12 +6,14 @@
 
 #include "adapters/adapter_keys.h"
 #include "base/error.h"
+#include "base/shell.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/help.h"
 #include "cli/paths.h"
 #include "edit/model_files.h"
 #include "io/hub.h"
+#include "io/picture_kind.h"
 #include "io/safetensors.h"
 
 namespace icedit::cli {
@@ -49,7 +51,8 @@ bool is_adapter_file(const Path& file) {
 
 bool is_adapter_folder(const Path& folder) {
   for (const char* name :
-       {"adapter_model.safetensors", "adapter_config.json", "pytorch_lora_weights.safetensors"}) {
+       {"adapter_model.safetensors", "adapter_config.json", "pytorch_lora_weights.safetensors",
+        "latest"}) {  // of a run: it is told which to name
     if (is_there(folder / name)) return true;
   }
   // A component has a config.json beside its weights.
@@ -61,13 +64,31 @@ bool is_adapter_folder(const Path& folder) {
   return files.size() == 1 && is_adapter_file(files[0]);
 }
 
+// A file that is neither a checkpoint nor any picture.
+void expect_picture(const Path& path) {
+  const MappedFile mapped(path);
+  if (mapped.bytes().empty() || is_picture_of_any_kind(mapped.bytes())) return;
+  const std::string extension = path.extension().string(), name = shell_quoted(path.string());
+  std::string other;
+  if (extension == ".parquet" || extension == ".jsonl" || extension == ".yaml" ||
+      extension == ".yml")
+    other = str("; `icedit data check ", name, "` looks at data sets, and at those that a ",
+                "configuration names");
+  throw NoInputError(str(path.string(),
+                         ": icedit inspect knows checkpoints and adapters (.safetensors, or their "
+                         "folder), model folders and pictures (PNG, JPEG, WebP), and this is none "
+                         "of them",
+                         other));
+}
+
 void inspect(const std::string& target, const InspectOptions& options) {
   const bool embedded = target == "nano" && !is_there(target);
   const Path path =
-      embedded ? embedded_model("nano") : resolve_path_or_id(target, "icedit inspect");
+      embedded ? embedded_model("nano") : resolve_path_or_id(target, "icedit inspect", {"nano"});
   const std::string extension = path.extension().string();
   if (is_folder(path)) {
     if (is_there(path / "model_index.json")) return inspect_model(path, options);
+    expect_no_model_below(path);
     return is_adapter_folder(path) ? inspect_adapter(path, options)
                                    : inspect_checkpoint(path, options);
   }
@@ -83,6 +104,7 @@ void inspect(const std::string& target, const InspectOptions& options) {
     throw CheckpointError(
         str(path.string(), ": GGUF files cannot be read yet; give a .safetensors file"));
   }
+  expect_picture(path);
   inspect_picture(path, options);
 }
 

@@ -3,6 +3,7 @@
 // not there.
 #include "base/error.h"
 #include "io/files.h"
+#include "io/hub.h"
 
 namespace icedit::cli {
 
@@ -23,9 +24,12 @@ inline Path same_place(const Path& path) {
   return error ? path.lexically_normal() : canonical;
 }
 
-// Throws UsageError: it is there, and may not be overwritten. `flag`: the one that names it.
+// Throws UsageError: it is a URL; it is there, and may not be overwritten. `flag`: the one that
+// names it.
 inline void expect_free(const Path& path, bool force, const char* flag = "-o",
                         bool may_force = true) {
+  if (is_url(path.string()))
+    throw UsageError(str(path.string(), " is a URL; only files are written: name one with ", flag));
   if (force || !is_there(path)) return;
   throw UsageError(str(path.string(), " exists already; give another name with ", flag,
                        may_force ? ", or --force" : ""));

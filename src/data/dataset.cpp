@@ -75,11 +75,13 @@ EditDataset::EditDataset(const DatasetConfig& config) : config_(config) {
   const auto& c = config_;
   const auto magicbrush = [&c](const std::vector<std::string>& path, const std::string& split) {
     const std::vector<std::string> published = {"osunlp/MagicBrush"};
-    return magicbrush_rows(find_parquet(path.empty() ? published : path, split, "train+dev"),
-                           c.cache_bytes);
+    return magicbrush_rows(
+        find_parquet(path.empty() ? published : path, split, "train+dev", c.config_folder),
+        c.cache_bytes);
   };
   const auto omniedit = [&c] {
-    return omniedit_rows(find_parquet(c.path, c.split, "train"), c.specific_task, c.cache_bytes);
+    return omniedit_rows(find_parquet(c.path, c.split, "train", c.config_folder), c.specific_task,
+                         c.cache_bytes);
   };
   switch (c.type) {
     case DatasetType::kEdit:
@@ -96,7 +98,8 @@ EditDataset::EditDataset(const DatasetConfig& config) : config_(config) {
       add(omniedit(), omniedit_rules(c, " "));
       break;
     case DatasetType::kFolder:
-      for (const std::string& folder : c.path) add(folder_rows(folder), folder_rules(c));
+      for (const std::string& folder : c.path)
+        add(folder_rows(folder, c.config_folder), folder_rules(c));
       break;
   }
   if (size() == 0) throw DataError(str("train.dataset: the files of ", c.path, " have no row"));

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "data/locate.h"
 #include "data/rows.h"
 
 namespace icedit {
@@ -178,8 +179,9 @@ std::vector<Pair> read_names(const Path& folder) {
 
 }  // namespace
 
-std::unique_ptr<EditRows> folder_rows(const std::string& place) {
+std::unique_ptr<EditRows> folder_rows(const std::string& place, const std::string& config_folder) {
   std::error_code ignored;
+  if (!fs::exists(place, ignored)) throw_not_there(place, config_folder);
   if (fs::is_regular_file(place, ignored)) return std::make_unique<FolderRows>(read_jsonl(place));
   if (!fs::is_directory(place, ignored))
     throw UsageError(str("train.dataset.path: '", place,

@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "base/error.h"
+#include "base/shell.h"
 #include "io/hub.h"
 
 namespace icedit {
@@ -54,7 +55,30 @@ struct Found {
   bool whole = false;  // a folder or an id, which holds all the splits
 };
 
-Found find_place(const std::string& place) {
+// Rather than an id: ids have one slash, and may have dots ("OmniEdit-Filtered-1.2M").
+bool is_file_name(const std::string& place) {
+  const std::string extension = Path(place).extension().string();
+  return std::count(place.begin(), place.end(), '/') > 1 || extension == ".parquet" ||
+         extension == ".jsonl" || extension == ".json";
+}
+
+// " in the working folder W", and where else it is.
+std::string seen_from(const std::string& place, const std::string& config_folder) {
+  std::error_code ignored;
+  if (Path(place).is_absolute() || place.starts_with('~')) return "; check the path";
+  const Path here = fs::current_path(ignored);
+  const std::string text = str(" in the working folder ", here.string());
+  Path folder = config_folder.empty() ? Path() : fs::weakly_canonical(config_folder, ignored);
+  for (; !folder.empty(); folder = folder.parent_path()) {
+    if (fs::exists(folder / place, ignored) || !glob_files((folder / place).string()).empty())
+      return str(text, "; it is in ", folder.string(), ", run it from there: cd ",
+                 shell_quoted(folder.string()));
+    if (!folder.has_relative_path()) break;
+  }
+  return text + ", which relative paths start from";
+}
+
+Found find_place(const std::string& place, const std::string& config_folder) {
   std::error_code ignored;
   if (fs::is_directory(place, ignored)) {
     Found found = {parquet_below(place), true};
@@ -65,7 +89,11 @@ Found find_place(const std::string& place) {
   if (fs::exists(place, ignored)) return {{place}, false};
   Found found = {glob_files(place), false};
   if (!found.files.empty()) return found;
-  if (looks_like_hub_id(place)) {
+  if (place.find_first_of("*?[{") != place.npos)
+    throw UsageError(str("train.dataset.path: '", place, "' matches no file",
+                         seen_from(place, config_folder),
+                         "; `icedit data fetch` says how to get MagicBrush and OmniEdit"));
+  if (looks_like_hub_id(place) && !is_file_name(place)) {
     const Path folder = dataset_in_hub_cache(place);
     if (fs::is_directory(folder, ignored)) found = {parquet_below(folder), true};
     if (!found.files.empty()) return found;
@@ -74,12 +102,15 @@ Found find_place(const std::string& place) {
                          hub_cache().string(), "; get it with `hf download --repo-type dataset ",
                          place, "`, or see `icedit data fetch`"));
   }
-  throw UsageError(
-      str("train.dataset.path: '", place,
-          "' matches no file; `icedit data fetch` says how to get MagicBrush and OmniEdit"));
+  throw_not_there(place, config_folder);
 }
 
 }  // namespace
+
+void throw_not_there(const std::string& place, const std::string& config_folder) {
+  throw NoInputError(str("train.dataset.path: there is no file or folder '", place, "'",
+                         seen_from(place, config_folder)));
+}
 
 std::vector<Path> parquet_below(const Path& folder) {
   std::vector<Path> files;
@@ -115,10 +146,10 @@ std::vector<Path> glob_files(const std::string& pattern) {
 }
 
 std::vector<Path> find_parquet(const std::vector<std::string>& places, const std::string& split,
-                               const std::string& usual_split) {
+                               const std::string& usual_split, const std::string& config_folder) {
   std::vector<Path> files;
   for (const std::string& place : places) {
-    const Found found = find_place(place);
+    const Found found = find_place(place, config_folder);
     std::vector<Path> chosen = found.files;
     if (!split.empty())
       chosen = of_splits(found.files, split, /*must=*/true);

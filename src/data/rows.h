@@ -75,8 +75,10 @@ std::unique_ptr<EditRows> omniedit_rows(std::vector<Path> files,
 // Pictures in a folder. By a JSONL file (`place` itself, or the only one in the folder) with a line
 // of {"source", "target", "instruction" (a text or a list of them), "task"?} for each pair, paths
 // from the file's folder; or by names: source/NAME.png, target/NAME.jpg, instruction/NAME.txt, or
-// NAME_source.png, NAME_target.png, NAME.txt in one folder. Throws UsageError, DataError naming the
-// file and line, or the name without its counterpart.
-std::unique_ptr<EditRows> folder_rows(const std::string& place);
+// NAME_source.png, NAME_target.png, NAME.txt in one folder. Throws NoInputError (as
+// throw_not_there), UsageError, DataError naming the file and line, or the name without its
+// counterpart.
+std::unique_ptr<EditRows> folder_rows(const std::string& place,
+                                      const std::string& config_folder = "");
 
 }  // namespace icedit

@@ -76,10 +76,7 @@ Checkpoint by_public_names(Part part, const Checkpoint& file) {
 void expect_fill(const Path& folder) {
   const Path index = folder / "model_index.json";
   if (!fs::exists(index)) {
-    if (fs::exists(folder / "model" / "model_index.json")) {
-      throw ModelUnavailable(str(folder.string(), ": the model is one folder below, name ",
-                                 (folder / "model").string()));
-    }
+    expect_no_model_below(folder);
     throw ModelUnavailable(
         str(folder.string(),
             ": there is no model_index.json, so this is no diffusers folder; expected ", kFill,
@@ -140,6 +137,13 @@ ModelDefaults ModelDefaults::read(const Path& file) {
   return d;
 }
 
+void expect_no_model_below(const Path& folder) {
+  std::error_code ignored;
+  if (!fs::exists(folder / "model" / "model_index.json", ignored)) return;
+  throw ModelUnavailable(
+      str(folder.string(), ": the model is one folder below, name ", (folder / "model").string()));
+}
+
 Path embedded_model(const std::string& name) {
   std::error_code error;
   const Path program = fs::read_symlink("/proc/self/exe", error);
@@ -168,7 +172,7 @@ ModelFiles ModelFiles::find(const ModelRequest& request) {
     folder = embedded_model("nano");
   } else if (!request.model.empty()) {
     files.name_ = request.model;
-    folder = resolve_path_or_id(request.model, "--model");
+    folder = resolve_path_or_id(request.model, "--model", {"nano"});
     if (!fs::is_directory(folder)) {
       throw UsageError(str("--model ", request.model,
                            ": this is a file, expected a folder; a single file goes with "

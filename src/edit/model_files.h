@@ -70,4 +70,7 @@ class ModelFiles {
 // models/ of the source tree.
 Path embedded_model(const std::string& name);
 
+// Throws ModelUnavailable that names FOLDER/model, where that is a model.
+void expect_no_model_below(const Path& folder);
+
 }  // namespace icedit

@@ -117,7 +117,9 @@ MappedFile::MappedFile(const Path& path) : path_(path) {
   struct stat about = {};
   const Descriptor file(open_input(path, about));
   if (!S_ISREG(about.st_mode)) {
-    throw NoInputError(str(path.string(), " is not a regular file and cannot be mapped."));
+    throw NoInputError(str(path.string(),
+                           " is a pipe or a device, not a file on a disk; save its content to a "
+                           "file first and name that one."));
   }
   size_ = static_cast<size_t>(about.st_size);
   if (size_ == 0) return;  // mmap refuses a length of 0

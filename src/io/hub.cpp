@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 #include <regex>
 
 #include "base/error.h"
+#include "base/nearest.h"
 #include "io/json_file.h"
 
 namespace icedit {
@@ -67,17 +69,24 @@ bool split_id(const std::string& text, HubId& id) {
   return id.inside.empty() || stays_inside(id.inside);
 }
 
-// What to type to get it. Gated models need a log-in; for others it does no harm.
+// Those that are known to ask for a log-in; the published scripts write the id in lower case.
+bool is_gated(const std::string& repo) {
+  constexpr const char* kGated = "black-forest-labs/FLUX.1-";
+  return ::strncasecmp(repo.c_str(), kGated, std::strlen(kGated)) == 0;
+}
+
+// What to type to get it.
 std::string how_to_download(const HubId& id) {
   constexpr const char* kFill = "black-forest-labs/FLUX.1-Fill-dev";
-  // The published scripts write the id in lower case.
   const bool fill = ::strcasecmp(id.repo.c_str(), kFill) == 0;
   std::string text;
-  if (fill) {
-    text =
-        str(" The model is gated: first accept its licence on https://huggingface.co/", kFill, ".");
+  if (is_gated(id.repo)) {
+    text = str(" The model is gated: first accept its licence on https://huggingface.co/",
+               fill ? kFill : id.repo, ". Nothing is downloaded here; run\n  hf auth login");
+  } else {
+    text = " Nothing is downloaded here; run (`hf auth login` first if it is gated)";
   }
-  text += str(" Nothing is downloaded here; run\n  hf auth login\n  hf download ", id.repo);
+  text += "\n  hf download " + id.repo;
   if (!id.inside.empty()) {
     // A folder has to be asked for by a pattern.
     text += Path(id.inside).has_extension() ? " " + id.inside : " --include '" + id.inside + "/*'";
@@ -256,16 +265,28 @@ Path find_in_hub_cache(const std::string& text) {
   return found;
 }
 
-Path resolve_path_or_id(const std::string& text, const std::string& what) {
+bool is_url(const std::string& text) {
+  return text.find("://") != text.npos;
+}
+
+Path resolve_path_or_id(const std::string& text, const std::string& what,
+                        const std::vector<std::string>& embedded) {
   std::error_code ignored;
   if (fs::exists(text, ignored)) return text;
   if (fs::is_symlink(text, ignored)) {
     throw ModelUnavailable(str(what, ": ", text, " is a link to '",
                                fs::read_symlink(text, ignored).string(), "', which is not there."));
   }
+  if (is_url(text)) {
+    throw ModelUnavailable(str(what, ": ", text,
+                               " is a URL, and nothing is downloaded here; get it with `hf "
+                               "download` and give its id, ORG/NAME, or save it to a file."));
+  }
   if (!looks_like_hub_id(text)) {
+    std::string remedy = did_you_mean(text, embedded);
+    if (remedy.empty()) remedy = "; check the path";
     throw ModelUnavailable(str(what, ": there is no file or folder '", text,
-                               "', and it is no Hugging Face id (ORG/NAME) either."));
+                               "', and it is no Hugging Face id (ORG/NAME) either", remedy));
   }
   try {
     return find_in_hub_cache(text);

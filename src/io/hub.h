@@ -3,6 +3,7 @@
 // Source: huggingface_hub's constants.py (HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME,
 // XDG_CACHE_HOME) and its cache layout models--ORG--NAME/{refs/REV,snapshots/COMMIT}.
 #include <string>
+#include <vector>
 
 #include "io/files.h"
 
@@ -14,10 +15,16 @@ Path hub_cache();
 bool looks_like_hub_id(const std::string& text);
 
 // The snapshot folder of "org/name[@revision]", or the file of "org/name/path/to/file[@revision]".
-// Throws ModelUnavailable with the exact `hf auth login` and `hf download` lines.
+// Throws ModelUnavailable with the exact `hf download` line, and `hf auth login` where it is
+// needed.
 Path find_in_hub_cache(const std::string& id);
 
-// A path that exists, or else an id in the cache. `what` names the option in errors ("--model").
-Path resolve_path_or_id(const std::string& text, const std::string& what);
+// "https://...", say: nothing is fetched.
+bool is_url(const std::string& text);
+
+// A path that exists, or else an id in the cache. `what` names the option in errors ("--model");
+// `embedded`: models that come with the program, which the caller has looked for before.
+Path resolve_path_or_id(const std::string& text, const std::string& what,
+                        const std::vector<std::string>& embedded = {});
 
 }  // namespace icedit

@@ -1,8 +1,10 @@
 #include "io/picture_kind.h"
 
 #include <array>
+#include <optional>
 
 #include "base/error.h"
+#include "base/shell.h"
 
 namespace icedit {
 namespace {
@@ -16,20 +18,20 @@ struct Magic {
   const char* remedy;
 };
 
-constexpr const char* kHeif = "convert it first, e.g. `heif-convert photo.heic photo.jpg`";
-constexpr const char* kAvif = "convert it first, e.g. `avifdec photo.avif photo.png`";
-constexpr const char* kMagick =
-    "convert it first, e.g. with ImageMagick: `convert photo photo.png`";
+// In a remedy's command $IN is the file, $FIRST the first picture of several in it as ImageMagick
+// writes it, $OUT a new PNG.
+constexpr const char* kHeif = "convert it first, e.g. `heif-convert $IN $OUT`";
+constexpr const char* kAvif = "convert it first, e.g. `avifdec $IN $OUT`";
+constexpr const char* kMagick = "convert it first, e.g. with ImageMagick: `convert $IN $OUT`";
 constexpr const char* kFirst =
-    "save one picture of it, e.g. with ImageMagick: `convert 'x[0]' x.png`";
-constexpr const char* kJxl = "convert it first, e.g. `djxl photo.jxl photo.png`";
-constexpr const char* kPdf =
-    "render a page first, e.g. `pdftoppm -png -r 150 -f 1 -l 1 file.pdf page`";
-constexpr const char* kRaw = "develop it first, e.g. with darktable or `dcraw -w`";
-constexpr const char* kSvg = "render it first, e.g. `rsvg-convert drawing.svg -o drawing.png`";
+    "save one picture of it, e.g. with ImageMagick: `convert $FIRST $OUT`";
+constexpr const char* kJxl = "convert it first, e.g. `djxl $IN $OUT`";
+constexpr const char* kPdf = "render a page first, e.g. `pdftoppm -png -r 150 -f 1 -l 1 $IN page`";
+constexpr const char* kRaw = "develop it first, e.g. with darktable or `dcraw -w $IN`";
+constexpr const char* kSvg = "render it first, e.g. `rsvg-convert $IN -o $OUT`";
 constexpr const char* kHtml = "the download brought a page instead of the picture; fetch it again";
 constexpr const char* kLfs = "fetch the content with `git lfs pull`";
-constexpr const char* kVideo = "save a frame first, e.g. `ffmpeg -i video -frames:v 1 frame.png`";
+constexpr const char* kVideo = "save a frame first, e.g. `ffmpeg -i $IN -frames:v 1 $OUT`";
 
 // The more particular comes first. ISO media files name their brand at byte 8.
 constexpr std::array kForeign = {
@@ -72,18 +74,61 @@ bool has(std::string_view head, size_t offset, std::string_view magic) {
   return head.size() >= offset + magic.size() && head.substr(offset, magic.size()) == magic;
 }
 
-}  // namespace
+const Magic* foreign_kind(std::string_view head) {
+  for (const Magic& m : kForeign)
+    if (has(head, m.offset, m.bytes)) return &m;
+  return nullptr;
+}
 
-ImageFormat picture_kind(Bytes bytes, const std::string& where) {
-  if (bytes.empty()) throw NoInputError(str(where, ": the file is empty, a picture was expected"));
-  const std::string_view head(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+std::optional<ImageFormat> own_kind(std::string_view head) {
   if (has(head, 0, "\x89PNG\r\n\x1a\n"sv)) return ImageFormat::kPng;
   if (has(head, 0, "\xff\xd8\xff"sv)) return ImageFormat::kJpeg;
   if (has(head, 0, "RIFF"sv) && has(head, 8, "WEBP"sv)) return ImageFormat::kWebp;
-  for (const Magic& m : kForeign)
-    if (has(head, m.offset, m.bytes))
-      throw NoInputError(str(where, ": this is a ", m.name,
-                             " file; only PNG, JPEG and WebP are read: ", m.remedy));
+  return std::nullopt;
+}
+
+std::string_view head_of(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Nothing that is there may be overwritten by the command.
+Path new_png(const Path& file) {
+  std::error_code ignored;
+  Path png = file;
+  png.replace_extension(".png");
+  return std::filesystem::exists(png, ignored) ? Path(file.string() + ".png") : png;
+}
+
+// With the file's own name, unless it lies within another file: a row of Parquet, say.
+std::string with_names(std::string remedy, const std::string& where) {
+  std::error_code ignored;
+  const Path file = std::filesystem::is_regular_file(where, ignored) ? where : "FILE";
+  const auto put = [&](std::string_view mark, const std::string& name) {
+    const size_t at = remedy.find(mark);
+    if (at == remedy.npos) return false;
+    remedy.replace(at, mark.size(), shell_quoted(name));
+    return true;
+  };
+  put("$OUT", new_png(file).string());  // the last first: a name may hold a mark
+  if (!put("$FIRST", file.string() + "[0]")) put("$IN", file.string());
+  return remedy;
+}
+
+}  // namespace
+
+bool is_picture_of_any_kind(Bytes bytes) {
+  const std::string_view head = head_of(bytes);
+  return own_kind(head) || foreign_kind(head) != nullptr;
+}
+
+ImageFormat picture_kind(Bytes bytes, const std::string& where) {
+  if (bytes.empty()) throw NoInputError(str(where, ": the file is empty, a picture was expected"));
+  const std::string_view head = head_of(bytes);
+  if (const auto kind = own_kind(head)) return *kind;
+  if (const Magic* m = foreign_kind(head))
+    throw NoInputError(
+        str(where, ": this is a ", m->name,
+            " file; only PNG, JPEG and WebP are read: ", with_names(m->remedy, where)));
   throw NoInputError(str(where,
                          ": not a picture that is read here (PNG, JPEG, WebP) and no known "
                          "format; is it the right file, and whole?"));

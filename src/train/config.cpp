@@ -13,6 +13,8 @@
 namespace icedit {
 namespace {
 
+namespace fs = std::filesystem;
+
 // In ICEdit's files because OminiControl has them; the objective reads none of them.
 const std::vector<std::string> kInert = {"model.union_cond_attn",
                                          "model.add_cond_attn",
@@ -191,7 +193,9 @@ ObjectiveOptions TrainConfig::objective() const {
 }
 
 TrainConfig read_config(const std::string& file, const std::vector<std::string>& overrides) {
-  return parse_config(read_text(file, size_t{1} << 20), file, overrides);
+  TrainConfig config = parse_config(read_text(file, size_t{1} << 20), file, overrides);
+  config.dataset.config_folder = fs::absolute(file).parent_path().string();
+  return config;
 }
 
 TrainConfig parse_config(const std::string& yaml, const std::string& where,

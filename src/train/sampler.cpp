@@ -24,6 +24,8 @@ EditDataset held_out(const TrainConfig& config) {
     return EditDataset(held_out);
   } catch (const UsageError& error) {  // it speaks of train.dataset
     throw UsageError(str("train.sample_data: ", error.what()));
+  } catch (const NoInputError& error) {
+    throw NoInputError(str("train.sample_data: ", error.what()));
   }
 }
 

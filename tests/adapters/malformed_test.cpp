@@ -194,6 +194,9 @@ TEST(MalformedAdapter, Paths) {
   const TemporaryFolder folder;
   EXPECT_TRUE(has(unavailable(folder / "none.safetensors"), "no such adapter file or folder"));
   EXPECT_TRUE(has(unavailable(folder.path()), "holds no adapter"));
+  std::filesystem::create_directory(folder / "latest");
+  EXPECT_TRUE(has(unavailable(folder.path()), (folder / "latest").string() + " for the last"));
+  std::filesystem::remove(folder / "latest");
   folder.write("a.bin", "x");
   EXPECT_TRUE(has(unavailable(folder.path()), "is a PyTorch pickle"));
   EXPECT_TRUE(has(unavailable(folder / "a.bin"), "Convert it once"));

@@ -167,7 +167,7 @@ TEST_F(Data, PackAndCheckAFolder) {
   EXPECT_THROW(run({"pack", file("pairs"), "-o", file("p.parquet")}), UsageError);
   EXPECT_THROW(run({"pack", file("pairs"), "-o", file("p.txt")}), UsageError);
   EXPECT_THROW(run({"pack", file("pairs")}), UsageError);
-  EXPECT_THROW(run({"pack", file("nowhere"), "-o", file("q.parquet")}), UsageError);
+  EXPECT_THROW(run({"pack", file("nowhere"), "-o", file("q.parquet")}), NoInputError);
   folder_.write("pairs/b_source.png", "x");
   folder_.write("pairs/b_target.png", numbered_png(2));
   folder_.write("pairs/b.txt", "edit b");

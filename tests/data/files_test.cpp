@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "data/dataset.h"
 #include "data/locate.h"
+#include "data/rows.h"
 #include "io/temporary_folder.h"
 #include "parquet_writer.h"
 
@@ -66,12 +67,41 @@ TEST(FindParquet, DataSetsInTheHubCache) {
   setenv("HF_HUB_CACHE", folder.path().c_str(), 1);
   EXPECT_EQ(names(find_parquet({"osunlp/MagicBrush"}, "", "train+dev")),
             (Names{"train-0.parquet", "dev-0.parquet"}));
+  // An id has one slash and no ending of a file.
+  for (const char* place : {"models/train.parquet", "models/nano/train", "~/x.parquet", "/no/x"}) {
+    const std::string error =
+        error_of<NoInputError>([&] { find_parquet({place}, "", "", folder.path().string()); });
+    EXPECT_NE(error.find(str("there is no file or folder '", place, "'")), std::string::npos)
+        << error;
+    EXPECT_EQ(error.find("cd "), std::string::npos) << error;
+  }
   const std::string error = error_of<UsageError>(
       [&] { find_parquet({"TIGER-Lab/OmniEdit-Filtered-1.2M"}, "", "train"); });
   EXPECT_NE(error.find("hf download --repo-type dataset TIGER-Lab/OmniEdit-Filtered-1.2M"),
             std::string::npos)
       << error;
   before ? setenv("HF_HUB_CACHE", kept.c_str(), 1) : unsetenv("HF_HUB_CACHE");
+}
+
+// A configuration's paths start from the working folder; the one that they were written for is
+// named.
+TEST(FindParquet, PathsThatStartFromAnotherFolder) {
+  const TemporaryFolder folder;
+  folder.write("clone of it/data-2/nano/train.parquet", "");
+  folder.write("clone of it/configs/a.yaml", "");
+  const std::string configs = (folder / "clone of it/configs").string();
+  const std::string remedy = str("cd '", (folder / "clone of it").string(), "'");
+  const std::string here = std::filesystem::current_path().string();
+  const std::string error =
+      error_of<NoInputError>([&] { find_parquet({"data-2/nano/train.parquet"}, "", "", configs); });
+  EXPECT_NE(error.find(remedy), std::string::npos) << error;
+  EXPECT_NE(error.find("in the working folder " + here), std::string::npos) << error;
+  EXPECT_NE(error_of<UsageError>([&] {
+              find_parquet({"data-2/*/*.parquet"}, "", "", configs);
+            }).find(remedy),
+            std::string::npos);
+  EXPECT_NE(error_of<NoInputError>([&] { folder_rows("data-2/nano", configs); }).find(remedy),
+            std::string::npos);
 }
 
 DatasetConfig folder_config(const Path& path) {
@@ -179,7 +209,7 @@ TEST(FolderRows, WhatDoesNotFitIsNamed) {
     folder.write("2.jsonl", "");
     EXPECT_NE(error(folder).find("2 JSONL files"), std::string::npos);
   }
-  EXPECT_THROW(EditDataset{folder_config("/nowhere")}, UsageError);
+  EXPECT_THROW(EditDataset{folder_config("/nowhere")}, NoInputError);
 }
 
 }  // namespace

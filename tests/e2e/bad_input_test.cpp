@@ -58,6 +58,7 @@ TEST_F(BadInput, ModelsThatAreNotThere) {
                       "hf download black-forest-labs/FLUX.1-Fill-dev");
   expect_edit_failure({"--lora", "RiverZ/normal-lora:0.5"}, 69, "hf download RiverZ/normal-lora");
   unsetenv("HF_HUB_CACHE");
+  expect_edit_failure({"--model", "nanoo"}, 69, "did you mean 'nano'?");
 }
 
 TEST_F(BadInput, CheckpointsThatAreDamaged) {
@@ -162,6 +163,11 @@ TEST_F(BadInput, PicturesThatCannotBeRead) {
   expect_failure({"edit", "car.png", "x", "-o", "out.png", "--max-pixels", "1000"}, 66,
                  "max-pixels");
   expect_failure({"edit", "nowhere.png", "x", "-o", "out.png"}, 66, "nowhere.png");
+  picture("my photo.gif", "GIF89a", "`convert 'my photo.gif[0]' 'my photo.png'`");
+  expect_failure({"edit", "-", "make it red", "-o", "out.png"}, 66, "save it to a file first");
+  expect_failure({"edit", "https://x.org/a b.png", "make it red", "-o", "out.png"}, 66,
+                 "curl -L -o photo.png 'https://x.org/a b.png'");
+  expect_failure({"edit", "/dev/null", "make it red", "-o", "out.png"}, 66, "to a file first");
 }
 
 TEST_F(BadInput, InstructionsAndValues) {
@@ -172,6 +178,8 @@ TEST_F(BadInput, InstructionsAndValues) {
   expect_failure({"edit", "car.png", "x", "-o", "out.gif"}, 2, ".gif");
   expect_failure({"edit", "car.png", "x", "-o", "car.png"}, 2, "input itself");
   expect_failure({"edit", "car.png", "x", "-o", "small.png"}, 2, "exists already");
+  expect_failure({"edit", "car.png", "x", "-o", "https://x.org/a.png"}, 2, "is a URL");
+  expect_failure({"edit", "car.png", "x", "-o", "https://x.org/a"}, 2, "is a URL");
   expect_failure({"edit", "car.png", "x", "--dtype", "f16"}, 2, "auto, f32");
 }
 

@@ -85,7 +85,10 @@ TEST_F(Inspect, ARecipeBeginsWithWhatPeopleLookForAndACommandToPaste) {
 TEST_F(Inspect, WhatIsNotThereOrNothingThatIsKnown) {
   expect_failure({"inspect", "nowhere.png"}, 69, "nowhere.png");
   write("text.txt", "hello");
-  expect_failure({"inspect", "text.txt"}, 66, "text.txt");
+  expect_failure({"inspect", "text.txt"}, 66, "text.txt: icedit inspect knows checkpoints");
+  write("a b.parquet", "PAR1");
+  expect_failure({"inspect", "a b.parquet"}, 66, "`icedit data check 'a b.parquet'`");
+  expect_failure({"inspect", (Path(ICEDIT_SOURCE) / "models/nano").string()}, 69, "nano/model");
   expect_failure({"inspect"}, 2, "takes one file");
   write("x.safetensors", "hello");
   expect_failure({"inspect", "x.safetensors"}, 1, "x.safetensors");

@@ -58,6 +58,8 @@ TEST_F(TrainInput, DataThatIsNotThere) {
                        "'none/*.parquet' matches no file");
   expect_train_failure(yaml("type: omini, path: " + golden("dataset/magicbrush.parquet")), 1,
                        "there is no column 'src_img', there are [img_id, ");
+  expect_train_failure(yaml("type: edit, path: none/x.parquet"), 66,
+                       "there is no file or folder 'none/x.parquet' in the working folder");
   write("x.parquet", "no Parquet");
   expect_train_failure(yaml("type: edit, path: x.parquet"), 1, "x.parquet");
 }

@@ -156,7 +156,9 @@ TEST_F(Hub, WhatIsNotThereComesWithTheCommands) {
   EXPECT_THAT(
       error_for("org/name"),
       AllOf(HasSubstr("org/name is not in the Hugging Face cache (" + folder_.path().string()),
-            HasSubstr("\n  hf auth login\n  hf download org/name"), Not(HasSubstr("gated"))));
+            HasSubstr("(`hf auth login` first if it is gated)\n  hf download org/name")));
+  EXPECT_THAT(error_for("black-forest-labs/FLUX.1-dev"),
+              HasSubstr("\n  hf auth login\n  hf download black-forest-labs/FLUX.1-dev"));
   EXPECT_THAT(error_for("org/name/a/b.safetensors@v1"),
               HasSubstr("\n  hf download org/name a/b.safetensors --revision v1"));
   EXPECT_THAT(error_for("org/name/transformer"),
@@ -229,6 +231,10 @@ TEST_F(Hub, APathThatExistsGoesFirst) {
   };
   EXPECT_THAT(message("/nothing/here"),
               HasSubstr("--model: there is no file or folder '/nothing/here'"));
+  EXPECT_THAT(message("/nothing/here"), HasSubstr("check the path"));
+  EXPECT_THAT(message("https://huggingface.co/org/other"), HasSubstr("give its id, ORG/NAME"));
+  EXPECT_THAT(error_of<ModelUnavailable>([] { resolve_path_or_id("nanoo", "--model", {"nano"}); }),
+              HasSubstr("did you mean 'nano'?"));
   EXPECT_THAT(message("org/other"),
               AllOf(HasSubstr("--model: there is no file or folder 'org/other' here"),
                     HasSubstr("hf download org/other")));

@@ -51,11 +51,11 @@ TEST(MappedFile, RefusesWhatIsNoFile) {
   EXPECT_THAT(message(folder / "nothing"), HasSubstr("nothing: no such file"));
   EXPECT_THAT(message(folder.write("a", "x") / "b"), HasSubstr("no such file"));
   EXPECT_THAT(message(folder.path()), HasSubstr("is a folder"));
-  EXPECT_THAT(message("/dev/null"), HasSubstr("not a regular file"));
+  EXPECT_THAT(message("/dev/null"), HasSubstr("is a pipe or a device"));
   fs::create_symlink(folder / "gone", folder / "link");
   EXPECT_THAT(message(folder / "link"), HasSubstr("is a link to"));
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
-  EXPECT_THAT(message(folder / "pipe"), HasSubstr("not a regular file"));
+  EXPECT_THAT(message(folder / "pipe"), HasSubstr("is a pipe or a device"));
 }
 
 TEST(MappedFile, ReleaseGivesWholePagesBackAndTheyAreReadAgain) {

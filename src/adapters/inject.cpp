@@ -188,8 +188,13 @@ LoadedAdapter attach_adapter(const LinearList& linears, const AdapterFile& file,
     layers.push_back({moe.module, linear, nullptr, layer});
   }
   AttachReport report = report_of(fitted, file, options);
-  say(report, file);
+  if (!options.quiet) say(report, file);
   return {std::move(report), std::move(layers), scale};
+}
+
+void expect_fit(const LinearList& linears, const AdapterFile& file, const AttachOptions& options) {
+  expect_finite(options.scale, file);
+  fit_adapter(linears, file, options);
 }
 
 AttachReport merge_adapter(const LinearList& linears, const AdapterFile& file,

@@ -22,6 +22,7 @@ struct AttachOptions {
       false;  // tensors that fit nothing, or have a wrong shape, are a warning and not an error
   bool allow_zero = false;  // so may B be: before training, and in single stages
   bool trainable = false;   // the adapter's tensors become f32 leaves that require gradients
+  bool quiet = false;       // says nothing: other values will take their place
 };
 
 struct ModuleReport {
@@ -87,6 +88,9 @@ class LoadedAdapter {
 // Linear or have another shape, nothing that fits, B all zero.
 LoadedAdapter attach_adapter(const LinearList& linears, const AdapterFile& file,
                              const AttachOptions& options = {});
+
+// Throws what attach_adapter would; nothing is attached.
+void expect_fit(const LinearList& linears, const AdapterFile& file, const AttachOptions& options);
 
 // Adds scale * delta to the weights. The same errors; a mixture cannot be merged, since its delta
 // depends on the input.

@@ -128,14 +128,55 @@ class Agreement {
   const LoraConfig& lora_;
 };
 
+AdapterFile open_init_lora(const TrainConfig& config) {
+  AdapterFileOptions options;
+  options.top_k = config.mode == TrainMode::kMoeLora ? config.lora.top_k : 0;
+  AdapterFile file =
+      AdapterFile::open(resolve_path_or_id(config.init_lora, "train.init_lora"), options);
+  if (file.moe.empty() == (config.mode == TrainMode::kMoeLora))
+    throw UsageError(str("train.init_lora ", config.init_lora, " is ",
+                         file.moe.empty() ? "a plain LoRA" : "a mixture of experts",
+                         "; set train.mode to ", file.moe.empty() ? "lora" : "moe_lora"));
+  return file;
+}
+
+AttachOptions attach_options() {
+  AttachOptions attach;
+  attach.trainable = attach.allow_zero = true;
+  return attach;
+}
+
+void expect_experts(const std::vector<std::string>& targets, const LoraConfig& config) {
+  for (const std::string& module : targets)
+    if (gets_experts(module, config)) return;
+  throw UsageError(str("train.lora_config.expert_modules ", config.expert_modules,
+                       " are in the path of none of the ", targets.size(),
+                       " modules that target_modules matches; the first is ", targets[0]));
+}
+
+// Linears that look at the mapped file.
+LinearList linears_in(const Checkpoint& checkpoint) {
+  LoadOptions options;
+  options.keep_stored = true;
+  const Weights root(checkpoint, options);
+  const std::string weight = ".weight";
+  for (const auto& [name, entry] : checkpoint.entries())
+    if (const auto& shape = entry.info.shape; shape.size() == 2 && name.ends_with(weight))
+      Linear(root / name.substr(0, name.size() - weight.size()), shape[1], shape[0], false);
+  return root.linears();
+}
+
+[[noreturn]] void fail_for_dtype(const std::string& name, at::ScalarType type) {
+  throw UsageError(str("train.mode full trains in f32, but ", name, " is ", at::toString(type),
+                       "; set dtype: float32"));
+}
+
 // Every tensor of the model becomes a leaf: the Linears' through them, the rest where they are.
 NamedTensors train_all(const FluxTransformer& model) {
   NamedTensors parameters;
   std::set<std::string> done;
   const auto add = [&](const std::string& name, const Tensor& tensor) {
-    if (tensor.scalar_type() != at::kFloat)
-      throw UsageError(str("train.mode full trains in f32, but ", name, " is ",
-                           at::toString(tensor.scalar_type()), "; set dtype: float32"));
+    if (tensor.scalar_type() != at::kFloat) fail_for_dtype(name, tensor.scalar_type());
     done.insert(name);
     parameters.emplace_back(name, tensor);
   };
@@ -183,31 +224,22 @@ AdapterFile fresh_adapter(const LinearList& linears, const LoraConfig& config, b
     else
       file.lora.push_back(fresh_lora(path, linear, config, factors));
   }
-  if (experts && file.moe.empty())
-    throw UsageError(str("train.lora_config.expert_modules ", config.expert_modules,
-                         " are in the path of none of the ", targets.size(),
-                         " modules that target_modules matches; the first is ", targets[0]));
+  if (experts) expect_experts(targets, config);
   return file;
 }
 
-Trainable make_trainable(const FluxTransformer& model, const TrainConfig& config) {
+Trainable make_trainable(const FluxTransformer& model, const TrainConfig& config, bool quiet) {
   Trainable trainable;
   if (config.mode == TrainMode::kFull) {
     trainable.parameters = train_all(model);
   } else {
-    AdapterFileOptions options;
-    options.top_k = config.mode == TrainMode::kMoeLora ? config.lora.top_k : 0;
     const AdapterFile file =
         config.init_lora.empty()
             ? fresh_adapter(model.linears(), config.lora, config.mode == TrainMode::kMoeLora,
                             uint64_t(config.seed))
-            : AdapterFile::open(resolve_path_or_id(config.init_lora, "train.init_lora"), options);
-    if (file.moe.empty() == (config.mode == TrainMode::kMoeLora))
-      throw UsageError(str("train.init_lora ", config.init_lora, " is ",
-                           file.moe.empty() ? "a plain LoRA" : "a mixture of experts",
-                           "; set train.mode to ", file.moe.empty() ? "lora" : "moe_lora"));
-    AttachOptions attach;
-    attach.trainable = attach.allow_zero = true;
+            : open_init_lora(config);
+    AttachOptions attach = attach_options();
+    attach.quiet = quiet;
     trainable.adapter = attach_adapter(model.linears(), file, attach);
     if (!config.init_lora.empty()) Agreement(file, config).expect(model.linears());
     trainable.parameters = trainable.adapter->tensors();
@@ -216,6 +248,24 @@ Trainable make_trainable(const FluxTransformer& model, const TrainConfig& config
   for (const auto& [name, tensor] : trainable.parameters) count += tensor.numel();
   log::info(str("training ", count, " parameters in ", trainable.parameters.size(), " tensors"));
   return trainable;
+}
+
+void expect_trainable(const Residency& residency, const TrainConfig& config) {
+  if (config.mode == TrainMode::kFull) {
+    const at::ScalarType type = residency.precision().compute;
+    if (type != at::kFloat) fail_for_dtype("the transformer", type);
+    return;
+  }
+  const Component transformer = residency.files().open(Part::kTransformer);
+  const LinearList linears = linears_in(transformer.checkpoint);
+  if (!config.init_lora.empty()) {
+    const AdapterFile file = open_init_lora(config);
+    expect_fit(linears, file, attach_options());
+    Agreement(file, config).expect(linears);
+  } else if (const auto targets = targets_of(linears, config.lora);
+             config.mode == TrainMode::kMoeLora) {
+    expect_experts(targets, config.lora);
+  }
 }
 
 }  // namespace icedit

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "adapters/inject.h"
+#include "edit/residency.h"
 #include "models/flux/transformer.h"
 #include "train/config.h"
 #include "train/optimizer.h"
@@ -30,6 +31,11 @@ struct Trainable {
 // Puts onto the model what config.mode says. An adapter to start from must be of the model's
 // shapes, and as train.lora_config has it: targets, rank, alpha, experts. Throws UsageError,
 // CheckpointError.
-Trainable make_trainable(const FluxTransformer& model, const TrainConfig& config);
+// `quiet`: a checkpoint's values will take the place of these.
+Trainable make_trainable(const FluxTransformer& model, const TrainConfig& config,
+                         bool quiet = false);
+
+// Throws what make_trainable would, as far as the headers of files tell: nothing is loaded.
+void expect_trainable(const Residency& residency, const TrainConfig& config);
 
 }  // namespace icedit

@@ -224,11 +224,34 @@ Path write_step_folder(const Path& run_folder, int64_t step, uint64_t bytes_need
   return run_folder / name;
 }
 
-void remove_old_steps(const Path& run_folder, int64_t step, int keep) {
+bool WholeSteps::has(const Path& step_folder) {
+  const auto [at, fresh] = whole_.try_emplace(step_folder, false);
+  if (fresh) at->second = damage_of(step_folder).empty();
+  return at->second;
+}
+
+void expect_writable(const Path& run_folder) {
+  std::error_code ignored;
+  Path there = fs::absolute(run_folder);
+  while (!fs::exists(there, ignored) && there.has_relative_path()) there = there.parent_path();
+  const bool folder = fs::is_directory(there, ignored);
+  if (folder && ::access(there.c_str(), W_OK | X_OK) == 0) return;
+  throw IoError(str(run_folder.string(), ": a run cannot be kept there, as ", there.string(),
+                    folder ? str(" cannot be written: ", std::strerror(errno)) : " is no folder",
+                    "; give another --run-folder or train.save_path"));
+}
+
+void remove_old_steps(const Path& run_folder, int64_t step, int keep, WholeSteps& whole) {
   if (keep <= 0) return;
+  std::vector<Path> steps = steps_in(run_folder);
+  std::erase_if(steps, [step](const Path& folder) { return step_number(folder) > step; });
+  if (steps.size() <= size_t(keep)) return;
   int kept = 0;
-  for (const Path& folder : steps_in(run_folder)) {
-    if (step_number(folder) > step || ++kept <= keep) continue;
+  for (const Path& folder : steps) {
+    if (kept < keep) {
+      kept += whole.has(folder);
+      continue;
+    }
     // Under another name first, so that a half removed one is not taken for a checkpoint.
     const Path away = run_folder / str(".", folder.filename().string(), ".", ::getpid(), ".new");
     std::error_code error;
@@ -265,10 +288,6 @@ std::vector<Path> step_folders(const Path& place) {
     (first < 0 || step_number(step) <= first ? before : after).push_back(step);
   }
   if (!one) before.insert(before.end(), after.begin(), after.end());
-  // A folder that was asked for is tried even where it is not there, to be told about.
-  if (one && (before.empty() || step_number(before.front()) != first)) {
-    before.insert(before.begin(), given);
-  }
   return before;
 }
 

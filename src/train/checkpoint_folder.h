@@ -3,6 +3,7 @@
 // checked.
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,22 @@ namespace icedit {
 Path write_step_folder(const Path& run_folder, int64_t step, uint64_t bytes_needed,
                        const std::function<void(const Path&)>& write);
 
-// Removes what stands before the last `keep` of the steps up to `step`.
-void remove_old_steps(const Path& run_folder, int64_t step, int keep);
+// Which step-N folders are whole; each is read once.
+class WholeSteps {
+ public:
+  void add(const Path& step_folder) { whole_[step_folder] = true; }  // it was just written
+  bool has(const Path& step_folder);
+
+ private:
+  std::map<Path, bool> whole_;
+};
+
+// Removes what stands before the last `keep` whole ones of the steps up to `step`.
+void remove_old_steps(const Path& run_folder, int64_t step, int keep, WholeSteps& whole);
+
+// Throws IoError: this process may not write there; of a folder that is not there yet, in its
+// nearest parent.
+void expect_writable(const Path& run_folder);
 
 // N of a folder with the name step-N; -1 for any other.
 int64_t step_number(const Path& folder);

@@ -154,6 +154,10 @@ void override_key(const YAML::Node& root, const std::string& text) {
   const size_t equals = text.find('=');
   if (equals == std::string::npos || equals == 0)
     throw UsageError(str("--set is '", text, "', expected KEY=VALUE as in train.batch_size=4"));
+  if (equals + 1 == text.size())
+    throw UsageError(str("--set ", text,
+                         " gives no value, expected KEY=VALUE; null takes what the "
+                         "file says away where there may be none"));
   const YAML::Node value = parsed(text.substr(equals + 1), "--set " + text);
   assign(root, text.substr(0, equals), value);
 }
@@ -178,6 +182,9 @@ void check(const TrainConfig& c, const std::string& where) {
     fail("train.lora_config.balance_loss is of experts, which only mode moe_lora has");
   if (c.mode == TrainMode::kFull && !c.init_lora.empty())
     fail("train.init_lora is an adapter, which mode full has not");
+  if (c.max_steps == 0)
+    fail("train.max_steps is 0, expected at least 1, or -1 to train until it is stopped");
+  if (c.save_path.empty()) fail("train.save_path is empty, expected a folder, as runs");
   c.dataset.check();
 }
 
@@ -216,6 +223,17 @@ std::string effective_yaml(const TrainConfig& config) {
   YAML::Node root(YAML::NodeType::Map);
   for (const ConfigKey& key : keys_of(copy)) assign(root, key.name, key.get());
   return str(YAML::Dump(root), "\n");
+}
+
+std::string config_lines(const TrainConfig& config) {
+  TrainConfig copy = config;
+  std::string lines;
+  for (const ConfigKey& key : keys_of(copy)) {
+    std::string value = YAML::Dump(key.get());
+    std::replace(value.begin(), value.end(), '\n', ' ');
+    lines += str(key.name, ": ", value, "\n");
+  }
+  return lines;
 }
 
 std::map<std::string, std::string> fingerprint(const TrainConfig& config) {

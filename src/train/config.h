@@ -81,7 +81,9 @@ TrainConfig parse_config(const std::string& yaml, const std::string& where,
 
 // All keys with their values: a file that read_config reads back to the same.
 std::string effective_yaml(const TrainConfig& config);
-// Those that change what is computed, for comparing a run with its checkpoint and its ranks.
+// A line "train.seed: 666" for each, for comparing ranks.
+std::string config_lines(const TrainConfig& config);
+// Those that change what is computed, for comparing a run with its checkpoint.
 std::map<std::string, std::string> fingerprint(const TrainConfig& config);
 
 // The keys, in the order of the effective file. Inert ones are not among them.

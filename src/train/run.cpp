@@ -10,6 +10,7 @@
 #include "base/process.h"
 #include "base/progress.h"
 #include "edit/device.h"
+#include "train/checkpoint_folder.h"
 #include "train/log_lines.h"
 #include "train/memory.h"
 #include "train/run_place.h"
@@ -60,27 +61,32 @@ class Run {
       expect_memory(estimate_training(config, residency_), config, available_memory_bytes(),
                     free_swap_bytes());
     const std::string statistics = dataset_.task_statistics();
-    if (group_->is_first()) log::info(str(dataset_.size(), " pairs\n", statistics));
+    if (group_->is_first())
+      log::info(str(dataset_.size(), " pairs", statistics.empty() ? "" : "\n", statistics));
   }
 
   Path train() {
-    if (samples() && group_->is_first()) sampler_.emplace(config_, dataset_);
     const int64_t done = run_.checkpoint ? run_.checkpoint->state.step : 0;
-    Trainer trainer(config_, residency_, dataset_, quarantine_, *group_,
-                    last_step() < 0 ? -1 : std::max<int64_t>(0, last_step() - done));
-    if (run_.checkpoint) {
-      trainer.resume(*run_.checkpoint);
-      log::info(str(run_.checkpoint->folder.string(), ": goes on after step ", trainer.steps()));
+    if (run_.checkpoint && last_step() >= 0 && done >= last_step()) {
+      log::info(complete(done));
+      return group_->is_first() ? run_.folder : Path();
     }
+    if (group_->is_first()) expect_writable(run_.folder);
+    if (samples() && group_->is_first()) sampler_.emplace(config_, dataset_);
+    Trainer trainer(config_, residency_, dataset_, quarantine_, *group_,
+                    last_step() < 0 ? -1 : last_step() - done,
+                    run_.checkpoint ? &*run_.checkpoint : nullptr);
+    if (run_.checkpoint)
+      log::info(str(run_.checkpoint->folder.string(), ": goes on after step ", trainer.steps()));
     if (group_->is_first()) begin_log(trainer.steps());
     try {
       loop(trainer);
-    } catch (const Interrupted&) {  // nothing of the step that was running counts
-      save_rest(trainer);
-      throw;
-    } catch (const PeerError&) {
-      save_rest(trainer);
-      throw;
+    } catch (const Interrupted& error) {  // nothing of the step that was running counts
+      throw Interrupted(error.what() + saved_rest(trainer));
+    } catch (const PeerError& error) {
+      throw PeerError(error.what() + saved_rest(trainer));
+    } catch (const DataError& error) {
+      throw DataError(error.what() + saved_rest(trainer));
     }
     save_rest(trainer, /*last=*/true);
     return group_->is_first() ? run_.folder : Path();
@@ -89,9 +95,10 @@ class Run {
  private:
   // Before anything is done with what could differ.
   void expect_same_start() {
-    group_->expect_equal("the configuration", effective_yaml(config_));
+    group_->expect_equal("the configuration", config_lines(config_));
     group_->expect_equal("--resume, --run-folder or --steps",
-                         str(options_.resume, "\n", options_.run_folder, "\n", options_.steps));
+                         str("--resume ", options_.resume, "\n--run-folder ", options_.run_folder,
+                             "\n--steps ", options_.steps));
   }
 
   static ModelFiles find_model(const TrainConfig& config) {
@@ -111,6 +118,15 @@ class Run {
   int64_t last_step() const {
     if (options_.steps == 0) return config_.max_steps;
     return config_.max_steps < 0 ? options_.steps : std::min(options_.steps, config_.max_steps);
+  }
+
+  std::string complete(int64_t done) const {
+    const bool by_steps = options_.steps > 0 && last_step() == options_.steps;
+    const char* key = by_steps ? "--steps" : "train.max_steps";
+    const bool over = !by_steps && config_.lr_schedule == "cosine";
+    return str(run_.checkpoint->folder.string(), ": the run is complete at step ", done, " (", key,
+               " ", last_step(), "); ",
+               over ? "its cosine schedule ends there" : str("a larger ", key, " goes on"));
   }
 
   // A trace is of few steps, and not about pictures.
@@ -166,11 +182,19 @@ class Run {
     if (trainer.steps() > saved_) save(trainer, last);
   }
 
+  // And for the error that ends the run: what there is to go on from.
+  std::string saved_rest(Trainer& trainer) {
+    save_rest(trainer);
+    if (!group_->is_first() || saved_ == 0) return "";
+    return str("; saved ", (run_.folder / str("step-", saved_)).string(), "; go on with --resume ",
+               run_.folder.string());
+  }
+
   void save(Trainer& trainer, bool last = false) {
     if (!group_->is_first()) return;
     try {
       const Path path =
-          save_checkpoint(run_.folder, trainer.state(), int(config_.keep_checkpoints));
+          save_checkpoint(run_.folder, trainer.state(), int(config_.keep_checkpoints), &whole_);
       saved_ = trainer.steps();
       log::verbose("saved " + path.string());
     } catch (const IoError& error) {  // the run is worth more than one checkpoint
@@ -191,6 +215,7 @@ class Run {
   std::optional<RunLog> log_;
   std::optional<Sampler> sampler_;
   int64_t saved_ = 0;  // the step of the last checkpoint
+  WholeSteps whole_;
 };
 
 }  // namespace

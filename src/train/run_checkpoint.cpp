@@ -116,7 +116,9 @@ void save_state(const Path& folder, const RunState& state) {
                         {"ema", !state.ema.empty()},
                         {"optimizer", numbers(state.optimizer.scalars)},
                         {"figures", numbers(state.figures)},
-                        {"fingerprint", state.fingerprint}};
+                        {"fingerprint", state.fingerprint},
+                        {"ranks", state.ranks},
+                        {"data", {{"rows", state.data.rows}, {"digest", state.data.digest}}}};
   write_text_atomically(folder / kState,
                         content.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
@@ -143,6 +145,11 @@ RunState read_state(const Path& folder) try {
   content.at("position").get_to(state.position);
   content.at("draw_state").get_to(state.draw_state);
   content.at("fingerprint").get_to(state.fingerprint);
+  state.ranks = content.value("ranks", int64_t{0});
+  if (const auto data = content.find("data"); data != content.end()) {
+    data->at("rows").get_to(state.data.rows);
+    data->at("digest").get_to(state.data.digest);
+  }
   state.optimizer.scalars = read_numbers(content.at("optimizer"));
   state.figures = read_numbers(content.at("figures"));
   for (auto& [name, tensor] : load_tensors(folder / kOptimizer)) {
@@ -157,6 +164,18 @@ RunState read_state(const Path& folder) try {
 } catch (const json::exception& error) {
   throw CheckpointError(str((folder / kState).string(),
                             " is not as this version of icedit writes it: ", error.what()));
+}
+
+// A checkpoint that was asked for by its name is that one.
+void expect_step(const Path& place) {
+  std::error_code ignored;
+  if (step_number(place) < 0 || fs::is_directory(place, ignored)) return;
+  const Path run = run_folder_of(place);
+  std::vector<std::string> there;
+  for (const Path& step : step_folders(run)) there.push_back(step.filename().string());
+  throw NoInputError(str(place.string(), " is not there: it was never saved, or is older than the ",
+                         "last train.keep_checkpoints; ", run.string(),
+                         there.empty() ? " has no checkpoint" : str(" has ", there)));
 }
 
 }  // namespace
@@ -179,7 +198,8 @@ NamedTensors tensors_of(const AdapterFile& adapter) {
   return tensors;
 }
 
-Path save_checkpoint(const Path& run_folder, const RunState& state, int keep_last) {
+Path save_checkpoint(const Path& run_folder, const RunState& state, int keep_last,
+                     WholeSteps* known) {
   if (!has_adapter(state) && state.weights.empty()) {
     throw UsageError(str(run_folder.string(), ": there is nothing trained to save"));
   }
@@ -191,11 +211,15 @@ Path save_checkpoint(const Path& run_folder, const RunState& state, int keep_las
     save_model(fresh, state);
     save_state(fresh, state);
   });
-  remove_old_steps(run_folder, state.step, keep_last);
+  WholeSteps own;
+  WholeSteps& whole = known != nullptr ? *known : own;
+  whole.add(folder);
+  remove_old_steps(run_folder, state.step, keep_last, whole);
   return folder;
 }
 
 LoadedCheckpoint load_checkpoint(const Path& place) {
+  expect_step(place);
   const std::vector<Path> folders = step_folders(place);
   if (folders.empty()) {
     throw NoInputError(str(place.string(),
@@ -239,8 +263,14 @@ void expect_same_fingerprint(const LoadedCheckpoint& checkpoint,
                        value(wanted, key));
   }
   if (differences.empty()) return;
-  throw UsageError(str(checkpoint.folder.string(), " is of a run with another configuration: ",
-                       differences, ". Resume with the same, or start a run of its own"));
+  throw UsageError(
+      str(checkpoint.folder.string(), " is of a run with another configuration: ", differences,
+          ". Resume with the same, or start a run of its own", start_from(checkpoint)));
+}
+
+std::string start_from(const LoadedCheckpoint& checkpoint) {
+  if (!has_adapter(checkpoint.state)) return "";
+  return str(", from its adapter with train.init_lora: ", checkpoint.folder.string());
 }
 
 void restore_tensors(const NamedTensors& from, const NamedTensors& into, const std::string& where) {

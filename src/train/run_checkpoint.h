@@ -17,9 +17,16 @@
 #include "adapters/adapter_file.h"
 #include "base/tensor.h"
 #include "io/files.h"
+#include "train/checkpoint_folder.h"
 #include "train/optimizer.h"
 
 namespace icedit {
+
+// What the data were, so that others under the same name are noticed.
+struct DataMark {
+  int64_t rows = 0;         // 0: not known
+  std::string digest = {};  // of a few rows
+};
 
 struct RunState {
   int64_t step = 0;                      // optimizer steps done
@@ -38,6 +45,8 @@ struct RunState {
   // What the run must be resumed with: "train.batch_size" -> "4". Only keys that change what is
   // computed.
   std::map<std::string, std::string> fingerprint = {};
+  int64_t ranks = 0;  // that shared a step; 0: not known, as in files before it was written
+  DataMark data = {};
 };
 
 // The adapter's tensors by ICEdit's names, as LoadedAdapter::tensors() has them. They are no
@@ -48,7 +57,10 @@ NamedTensors tensors_of(const AdapterFile& adapter);
 // `keep_last` removed (0: none is; those of later steps never are). Returns the folder. Throws
 // IoError: too little space (nothing was written then), or a failed write; `latest` and all
 // checkpoints are then as before.
-Path save_checkpoint(const Path& run_folder, const RunState& state, int keep_last);
+// Damaged ones are not counted as kept; `known`: what was found of them before, so that each is
+// read once.
+Path save_checkpoint(const Path& run_folder, const RunState& state, int keep_last,
+                     WholeSteps* known = nullptr);
 
 struct LoadedCheckpoint {
   Path folder;
@@ -57,7 +69,8 @@ struct LoadedCheckpoint {
 
 // `place`: a step-N folder, a run's folder, or its `latest`. A damaged checkpoint is reported by a
 // warning, and the one before it is taken; of a run's folder the first that is tried is `latest`.
-// The tensors look at the mapped files. Throws NoInputError: no checkpoint there; CheckpointError:
+// The tensors look at the mapped files. Throws NoInputError: no checkpoint there, or not this one,
+// naming those that are; CheckpointError:
 // none that is whole, saying what is wrong with each.
 LoadedCheckpoint load_checkpoint(const Path& place);
 
@@ -69,6 +82,10 @@ bool has_checkpoint(const Path& run_folder);
 void expect_same_fingerprint(const LoadedCheckpoint& checkpoint,
                              const std::map<std::string, std::string>& wanted,
                              const std::vector<std::string>& allowed = {});
+
+// ", from its adapter with train.init_lora: PATH" for the end of such an error; "" where all
+// weights were trained.
+std::string start_from(const LoadedCheckpoint& checkpoint);
 
 // Copies the values by name into tensors that exist (trainable leaves too). Throws CheckpointError,
 // with nothing copied: a name that only one side has, another shape or dtype. `where`: for the

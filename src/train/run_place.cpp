@@ -37,9 +37,22 @@ Path latest_run(const std::string& save_path) {
   return *std::max_element(runs.begin(), runs.end());
 }
 
+Path same_place(const Path& path) {
+  std::error_code error;
+  const Path canonical = fs::weakly_canonical(path, error);
+  return error ? path.lexically_normal() : canonical;
+}
+
 // What the arguments mean, to be loaded: "" for a new run.
 Path place_to_resume(const TrainConfig& config, const RunOptions& options) {
-  return options.resume == "latest" ? latest_run(config.save_path) : Path(options.resume);
+  const Path given = options.resume, folder = options.run_folder;
+  if (given.empty()) return given;
+  if (given == "latest") return folder.empty() ? latest_run(config.save_path) : folder;
+  if (!folder.empty() && same_place(run_folder_of(given)) != same_place(folder))
+    throw UsageError(str("--resume ", given.string(), " goes on in ", run_folder_of(given).string(),
+                         ", and not in --run-folder ", folder.string(),
+                         "; leave --run-folder out"));
+  return given;
 }
 
 RunPlace decide(const TrainConfig& config, const RunOptions& options, const LaunchEnv& env) {

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "train/cache_fill.h"
 #include "train/loading.h"
+#include "train/resume_check.h"
 
 namespace icedit {
 namespace {
@@ -22,12 +23,14 @@ constexpr const char* kGenerator = "reference_draws";
 }  // namespace
 
 Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditDataset& dataset,
-                 Quarantine& quarantine, Group& group, int64_t planned)
+                 Quarantine& quarantine, Group& group, int64_t planned,
+                 const LoadedCheckpoint* from)
     : config_(config),
       residency_(residency),
       dataset_(dataset),
       quarantine_(quarantine),
       group_(group),
+      data_mark_(mark_of(dataset)),
       objective_(config.objective()),
       schedule_(config.lr_schedule, config.warmup_steps, config.max_steps),
       conditioner_(residency, icedit::text_tokens(config, residency.files()),
@@ -40,13 +43,15 @@ Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditData
   loading_.world_size = group.size();
   open_loader(0);
   generator_state_ = reference_draws_.get_state();
-  // Refuses a wrong setting before the long part.
+  // Refuses what is wrong before the long part.
   const OptimizerMaker make_optimizer = optimizer_maker(config.optimizer);
+  if (from != nullptr) expect_resumable(*from, config, data_mark_, group.size());
+  expect_trainable(residency, config);
   // Before the transformer comes, so that the encoders are never in memory beside it.
   const int64_t seen = planned * config.accumulate_grad_batches * config.batch_size * group.size();
   if (conditioner_.cache().on())
     fill_cache(conditioner_, dataset, *loader_, group, planned < 0 || seen >= dataset.size());
-  trainable_ = make_trainable(residency.transformer(), config);
+  trainable_ = make_trainable(residency.transformer(), config, /*quiet=*/from != nullptr);
   optimizer_ = make_optimizer(trainable_.parameters);
   base_lr_ = optimizer_->lr();
   if (config.mode == TrainMode::kMoeLora) {
@@ -57,6 +62,7 @@ Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditData
     for (const auto& [name, parameter] : trainable_.parameters)
       ema_.emplace_back(name, parameter.detach().clone());
   }
+  if (from != nullptr) restore(*from);
 }
 
 Trainer::~Trainer() = default;
@@ -220,13 +226,19 @@ RunState Trainer::state() const {
   state.optimizer = optimizer_->state();
   state.figures = {{"loss.running", running_loss_}, {"bad_steps", double(bad_steps_)}};
   state.fingerprint = fingerprint(config_);
+  state.ranks = group_.size();
+  state.data = data_mark_;
   return state;
 }
 
 void Trainer::resume(const LoadedCheckpoint& checkpoint) {
+  expect_resumable(checkpoint, config_, data_mark_, group_.size());
+  restore(checkpoint);
+}
+
+void Trainer::restore(const LoadedCheckpoint& checkpoint) {
   const RunState& from = checkpoint.state;
   const std::string where = checkpoint.folder.string();
-  expect_same_fingerprint(checkpoint, fingerprint(config_));
   restore_tensors(trainable_.adapter ? tensors_of(from.adapter) : from.weights,
                   trainable_.parameters, where);
   if (!ema_.empty()) restore_tensors(from.ema, ema_, where);

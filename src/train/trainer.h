@@ -29,10 +29,12 @@ struct StepFigures {
 class Trainer {
  public:
   // Fills the cache where there is one and the run will see most of the data, loads the transformer
-  // and puts onto it what is trained. `planned`: the steps that will be taken, -1: many. The
-  // arguments outlive the trainer. Throws UsageError, CheckpointError, Interrupted.
+  // and puts onto it what is trained. `planned`: the steps that will be taken, -1: many. `from`: as
+  // resume. What headers and settings tell to be wrong is said before anything is encoded or
+  // loaded. The arguments outlive the trainer. Throws UsageError, CheckpointError, Interrupted.
   Trainer(const TrainConfig& config, Residency& residency, const EditDataset& dataset,
-          Quarantine& quarantine, Group& group, int64_t planned = -1);
+          Quarantine& quarantine, Group& group, int64_t planned = -1,
+          const LoadedCheckpoint* from = nullptr);
   ~Trainer();
 
   // Throws Interrupted (nothing of the step was done), PeerError, DataError: too many bad rows, or
@@ -53,7 +55,7 @@ class Trainer {
   bool encoders_unused() const { return conditioner_.is_filled(); }
 
   RunState state() const;
-  // Throws CheckpointError, UsageError: of another run.
+  // Throws CheckpointError, UsageError: of another run, as expect_resumable.
   void resume(const LoadedCheckpoint& checkpoint);
 
  private:
@@ -62,6 +64,7 @@ class Trainer {
     Tensor t, x_1;
   };
   void open_loader(int64_t start);
+  void restore(const LoadedCheckpoint& checkpoint);
   at::Generator generator_for(const DrawKey& key);
   double micro_batch(int64_t micro);
   double gather_gradients(double loss, ExpertUse& experts);
@@ -73,6 +76,7 @@ class Trainer {
   const EditDataset& dataset_;
   Quarantine& quarantine_;
   Group& group_;
+  DataMark data_mark_;
   ObjectiveOptions objective_;
   Trainable trainable_;
   std::unique_ptr<ExpertWatch> watch_;  // of a mixture

@@ -105,9 +105,57 @@ TEST_F(TrainInput, AResumeWithAnotherAdapterShape) {
   };
   fails("train.lora_config.r=8", "train.lora_config.r was 4 and is 8");
   fails("train.lora_config.target_modules=[to_k]", "train.lora_config.target_modules was");
-  fails("train.mode=moe_lora", "expert_modules");
+  fails("train.mode=moe_lora", "train.mode was lora and is moe_lora");
   fails("flux_path=nano", "flux_path was");
   expect_failure({"train", "a.yaml", "--resume", "nowhere"}, 66, "nowhere");
+}
+
+// An hour of encoding must not come before an error that was there to be seen.
+TEST_F(TrainInput, WhatHeadersTellIsSaidBeforeAnythingIsEncoded) {
+  write("a.yaml", good());
+  ASSERT_EQ(run({"train", "a.yaml", "--run-folder", "out", "-q"}).code, 0);
+  write("plain", "no folder");
+  const std::vector<std::pair<std::vector<std::string>, const char*>> wrong = {
+      {{"--run-folder", "plain/run"}, "plain is no folder"},
+      {{"--resume", "out", "--set", "train.max_steps=2", "--set", "train.lora_config.r=8"},
+       "train.lora_config.r was 4 and is 8"},
+      {{"--set", "train.init_lora=nowhere.safetensors"}, "nowhere.safetensors"},
+      {{"--set", "train.init_lora=" + golden("lora/alpha4")}, "has a layer for"},
+      {{"--set", "train.mode=full", "--set", "dtype=bfloat16"}, "set dtype: float32"},
+      {{"--set", "train.mode=moe_lora"}, "expert_modules"}};
+  for (const auto& [more, message] : wrong) {
+    std::vector<std::string> arguments = {"train", "a.yaml", "--set", "train.cache=true"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const std::set<std::string> before = files();
+    const Result result = run(arguments);
+    EXPECT_NE(result.code, 0) << message;
+    EXPECT_TRUE(has(result.err, message)) << result.err;
+    EXPECT_FALSE(has(result.err, "encoding the data")) << result.err;
+    EXPECT_EQ(files(), before);
+  }
+  EXPECT_TRUE(has(run({"train", "a.yaml", "--set", "train.cache=true"}).err, "encoding the data"));
+}
+
+TEST_F(TrainInput, ACompleteRunSaysSoAndWritesNothing) {
+  write("a.yaml", good());
+  ASSERT_EQ(run({"train", "a.yaml", "--run-folder", "out", "-q"}).code, 0);
+  const std::set<std::string> before = files();
+  const Result again = run({"train", "a.yaml", "--resume", "latest", "--run-folder", "out"});
+  EXPECT_EQ(again.code, 0);
+  EXPECT_EQ(again.out, "out\n");
+  EXPECT_TRUE(has(again.err,
+                  "out/step-1: the run is complete at step 1 (train.max_steps 1); a "
+                  "larger train.max_steps goes on"))
+      << again.err;
+  EXPECT_FALSE(has(again.err, "\n\n")) << again.err;
+  EXPECT_EQ(files(), before);
+  expect_failure({"train", "a.yaml", "--resume", "latest", "--run-folder", "other"}, 66, "other");
+  expect_failure({"train", "a.yaml", "--resume", "out", "--run-folder", "other"}, 2,
+                 "goes on in out, and not in --run-folder other");
+  expect_failure({"train", "a.yaml", "--resume", "out/step-7"}, 66, "out has [step-1]");
+  const Result more = run({"train", "a.yaml", "--resume", "out", "--set", "train.max_steps=2"});
+  EXPECT_EQ(more.code, 0) << more.err;
+  EXPECT_FALSE(has(more.err, "fresh adapter")) << more.err;
 }
 
 TEST_F(TrainInput, PackingOntoAFullDiskLeavesNothing) {

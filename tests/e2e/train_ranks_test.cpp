@@ -40,18 +40,30 @@ TEST_F(TrainRanks, TwoAreOneWithAccumulation) {
 
 // Micro-batch i belongs to rank i mod W, whatever W was before.
 TEST_F(TrainRanks, AResumeMayHaveOtherRanks) {
-  const auto resume = [](const char* steps, const char* file) {
-    return train({"--resume", "latest", "--steps", steps, "--trace", file});
+  const auto with = [](std::vector<std::string> arguments, const char* accumulate) {
+    arguments.insert(arguments.end(), {"--set", str("train.accumulate_grad_batches=", accumulate)});
+    return arguments;
   };
-  expect_good(run_ranks(2, train({"--steps", "2"})));           // micro-batches 0 1, 2 3
-  expect_good(run_ranks(1, resume("3", "four.safetensors")));   // 4
-  expect_good(run_ranks(3, resume("4", "six.safetensors")));    // 5 to 7, the first rank 6
-  expect_good(run_ranks(1, resume("5", "eight.safetensors")));  // 8
-  expect_good(run_ranks(1, train({"--run-folder", "alone", "--steps", "9", "--trace", "all"})));
+  const auto resume = [&](const char* steps, const char* file, const char* accumulate) {
+    return with(train({"--resume", "latest", "--steps", steps, "--trace", file}), accumulate);
+  };
+  expect_good(run_ranks(2, with(train({"--steps", "1"}), "3")));     // micro-batches 0 to 5
+  expect_good(run_ranks(1, resume("2", "one.safetensors", "6")));    // 6 to 11
+  expect_good(run_ranks(3, resume("3", "three.safetensors", "2")));  // 12 to 17, the first 12 15
+  for (const Result& result : run_ranks(2, resume("4", "none", "2"))) EXPECT_NE(result.code, 0);
+  const Result refused = run_ranks(2, resume("4", "none", "2"))[0];
+  EXPECT_EQ(refused.code, 2);
+  EXPECT_TRUE(has(refused.err,
+                  "6 micro-batches a step (ranks x train.accumulate_grad_batches: "
+                  "3 x 2), and here it would be 4 (2 x 2); set "
+                  "train.accumulate_grad_batches to 3"))
+      << refused.err;
+  expect_good(run_ranks(1, train({"--run-folder", "alone", "--steps", "16", "--trace", "all"})));
   const golden::Tensors all = trace("all");
-  for (const auto& [file, step, micro] : {std::tuple("four.safetensors", "2.0.", "4.0."),
-                                          {"six.safetensors", "3.0.", "6.0."},
-                                          {"eight.safetensors", "4.0.", "8.0."}}) {
+  for (const auto& [file, step, micro] : {std::tuple("one.safetensors", "1.0.", "6.0."),
+                                          {"one.safetensors", "1.5.", "11.0."},
+                                          {"three.safetensors", "2.0.", "12.0."},
+                                          {"three.safetensors", "2.1.", "15.0."}}) {
     const golden::Tensors got = trace(file);
     for (const char* name : {"x_0", "x_1", "t", "prompt_embeds"})
       EXPECT_TRUE(
@@ -81,6 +93,7 @@ TEST_F(TrainRanks, ARankThatDiesEndsTheOthersAndTheRestartGoesOnBitForBit) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
   EXPECT_EQ(died[0].code, 1) << died[0].err;
   EXPECT_TRUE(has(died[0].err, "another rank ended")) << died[0].err;
+  EXPECT_TRUE(has(died[0].err, "; go on with --resume runs/")) << died[0].err;
   EXPECT_EQ(died[1].code, 128 + SIGKILL);
   const int64_t kept = latest_step(only_run());
   EXPECT_GE(kept, 4);
@@ -102,12 +115,14 @@ TEST_F(TrainRanks, ARestartOfOneRankGoesOnFromTheLastCheckpointThatIsThere) {
   EXPECT_EQ(latest_step(run), 6);
   const Result again = wait_for(start_ranks(agent, 1, arguments, /*restart_count=*/1))[0];
   EXPECT_EQ(again.code, 0) << again.err;
-  EXPECT_TRUE(has(again.err, "goes on after step 6")) << again.err;
+  EXPECT_TRUE(has(again.err, "step-6: the run is complete at step 6 (--steps 6)")) << again.err;
 }
 
 TEST_F(TrainRanks, DifferentConfigurationsAreAnErrorBeforeTheFirstStep) {
   for (const auto& [other, what] :
-       {std::pair(train(set({"seed=1"})), "the configuration of rank [1] differs from rank 0's"),
+       {std::pair(
+            train(set({"seed=1"})),
+            "differs from rank 0's: rank 0 has 'train.seed: 666', rank 1 has 'train.seed: 1'"),
         {train({"--steps", "3"}), "--resume, --run-folder or --steps of rank [1] differs"}}) {
     const AgentStore agent;
     for (const Result& result : wait_for(start_ranks(agent, {train(), other}))) {

@@ -30,6 +30,10 @@ TEST_F(TrainSignals, OneSignalSavesAndEnds) {
     EXPECT_EQ(result.code, 130) << result.err;
     EXPECT_TRUE(has(result.err, signal == SIGTERM ? "stopped by SIGTERM" : "stopped by Ctrl+C"));
     EXPECT_EQ(result.out, "");
+    const std::string run = "runs/" + only_run().filename().string();
+    EXPECT_TRUE(has(result.err, str("; saved ", run, "/step-", latest_step(only_run()),
+                                    "; go on with --resume ", run)))
+        << result.err;
     EXPECT_EQ(latest_step(only_run()), steps_done(only_run()));
   }
 }

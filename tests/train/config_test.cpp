@@ -137,8 +137,12 @@ TEST(Config, WrongOnesSayWhatIsWrong) {
   EXPECT_TRUE(has(error_with({"train.loss=left"}), "right_half"));
   EXPECT_TRUE(has(error_with({"train.optimizer=Adam"}), "no group"));
   EXPECT_TRUE(has(error_with({"train.batch_size"}), "KEY=VALUE"));
-  EXPECT_TRUE(has(error_with({"flux_path="}), "flux_path is missing"));
-  EXPECT_TRUE(has(error_with({"train.lora_config.target_modules="}), "target_modules is missing"));
+  EXPECT_TRUE(has(error_with({"flux_path=null"}), "flux_path is missing"));
+  EXPECT_TRUE(has(error_with({"train.dataset.path="}), "--set train.dataset.path= gives no value"));
+  EXPECT_TRUE(has(error_with({"train.save_path=''"}), "train.save_path is empty"));
+  EXPECT_TRUE(has(error_with({"train.max_steps=0"}), "train.max_steps is 0, expected at least 1"));
+  EXPECT_TRUE(
+      has(error_with({"train.lora_config.target_modules=null"}), "target_modules is missing"));
   const auto of = [](const std::string& yaml) {
     return error_of<UsageError>([&] { parse_config(yaml, "b.yaml"); });
   };

@@ -47,6 +47,8 @@ RunState state_of(int64_t step, int64_t columns = 8) {
   state.figures = {{"loss.running", 0.1}, {"worst", INFINITY}, {"none", NAN}};
   state.generators = {{"draws", at::arange(16, at::kByte)}};
   state.fingerprint = {{"train.batch_size", "1"}, {"seed", "666"}};
+  state.ranks = 2;
+  state.data = {40, "abc"};
   return state;
 }
 
@@ -72,6 +74,9 @@ TEST(RunCheckpoint, ComesBackAsItWas) {
     EXPECT_EQ(state.position, 48);
     EXPECT_EQ(state.draw_state, saved.draw_state);
     EXPECT_EQ(state.fingerprint, saved.fingerprint);
+    EXPECT_EQ(state.ranks, 2);
+    EXPECT_EQ(state.data.rows, 40);
+    EXPECT_EQ(state.data.digest, "abc");
     EXPECT_EQ(state.optimizer.scalars, saved.optimizer.scalars);
     EXPECT_EQ(state.figures.at("loss.running"), 0.1);
     EXPECT_TRUE(std::isinf(state.figures.at("worst")));
@@ -185,8 +190,25 @@ TEST(RunCheckpoint, WhatIsMissingIsDamageAndNoneIsAnError) {
   fs::create_directory_symlink("step-99", run.path() / "latest");
   EXPECT_EQ(load_checkpoint(run.path()).state.step, 3);
   // A step that is not there is not silently another.
-  EXPECT_EQ(load_checkpoint(run.path() / "step-4").state.step, 3);
-  EXPECT_NE(error_of<CheckpointError>([&] { load_checkpoint(run.path() / "step-2"); }), "");
+  for (const char* name : {"step-4", "step-2"}) {
+    const std::string error = error_of<NoInputError>([&] { load_checkpoint(run.path() / name); });
+    EXPECT_NE(error.find(str(name, " is not there")), std::string::npos) << error;
+    EXPECT_NE(error.find("has [step-3]"), std::string::npos) << error;
+  }
+}
+
+TEST(RunCheckpoint, DamagedOnesAreNotCountedAsKept) {
+  const TemporaryFolder run;
+  for (const int step : {1, 2, 3}) save_checkpoint(run.path(), state_of(step), 0);
+  for (const char* name : {"step-2", "step-3"})
+    fs::resize_file(run.path() / name / "optimizer.safetensors", 20);
+  save_checkpoint(run.path(), state_of(4), 2);
+  EXPECT_TRUE(fs::exists(run.path() / "step-1"));
+  WholeSteps known;
+  save_checkpoint(run.path(), state_of(5), 2, &known);
+  for (const char* gone : {"step-1", "step-2", "step-3"})
+    EXPECT_FALSE(fs::exists(run.path() / gone)) << gone;
+  EXPECT_TRUE(fs::exists(run.path() / "step-4"));
 }
 
 // A child that saves step after step until it is killed.
@@ -305,6 +327,10 @@ TEST(RunCheckpoint, AnotherConfigurationIsNamed) {
       error_of<UsageError>([&] { expect_same_fingerprint(checkpoint, wanted); });
   EXPECT_NE(error.find("train.batch_size was 1 and is 4"), std::string::npos) << error;
   EXPECT_NE(error.find("train.ema was not set and is 0.99"), std::string::npos) << error;
+  EXPECT_TRUE(
+      error.ends_with("or start a run of its own, from its adapter with "
+                      "train.init_lora: run/step-3"))
+      << error;
   expect_same_fingerprint(checkpoint, wanted, {"train.batch_size", "train.ema"});
 }
 

@@ -57,7 +57,7 @@ TEST(InitLora, TheRunStartsWithItsWeights) {
 
 TEST(InitLora, WithoutTargetsTheFileNamesThem) {
   const TrainConfig config = config_from(
-      golden_lora("second"), {"train.lora_config.target_modules=", "train.lora_config.r=2",
+      golden_lora("second"), {"train.lora_config.target_modules=null", "train.lora_config.r=2",
                               "train.lora_config.lora_alpha=2"});
   const Trainable trainable = make_trainable(tiny(), config);
   EXPECT_EQ(trainable.parameters.size(), load_tensors(golden_lora("second")).size());

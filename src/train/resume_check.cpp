@@ -1,0 +1,91 @@
+#include "train/resume_check.h"
+
+#include <cstdlib>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "io/files.h"
+
+namespace icedit {
+namespace {
+
+constexpr const char* kAccumulate = "train.accumulate_grad_batches";
+
+std::string text_of(Bytes bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// "1 x 4, 2 x 2 or 4 x 1" for 4.
+std::string products(int64_t product) {
+  std::vector<std::string> all;
+  for (int64_t ranks = 1; ranks <= product; ++ranks)
+    if (product % ranks == 0) all.push_back(str(ranks, " x ", product / ranks));
+  std::string text;
+  for (size_t i = 0; i < all.size(); ++i)
+    text += str(i == 0 ? "" : i + 1 == all.size() ? " or " : ", ", all[i]);
+  return text;
+}
+
+// The gradients of a step are the mean over ranks x accumulation micro-batches; how they are shared
+// out changes nothing.
+void expect_same_product(const LoadedCheckpoint& checkpoint, const TrainConfig& config, int ranks) {
+  const auto found = checkpoint.state.fingerprint.find(kAccumulate);
+  if (found == checkpoint.state.fingerprint.end()) return;
+  const int64_t had_ranks = checkpoint.state.ranks;
+  const int64_t had = std::strtoll(found->second.c_str(), nullptr, 10);
+  const int64_t now = config.accumulate_grad_batches, product = had_ranks * had;
+  if (product == ranks * now) return;
+  const std::string remedy =
+      product % ranks == 0 ? str("set ", kAccumulate, " to ", product / ranks)
+                           : str("ranks x accumulate_grad_batches may be ", products(product));
+  throw UsageError(str(checkpoint.folder.string(), " is of a run with ", product, " micro-batch",
+                       product == 1 ? "" : "es", " a step (ranks x ", kAccumulate, ": ", had_ranks,
+                       " x ", had, "), and here it would be ", ranks * now, " (", ranks, " x ", now,
+                       "); ", remedy));
+}
+
+void expect_same_data(const LoadedCheckpoint& checkpoint, const DataMark& now) {
+  const DataMark& had = checkpoint.state.data;
+  if (had.rows == 0) return;
+  const std::string where = checkpoint.folder.string();
+  if (had.rows != now.rows)
+    throw UsageError(str(where, " is of a run on ", had.rows, " pairs, and train.dataset has ",
+                         now.rows,
+                         " now, so their order would be another. Bring back the data, or start a "
+                         "run of its own",
+                         start_from(checkpoint)));
+  if (had.digest != now.digest)
+    log::warn(str(where,
+                  " is of a run on other pairs than train.dataset has now, though as many: "
+                  "what follows is not what the run would have become"));
+}
+
+}  // namespace
+
+DataMark mark_of(const EditDataset& dataset) {
+  DataMark mark;
+  mark.rows = dataset.size();
+  std::string sums;
+  for (const int64_t row : {int64_t{0}, mark.rows / 2, mark.rows - 1}) {
+    const auto sample = if_readable([&] { return dataset.read(row); });
+    if (sample) {
+      sums += sha256(text_of(sample->source)) + sha256(text_of(sample->target));
+      for (const std::string& instruction : sample->instructions) sums += sha256(instruction);
+    }
+    sums += "\n";
+  }
+  mark.digest = sha256(sums);
+  return mark;
+}
+
+void expect_resumable(const LoadedCheckpoint& checkpoint, const TrainConfig& config,
+                      const DataMark& data, int ranks) {
+  const bool ranks_known = checkpoint.state.ranks > 0;
+  expect_same_fingerprint(
+      checkpoint, fingerprint(config),
+      ranks_known ? std::vector<std::string>{kAccumulate} : std::vector<std::string>{});
+  if (ranks_known) expect_same_product(checkpoint, config, ranks);
+  expect_same_data(checkpoint, data);
+}
+
+}  // namespace icedit

@@ -73,10 +73,11 @@ void DatasetConfig::check() const {
 EditDataset::EditDataset(const DatasetConfig& config) : config_(config) {
   config_.check();
   const auto& c = config_;
-  const auto magicbrush = [&c](const std::vector<std::string>& path, const std::string& split) {
+  const auto magicbrush = [&c](const std::vector<std::string>& path, const std::string& split,
+                               const std::string& key = "train.dataset.path") {
     const std::vector<std::string> published = {"osunlp/MagicBrush"};
     return magicbrush_rows(
-        find_parquet(path.empty() ? published : path, split, "train+dev", c.config_folder),
+        find_parquet(path.empty() ? published : path, split, "train+dev", c.config_folder, key),
         c.cache_bytes);
   };
   const auto omniedit = [&c] {
@@ -94,7 +95,7 @@ EditDataset::EditDataset(const DatasetConfig& config) : config_(config) {
       add(omniedit(), omniedit_rules(c, ""));
       break;
     case DatasetType::kEditWithOmini:
-      add(magicbrush(c.magicbrush_path, ""), magicbrush_rules(c));
+      add(magicbrush(c.magicbrush_path, "", "train.dataset.magicbrush_path"), magicbrush_rules(c));
       add(omniedit(), omniedit_rules(c, " "));
       break;
     case DatasetType::kFolder:

@@ -78,38 +78,39 @@ std::string seen_from(const std::string& place, const std::string& config_folder
   return text + ", which relative paths start from";
 }
 
-Found find_place(const std::string& place, const std::string& config_folder) {
+Found find_place(const std::string& place, const std::string& config_folder,
+                 const std::string& key) {
   std::error_code ignored;
   if (fs::is_directory(place, ignored)) {
     Found found = {parquet_below(place), true};
     if (found.files.empty())
-      throw UsageError(str("train.dataset.path: there is no .parquet file in the folder ", place));
+      throw UsageError(str(key, ": there is no .parquet file in the folder ", place));
     return found;
   }
   if (fs::exists(place, ignored)) return {{place}, false};
   Found found = {glob_files(place), false};
   if (!found.files.empty()) return found;
   if (place.find_first_of("*?[{") != place.npos)
-    throw UsageError(str("train.dataset.path: '", place, "' matches no file",
-                         seen_from(place, config_folder),
+    throw UsageError(str(key, ": '", place, "' matches no file", seen_from(place, config_folder),
                          "; `icedit data fetch` says how to get MagicBrush and OmniEdit"));
   if (looks_like_hub_id(place) && !is_file_name(place)) {
     const Path folder = dataset_in_hub_cache(place);
     if (fs::is_directory(folder, ignored)) found = {parquet_below(folder), true};
     if (!found.files.empty()) return found;
-    throw UsageError(str("train.dataset.path: '", place,
+    throw UsageError(str(key, ": '", place,
                          "' is neither a file, a folder nor a data set in the Hugging Face cache ",
                          hub_cache().string(), "; get it with `hf download --repo-type dataset ",
                          place, "`, or see `icedit data fetch`"));
   }
-  throw_not_there(place, config_folder);
+  throw_not_there(place, config_folder, key);
 }
 
 }  // namespace
 
-void throw_not_there(const std::string& place, const std::string& config_folder) {
-  throw NoInputError(str("train.dataset.path: there is no file or folder '", place, "'",
-                         seen_from(place, config_folder)));
+void throw_not_there(const std::string& place, const std::string& config_folder,
+                     const std::string& key) {
+  throw NoInputError(
+      str(key, ": there is no file or folder '", place, "'", seen_from(place, config_folder)));
 }
 
 std::vector<Path> parquet_below(const Path& folder) {
@@ -146,10 +147,11 @@ std::vector<Path> glob_files(const std::string& pattern) {
 }
 
 std::vector<Path> find_parquet(const std::vector<std::string>& places, const std::string& split,
-                               const std::string& usual_split, const std::string& config_folder) {
+                               const std::string& usual_split, const std::string& config_folder,
+                               const std::string& key) {
   std::vector<Path> files;
   for (const std::string& place : places) {
-    const Found found = find_place(place, config_folder);
+    const Found found = find_place(place, config_folder, key);
     std::vector<Path> chosen = found.files;
     if (!split.empty())
       chosen = of_splits(found.files, split, /*must=*/true);
@@ -158,8 +160,7 @@ std::vector<Path> find_parquet(const std::vector<std::string>& places, const std
     if (chosen.empty()) chosen = found.files;
     files.insert(files.end(), chosen.begin(), chosen.end());
   }
-  if (files.empty())
-    throw UsageError("train.dataset.path is empty: name a Parquet file, a glob or a folder");
+  if (files.empty()) throw UsageError(key + " is empty: name a Parquet file, a glob or a folder");
   return files;
 }
 

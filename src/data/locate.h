@@ -12,15 +12,17 @@ namespace icedit {
 // of these splits, in that order. A file is of a split whose name stands in its own or its folder's
 // name ("train-00000-of-00051.parquet"). With an empty split: of a folder or an id the files of
 // `usual_split` where there are any, else all. `config_folder`: of the file that names the places,
-// "" where there is none. Throws NoInputError (as throw_not_there), UsageError: a glob or an id
-// with nothing (saying what was looked for, and how to get it), no file of a split.
+// "" where there is none; `key`: what errors name. Throws NoInputError (as throw_not_there),
+// UsageError: a glob or an id with nothing (saying how to get it), no file of a split.
 std::vector<Path> find_parquet(const std::vector<std::string>& places, const std::string& split,
                                const std::string& usual_split,
-                               const std::string& config_folder = "");
+                               const std::string& config_folder = "",
+                               const std::string& key = "train.dataset.path");
 
 // Throws NoInputError: there is no file `place`, seen from the working folder; with the folder that
 // it can be seen from, where that is `config_folder` or one above.
-[[noreturn]] void throw_not_there(const std::string& place, const std::string& config_folder);
+[[noreturn]] void throw_not_there(const std::string& place, const std::string& config_folder,
+                                  const std::string& key = "train.dataset.path");
 
 // All .parquet files below a folder, sorted.
 std::vector<Path> parquet_below(const Path& folder);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "adapters/fit.h"
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -118,9 +119,6 @@ std::string AttachReport::line() const {
   std::ostringstream percent;
   percent.precision(3);
   percent << 100 * relative_delta;
-  const auto counted = [](size_t n, const char* what) {
-    return str(n, " ", what, n == 1 ? "" : "s");
-  };
   return str(name, ": ", tensors, " of ", counted(tensors_in_file, "tensor"), " on ",
              counted(modules.size(), "layer"), " in ", counted(blocks, "block"), ", ",
              mixtures > 0 ? counted(mixtures, "mixture") + " among them, " : "", "rank ", rank,

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "base/str.h"
+#include "edit/recipe.h"
 
 namespace icedit::cli {
 namespace {
@@ -31,6 +32,24 @@ std::vector<std::string> misfits(const AdapterFile& adapter, const Checkpoint& t
   for (const LoraModule& m : adapter.lora) add(m.module, m.a, m.b);
   for (const MoeModule& m : adapter.moe) add(m.module, m.a[0], m.b[0]);
   return lines;
+}
+
+std::string adapter_warning(const Residency& residency, bool none_is_meant) {
+  const std::vector<MergedAdapter>& merged = residency.files().defaults().merged;
+  if (residency.adapters().empty() && merged.empty() && !none_is_meant) {
+    return "no adapter: FLUX.1 Fill alone hardly follows instructions; give ICEdit's with --lora, "
+           "or --no-lora to say that this is meant";
+  }
+  for (const AdapterRequest& adapter : residency.adapters()) {
+    if (merged.empty()) break;  // hashing takes time
+    const std::string sha256 = fingerprint({adapter_file(adapter.path)}).sha256;
+    for (const MergedAdapter& m : merged) {
+      if (m.sha256 != sha256) continue;
+      return str(adapter.path, " is merged into ", residency.files().name(),
+                 " already, so it counts twice; leave --lora out");
+    }
+  }
+  return "";
 }
 
 }  // namespace icedit::cli

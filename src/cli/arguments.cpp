@@ -44,6 +44,17 @@ std::vector<std::string> all_flags(const std::vector<OptionGroup>& groups) {
   return flags;
 }
 
+// Every letter is one slip away from every other, so of a short flag only the other case is likely.
+std::string suggestion(const std::string& word, const std::vector<std::string>& known) {
+  if (word.size() != 2) return did_you_mean(word, known);
+  const auto letter = static_cast<unsigned char>(word[1]);
+  const char other =
+      static_cast<char>(std::isupper(letter) ? std::tolower(letter) : std::toupper(letter));
+  const std::string flag = {word[0], other};
+  const bool there = std::find(known.begin(), known.end(), flag) != known.end();
+  return there ? "; did you mean '" + flag + "'?" : "";
+}
+
 [[noreturn]] void throw_unknown(const std::string& command, const std::vector<std::string>& known,
                                 const std::string& argument) {
   const std::string word = argument.substr(0, argument.find('='));
@@ -51,7 +62,7 @@ std::vector<std::string> all_flags(const std::vector<OptionGroup>& groups) {
     throw UsageError(
         str("'", argument, "' looks like an option; put -- before a text that begins with a dash"));
   }
-  throw UsageError(str("icedit ", command, " has no option '", word, "'", did_you_mean(word, known),
+  throw UsageError(str("icedit ", command, " has no option '", word, "'", suggestion(word, known),
                        " (icedit ", command, " --help lists them)"));
 }
 

@@ -2,6 +2,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/arguments.h"
@@ -27,7 +28,8 @@ std::string state_text(const SetState& state) {
   }
   for (const BadRow& file : state.found.damaged) text += "  damaged: " + file.reason + "\n";
   if (state.found.rows > 0)
-    text += str("  ", state.found.rows, " rows, ", bytes_text(double(state.found.bytes)), "\n");
+    text += str("  ", counted(state.found.rows, "row"), ", ", bytes_text(double(state.found.bytes)),
+                "\n");
   for (const std::string& command : state.commands) text += "    " + command + "\n";
   if (state.commands.empty()) text += "  it is whole\n";
   return text;

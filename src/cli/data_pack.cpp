@@ -2,6 +2,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
@@ -38,8 +39,8 @@ int pack_data(const DataOptions& options) {
         {"output", options.output}, {"rows", result.rows}, {"bytes", bytes}, {"unreadable", bad}};
     std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
   } else {
-    std::cout << options.output << ": " << result.rows << " rows, " << bytes_text(double(bytes))
-              << "\n";
+    std::cout << options.output << ": " << counted(result.rows, "row") << ", "
+              << bytes_text(double(bytes)) << "\n";
   }
   if (result.unreadable.empty()) return 0;
   log::warn(str(result.unreadable.size(), " of ", rows->size(), " pairs were left out"));

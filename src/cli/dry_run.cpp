@@ -136,6 +136,12 @@ void print_text(const Json& json) {
               << padded(str("x ", adapter["scale"].get<double>()), 10)
               << adapter["file"].get<std::string>() << "\n";
   }
+  if (json.contains("merged")) {
+    for (const auto& [name, scale] : json["merged"].items()) {
+      std::cout << padded("merged", 15) << padded("", 10) << padded("", 16)
+                << padded(str("x ", scale.get<double>()), 10) << name << "\n";
+    }
+  }
   std::cout << "\nmemory     about " << bytes_text(json["memory"]["peak_bytes"])
             << " at the peak beside the program's own 300 MiB ("
             << json["memory"]["policy"].get<std::string>() << "); "
@@ -183,6 +189,7 @@ void dry_run(const EditOptions& options, const std::vector<EditJob>& jobs, const
                                 {"scale", adapter.scale},
                                 {"bytes", std::filesystem::file_size(file)}});
   }
+  for (const MergedAdapter& m : files.defaults().merged) json["merged"][m.name] = m.scale;
   json["memory"] = memory_json(residency, parts, edits);
   json["edits"] = Json::array();
   for (const PlannedEdit& edit : edits) json["edits"].push_back(edit_json(edit, files.defaults()));

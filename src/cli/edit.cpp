@@ -12,6 +12,7 @@
 #include "cli/dry_run.h"
 #include "cli/edit_load.h"
 #include "cli/edit_report.h"
+#include "cli/edit_warnings.h"
 #include "cli/output_names.h"
 #include "cli/paths.h"
 #include "edit/recipe.h"
@@ -47,7 +48,7 @@ class EditRun {
       std::cout << edit_result_json(run(), written_, failures_, clock_, seconds(), threads_)
                 << "\n";
     if (failures_.empty()) return 0;
-    log::error(str("not edited: ", failures_.size(), " of ", jobs_.size(), " inputs"));
+    log::error(str("not edited as asked: ", failures_.size(), " of ", jobs_.size(), " inputs"));
     for (const Failure& failure : failures_) log::error(failure.message);
     return static_cast<int>(failures_.front().code);
   }
@@ -57,12 +58,8 @@ class EditRun {
     const Residency& r = editor_.residency();
     log::info(str(r.files().name(), " on ", r.device().str(), " in ",
                   dtype_text(r.precision().compute), ", ", threads_, " threads"));
-    if (r.adapters().empty() && !options_.model.no_lora) {
-      log::warn(
-          "no adapter: FLUX.1 Fill alone hardly follows instructions; give ICEdit's with --lora, "
-          "or --no-lora to "
-          "say that this is meant");
-    }
+    const std::string odd = adapter_warning(r, options_.model.no_lora);
+    if (!odd.empty()) log::warn(odd);
     if (!options_.recipe.empty()) compare_with_recipe();
     if (jobs_.size() == 1) {
       const int64_t n = jobs_[0].settings.request.num_images;
@@ -115,9 +112,11 @@ class EditRun {
     try {
       requests.push_back(loader_.load(job));
     } catch (const Error& error) {
-      if (jobs_.size() == 1) throw;
-      failures_.push_back({&job, error.what(), error.code()});
-      log::warn(str("left out: ", error.what()));
+      const std::string message = located(job, error.what());
+      if (jobs_.size() == 1 && message == error.what()) throw;
+      if (jobs_.size() == 1) throw Error(error.code(), message);
+      failures_.push_back({&job, message, error.code()});
+      log::warn(str("left out: ", message));
       return false;
     }
     loader_.expect_disk_space(job, requests.back());
@@ -149,29 +148,37 @@ class EditRun {
 
   void write(const EditJob& job, const std::vector<EditedImage>& images) {
     const EditSettings& s = job.settings;
+    const int quality = static_cast<int>(s.quality.value_or(kQuality));
+    std::string in_the_way;
     for (size_t i = 0; i < images.size(); ++i) {
       const EditedImage& edited = images[i];
       const std::string settings =
           settings_json(s, editor_.residency().files().defaults(), edited.seed);
-      const Path& file = job.outputs[i];
+      Path file = job.outputs[i];
+      // It may have come into being meanwhile; what took so long is not thrown away.
+      if (file != kStandardOutput && !options_.force && !options_.skip_existing && is_taken(file)) {
+        const Path other = free_neighbour(file, jobs_);
+        in_the_way =
+            str(file.string(), " was made by another program while this edit ran, which is ",
+                "kept as ", other.string());
+        file = other;
+      }
       const PictureText text =
           recipe_text(run(), settings, s.image, s.mask, static_cast<int64_t>(i));
       written_.push_back(
           {file, &job, edited.seed, edited.image.width, edited.image.height, settings});
       if (file == kStandardOutput) {
-        std::cout << encode_image(edited.image, ImageFormat::kPng, text, s.quality,
+        std::cout << encode_image(edited.image, ImageFormat::kPng, text, quality,
                                   edited.colour_profile);
         log::info(str("seed ", edited.seed));
         continue;
       }
-      // It may have come into being meanwhile.
-      if (!options_.force && !options_.skip_existing && is_there(file)) {
-        throw UsageError(str(
-            file.string(), " was made by another program while this edit ran; give another name"));
-      }
-      write_image(file, edited.image, text, s.quality, edited.colour_profile);
+      write_image(file, edited.image, text, quality, edited.colour_profile);
       if (!options_.json) std::cout << file.string() << "  seed " << edited.seed << std::endl;
     }
+    if (in_the_way.empty()) return;
+    if (jobs_.size() == 1) throw UsageError(in_the_way);
+    failures_.push_back({&job, in_the_way, ExitCode::kUsage});
   }
 
   // Made when it is first needed: hashing the files takes time before the first step.
@@ -221,6 +228,8 @@ int run_edit(const Arguments& arguments) {
   }
   const int threads = use_threads(options.model);
   const ModelFiles files = ModelFiles::find(options.model.request);
+  for (const std::string& line : settings_warnings(options, jobs, files.defaults()))
+    log::warn(line);
   if (options.dry_run) {
     dry_run(options, jobs, files, threads);
     return 0;

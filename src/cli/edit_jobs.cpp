@@ -42,6 +42,10 @@ std::vector<Path> pictures_in(const Path& folder) {
   return pictures;
 }
 
+bool is_of_batch(const EditJob& job) {
+  return job.where != job.settings.image;
+}
+
 std::string beside(const Path& file, const std::string& relative) {
   return relative.empty() ? "" : (file.parent_path() / relative).string();
 }
@@ -85,6 +89,10 @@ std::vector<EditJob> expand(const EditOptions& options) {
     } else if (input.ends_with(".jsonl")) {
       const std::vector<EditJob> batch = read_batch(input, common);
       jobs.insert(jobs.end(), batch.begin(), batch.end());
+    } else if (input.ends_with(".json")) {
+      throw UsageError(str(input,
+                           ": a batch is JSON Lines, one object a line, and its name ends in "
+                           ".jsonl; give it that name"));
     } else {
       add(input);
     }
@@ -115,6 +123,32 @@ void expect_there(const std::string& file) {
   const MappedFile opened(file);
 }
 
+void expect_inputs(const EditJob& job) {
+  try {
+    expect_there(job.settings.image);
+    if (!job.settings.mask.empty()) expect_there(job.settings.mask);
+  } catch (const Error& error) {
+    if (!is_of_batch(job)) throw;
+    throw Error(error.code(), located(job, error.what()));
+  }
+}
+
+// Without a mask there is no edge to blend over. One --feather for a batch is meant for those of
+// its lines that have a mask; a recipe's is for a mask that compare_with_recipe asks for.
+void expect_feather_has_mask(const std::vector<EditJob>& jobs, const EditOptions& options) {
+  const int common = options.settings.request.feather;
+  const auto has_mask = [](const EditJob& job) { return !job.settings.mask.empty(); };
+  const bool any_mask = std::any_of(jobs.begin(), jobs.end(), has_mask);
+  for (const EditJob& job : jobs) {
+    const int feather = job.settings.request.feather;
+    if (feather == 0 || has_mask(job) || !options.recipe.empty()) continue;
+    if (feather == common && any_mask) continue;
+    throw UsageError(str(is_of_batch(job) ? job.where + ": 'feather' " : "--feather ", feather,
+                         " blends over the edge of a mask, but there is none; give one with ",
+                         is_of_batch(job) ? "'mask'" : "--mask"));
+  }
+}
+
 void complete(EditJob& job) {
   EditSettings& s = job.settings;
   if (only_space(s.request.instruction)) {
@@ -135,6 +169,10 @@ void complete(EditJob& job) {
 
 }  // namespace
 
+std::string located(const EditJob& job, const std::string& message) {
+  return is_of_batch(job) ? str(job.where, ": ", message) : message;
+}
+
 std::vector<EditJob> plan_jobs(const EditOptions& options) {
   const std::string& instruction = options.settings.request.instruction;
   if (options.inputs.empty()) {
@@ -143,19 +181,17 @@ std::vector<EditJob> plan_jobs(const EditOptions& options) {
                          "\" -o OUT.png (icedit edit --help says more)"));
   }
   std::vector<EditJob> jobs = expand(options);
-  for (const EditJob& job : jobs) {
-    expect_there(job.settings.image);
-    if (!job.settings.mask.empty()) expect_there(job.settings.mask);
-  }
+  for (const EditJob& job : jobs) expect_inputs(job);
+  expect_feather_has_mask(jobs, options);
   for (EditJob& job : jobs) complete(job);
   name_outputs(jobs, options);
   if (options.skip_existing) {
     std::erase_if(jobs, [](const EditJob& job) {
       return std::all_of(job.outputs.begin(), job.outputs.end(),
-                         [](const Path& file) { return is_there(file); });
+                         [](const Path& file) { return is_taken(file); });
     });
   }
-  check_outputs(jobs, options.force || options.skip_existing);
+  check_outputs(jobs, options);
   return jobs;
 }
 

@@ -14,6 +14,9 @@ struct EditJob {
   std::string where;          // "edits.jsonl, line 3", or the input
 };
 
+// What is wrong with a job, with the line of the batch that it is from.
+std::string located(const EditJob& job, const std::string& message);
+
 // Throws NoInputError (an input that is not there, a folder without pictures), UsageError (no
 // instruction; outputs that exist, coincide or are inputs; a bad line of a batch), IoError (a
 // folder that cannot be written to).

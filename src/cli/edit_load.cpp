@@ -1,6 +1,7 @@
 #include "cli/edit_load.h"
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/progress.h"
 #include "cli/output_names.h"
 
@@ -21,9 +22,12 @@ EditRequest JobLoader::load(const EditJob& job) {
   EditRequest request = s.request;
   request.seed = *s.seed;
   request.source = read_image(s.image, read_, request.colour_profile);
+  if (const int64_t frames = count_frames(s.image); frames > 1) {
+    log::warn(str(s.image, " is an animation of ", frames, " frames; the first is edited"));
+  }
   if (!s.mask.empty()) {
     request.mask = read_mask(s.mask, read_);
-    check_mask(*request.mask, {request.source.width, request.source.height}, s.mask);
+    check_mask(*request.mask, {request.source.width, request.source.height}, s.mask, s.image);
   }
   const std::string shortage = memory_.shortage(request, half(request));
   if (!shortage.empty()) throw Error(ExitCode::kFailure, s.image + ": " + shortage);

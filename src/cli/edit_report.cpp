@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "edit/pipeline.h"
@@ -29,7 +30,7 @@ void StageClock::begin(const std::string& stage) {
 void StageClock::begin_denoising(int64_t steps, int64_t number) {
   begin(kDenoisingStage);
   const std::string which = jobs_ > 1 ? str(" ", number, "/", jobs_) : "";
-  log::info(str(kDenoisingStage, which, ", ", steps, " steps"));
+  log::info(str(kDenoisingStage, which, ", ", counted(steps, "step")));
   bar_ = std::make_unique<Progress>(kDenoisingStage + which, steps, "step");
 }
 

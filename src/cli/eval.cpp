@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "cli/adapter_fit.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/eval_options.h"
@@ -41,9 +42,8 @@ int64_t batch_of(const EvalCommand& options, Keep keep) {
 void announce(const Residency& r, const EvalCommand& options, int threads) {
   log::info(str(r.files().name(), " on ", r.device().str(), " in ",
                 dtype_text(r.precision().compute), ", ", threads, " threads"));
-  if (r.adapters().empty() && !options.model.no_lora) {
-    log::warn("no adapter: give one with --lora, or --no-lora to say that this is meant");
-  }
+  const std::string odd = adapter_warning(r, options.model.no_lora);
+  if (!odd.empty()) log::warn(odd);
   if (!options.output_dir.empty()) {
     log::info(str("results go to ", options.output_dir,
                   "; when it was stopped, the same command goes on"));

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "adapters/inject.h"
+#include "base/counted.h"
 #include "base/error.h"
 #include "cli/adapter_fit.h"
 #include "cli/inspect.h"
@@ -195,7 +196,7 @@ void print_text(const Json& json, const std::vector<Row>& rows, bool all) {
   for (const Json& note : json["notes"])
     std::cout << "note     " << note.get<std::string>() << "\n";
   if (!json["unmatched"].empty())
-    std::cout << json["unmatched"].size() << " tensors have a name of no known layout\n";
+    std::cout << counted(json["unmatched"].size(), "tensor") << " of no known layout\n";
   if (!json.contains("compared")) return;
   const Json& compared = json["compared"];
   std::cout << "compared with " << compared["model"].get<std::string>() << ": "

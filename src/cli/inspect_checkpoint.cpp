@@ -1,6 +1,7 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/checkpoint_summary.h"
@@ -25,9 +26,9 @@ std::string dtypes_text(const CheckpointSummary& s) {
 }
 
 std::string headline(const CheckpointSummary& s) {
-  return str(s.what, ": ", count_text(s.parameters), " parameters in ", s.tensors, " tensors, ",
-             dtypes_text(s), ", ", bytes_text(double(s.bytes)), " in ", s.files,
-             s.files == 1 ? " file" : " files");
+  return str(s.what, ": ", count_text(s.parameters), " parameters in ",
+             counted(s.tensors, "tensor"), ", ", dtypes_text(s), ", ", bytes_text(double(s.bytes)),
+             " in ", counted(s.files, "file"));
 }
 
 std::string group_name(const BlockGroup& group) {
@@ -110,6 +111,7 @@ Json defaults_json(const ModelDefaults& d) {
   json["max_sequence_length"] = d.max_sequence_length;
   json["dtype"] = d.dtype;
   json["lora"] = d.lora;
+  for (const MergedAdapter& m : d.merged) json["merged"][m.name] = m.scale;
   return json;
 }
 

@@ -15,6 +15,7 @@
 #include "cli/component_writer.h"
 #include "cli/paths.h"
 #include "edit/precision.h"
+#include "edit/recipe.h"
 #include "io/hub.h"
 #include "models/flux/transformer.h"
 
@@ -56,7 +57,6 @@ class MergedTransformer {
       options.scale = adapter.scale;
       options.allow_partial = request.allow_partial;
       attached_.push_back(attach_adapter(model_.linears(), file, options));
-      log::info(attached_.back().report().line());
       for (const auto& layer : attached_.back().layers())
         deltas_[layer.module].push_back({layer.lora, adapter.scale});
     }
@@ -146,17 +146,32 @@ void write_json(const Path& file, const ordered_json& json) {
   write_text_atomically(file, json.dump(2) + "\n");
 }
 
+// Those that the model had already, and those that are merged now. A name that several have gets a
+// number.
+ordered_json merged_json(const ModelDefaults& d, const std::vector<AdapterRequest>& adapters) {
+  std::vector<MergedAdapter> merged = d.merged;
+  for (const AdapterRequest& adapter : adapters) {
+    merged.push_back({without_folders(adapter.path), adapter.scale,
+                      fingerprint({adapter_file(adapter.path)}).sha256});
+  }
+  ordered_json json = ordered_json::object();
+  for (const MergedAdapter& adapter : merged) {
+    std::string name = adapter.name;
+    for (int k = 2; json.contains(name); ++k) name = str(adapter.name, " (", k, ")");
+    json[name] = {{"scale", adapter.scale}, {"sha256", adapter.sha256}};
+  }
+  return json;
+}
+
 // The model's own defaults, but for its adapter: that is merged.
-ordered_json defaults_json(const ModelDefaults& d, const std::optional<at::ScalarType>& dtype) {
+ordered_json defaults_json(const ModelDefaults& d, const MergeRequest& request) {
   ordered_json json = {{"width", d.width},
                        {"num_inference_steps", d.num_inference_steps},
                        {"guidance_scale", d.guidance_scale},
                        {"max_sequence_length", d.max_sequence_length}};
-  const std::string own = !dtype                 ? d.dtype
-                          : *dtype == at::kFloat ? "float32"
-                          : *dtype == at::kHalf  ? "float16"
-                                                 : "bfloat16";
+  const std::string own = request.dtype ? dtype_text(*request.dtype) : d.dtype;
   if (!own.empty()) json["dtype"] = own;
+  json["merged"] = merged_json(d, request.adapters);
   return json;
 }
 
@@ -175,7 +190,7 @@ void copy_files(const Path& from, const Path& to) {
 // Beside the tensors: what makes the folder a model.
 void write_settings(const ModelFiles& files, const MergeRequest& request, const Path& folder) {
   write_json(folder / "model_index.json", model_index());
-  write_json(folder / "icedit.json", defaults_json(files.defaults(), request.dtype));
+  write_json(folder / "icedit.json", defaults_json(files.defaults(), request));
   write_json(folder / "scheduler" / "scheduler_config.json",
              ordered_json::parse(files.scheduler().dump()));
   copy_files(files.tokenizer(), folder / "tokenizer");

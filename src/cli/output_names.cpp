@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 #include <map>
 #include <set>
 
@@ -17,6 +18,8 @@ namespace fs = std::filesystem;
 // Without a folder an edit is called after its input.
 constexpr const char* kEditMark = "-edit";
 constexpr const char* kPreviewMark = ".preview";
+constexpr size_t kTemporaryRoom = 160;  // of a temporary name: io/files_write.cpp
+constexpr int64_t kMostSteps = 10000;   // in a preview's name
 
 bool means_folder(const std::string& output) {
   return output.ends_with('/') || is_folder(output) || !Path(output).has_extension();
@@ -81,6 +84,7 @@ class Names {
     for (EditJob& job : jobs) {
       const int64_t count = job.settings.request.num_images;
       if (!job.settings.output.empty()) {
+        expect_below(job);
         job.outputs = for_each_image(folder_ / job.settings.output, count);
       } else if (!file_.empty()) {
         job.outputs = for_each_image(file_, count);
@@ -98,6 +102,15 @@ class Names {
   }
 
  private:
+  // A batch from elsewhere does not write anywhere by "../".
+  void expect_below(const EditJob& job) const {
+    const Path output = job.settings.output;
+    if (output.is_absolute() || *output.lexically_normal().begin() != "..") return;
+    throw UsageError(str(job.where, ": 'output' ", output.string(), " leaves ",
+                         folder_.empty() ? "the working folder" : folder_.string(),
+                         "; give a name below it, or an absolute path"));
+  }
+
   // INPUT-edit-K.png to INPUT-edit-(K + count - 1).png, which neither exist nor are taken in this
   // run.
   std::vector<Path> free_names(const std::string& image, int64_t count) {
@@ -105,7 +118,7 @@ class Names {
     std::vector<Path> files;
     for (int64_t k = 1; static_cast<int64_t>(files.size()) < count; ++k) {
       const Path file = numbered(stem, k);
-      const bool free = !is_there(file) && taken_.count(file) == 0;
+      const bool free = !is_taken(file) && taken_.count(file) == 0;
       free ? files.push_back(file) : files.clear();
     }
     taken_.insert(files.begin(), files.end());
@@ -118,6 +131,22 @@ class Names {
   std::set<Path> taken_;
 };
 
+// `there`: the nearest folder above the file that exists.
+void expect_short(const Path& file, const Path& there) {
+  const long of_name = pathconf(there.c_str(), _PC_NAME_MAX);
+  const size_t limit = of_name > 0 ? static_cast<size_t>(of_name) : NAME_MAX;
+  for (const Path& part : file) {
+    if (part.string().size() <= limit) continue;
+    throw UsageError(str(file.string(), ": a name of ", part.string().size(),
+                         " bytes, but the file system takes ", limit,
+                         " at most; give a shorter name with -o"));
+  }
+  if (file.string().size() + kTemporaryRoom >= PATH_MAX) {
+    throw UsageError(str(file.string(), ": a path of ", file.string().size(),
+                         " bytes is too long for the system; give a shorter one with -o"));
+  }
+}
+
 // Before hours of work, not after.
 void expect_writable_folder(const Path& file) {
   const Path folder = file.has_parent_path() ? file.parent_path() : Path(".");
@@ -128,6 +157,7 @@ void expect_writable_folder(const Path& file) {
     throw IoError(str(file.string(), ": ", there.string(),
                       " is a file, not a folder; give another name with -o"));
   }
+  expect_short(file, there);
   if (access(there.c_str(), W_OK | X_OK) != 0) {
     throw IoError(str(file.string(), ": there is no permission to write in ", there.string(),
                       "; give another place with -o"));
@@ -174,7 +204,17 @@ void name_outputs(std::vector<EditJob>& jobs, const EditOptions& options) {
   Names(options).name(jobs);
 }
 
-void check_outputs(const std::vector<EditJob>& jobs, bool overwrite) {
+Path free_neighbour(const Path& output, const std::vector<EditJob>& jobs) {
+  std::set<Path> planned;
+  for (const EditJob& job : jobs) planned.insert(job.outputs.begin(), job.outputs.end());
+  for (int64_t k = 1;; ++k) {
+    const Path file = numbered(output, k);
+    if (!is_taken(file) && planned.count(file) == 0) return file;
+  }
+}
+
+void check_outputs(const std::vector<EditJob>& jobs, const EditOptions& options) {
+  const bool overwrite = options.force || options.skip_existing;
   std::map<Path, const EditJob*> inputs;
   for (const EditJob& job : jobs) {
     inputs[same_place(job.settings.image)] = &job;
@@ -194,12 +234,18 @@ void check_outputs(const std::vector<EditJob>& jobs, bool overwrite) {
       }
       if (is_folder(output))
         throw UsageError(str(output.string(), " is a folder; end it with / to write into it"));
+      if (!overwrite && jobs.size() > 1 && is_taken(output)) {
+        throw UsageError(str(output.string(),
+                             " exists already; leave out what is done with --skip-existing, give "
+                             "another folder with -o, or --force"));
+      }
       expect_free(output, overwrite);
       if (!written.insert(place).second) {
         throw UsageError(str(job.where, ": two edits would be written to ", output.string(),
                              "; give each its 'output'"));
       }
       expect_writable_folder(output);
+      if (options.preview_every > 0) expect_writable_folder(preview_name(output, kMostSteps));
     }
   }
 }

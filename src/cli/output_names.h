@@ -18,7 +18,8 @@ Path preview_name(const Path& output, int64_t step);
 bool is_our_name(const Path& file);
 
 // Fills in every job's outputs:
-//   its own "output"          that file, below --output-dir or a folder given as -o
+//   its own "output"          that file, below --output-dir or a folder given as -o; a relative one
+//                             may not leave it
 //   -o FILE                   that file, where there is one job
 //   -o -                      stdout, where there is one job of one image
 //   -o FOLDER, --output-dir   FOLDER/INPUT'S NAME; a name that several jobs share gets -1, -2, ...
@@ -26,9 +27,12 @@ bool is_our_name(const Path& file);
 // and for several images of one job -1, -2, ... behind all that. Throws UsageError.
 void name_outputs(std::vector<EditJob>& jobs, const EditOptions& options);
 
-// Throws UsageError where a file exists (unless `overwrite`), two outputs are one, an output is
-// another job's input, or the extension is none that can be written; IoError where the folder
-// cannot be made or written to.
-void check_outputs(const std::vector<EditJob>& jobs, bool overwrite);
+// Throws UsageError where a file exists (unless --force or --skip-existing), two outputs are one,
+// an output is another job's input, the extension is none that can be written, or the name is too
+// long for the file system; IoError where the folder cannot be made or written to.
+void check_outputs(const std::vector<EditJob>& jobs, const EditOptions& options);
+
+// "out-1.png", or the next number: neither there nor an output of the jobs.
+Path free_neighbour(const Path& output, const std::vector<EditJob>& jobs);
 
 }  // namespace icedit::cli

@@ -12,6 +12,12 @@ inline bool is_there(const Path& path) {
   return std::filesystem::exists(path, ignored);
 }
 
+// The same of a name: a link to nothing takes it too.
+inline bool is_taken(const Path& path) {
+  std::error_code ignored;
+  return is_there(path) || std::filesystem::is_symlink(path, ignored);
+}
+
 inline bool is_folder(const Path& path) {
   std::error_code ignored;
   return std::filesystem::is_directory(path, ignored);
@@ -30,7 +36,7 @@ inline void expect_free(const Path& path, bool force, const char* flag = "-o",
                         bool may_force = true) {
   if (is_url(path.string()))
     throw UsageError(str(path.string(), " is a URL; only files are written: name one with ", flag));
-  if (force || !is_there(path)) return;
+  if (force || !is_taken(path)) return;
   throw UsageError(str(path.string(), " exists already; give another name with ", flag,
                        may_force ? ", or --force" : ""));
 }

@@ -3,6 +3,7 @@
 
 #include <iostream>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/nearest.h"
@@ -128,7 +129,7 @@ int run_stage(const Arguments& arguments) {
   const NamedTensors tensors = stage.run(options);
   for (const auto& [name, tensor] : tensors) log::verbose(str(name, "  ", shape_text(tensor)));
   save_tensors(options.out, tensors);
-  log::info(str(options.out, ": ", tensors.size(), " tensors"));
+  log::info(str(options.out, ": ", counted(tensors.size(), "tensor")));
   return 0;
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "data/check.h"
@@ -62,8 +63,8 @@ ordered_json json_of(const std::vector<Counted>& counts) {
 }  // namespace
 
 std::string report_text(const DataReport& report, size_t shown) {
-  std::string text =
-      str(report.rows, " rows, ", bytes_text(double(report.picture_bytes)), " of pictures\n");
+  std::string text = str(counted(report.rows, "row"), ", ",
+                         bytes_text(double(report.picture_bytes)), " of pictures\n");
   for (const Line& line : kLines) {
     const Findings& findings = report.*line.findings;
     text += table_line(line.text, findings.count);

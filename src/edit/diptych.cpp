@@ -73,9 +73,9 @@ Size half_size(Size source, int width, Sizing sizing, int multiple) {
     return {width, height};
   }
   if (width % multiple != 0) {
-    const int below = std::max(floor_to(width, multiple), multiple);
+    const int below = std::max(floor_to(width, multiple), multiple), above = below + multiple;
     throw UsageError(str("width is ", width, ", expected a multiple of ", multiple, " such as ",
-                         below, " or ", floor_to(width, multiple) + multiple));
+                         below, " or ", above));
   }
   const double rows =
       static_cast<double>(source.height) * width / (static_cast<double>(multiple) * source.width);
@@ -84,10 +84,11 @@ Size half_size(Size source, int width, Sizing sizing, int multiple) {
   return {width, static_cast<int>(height)};
 }
 
-void check_mask(const Image& mask, Size source, const std::string& name) {
+void check_mask(const Image& mask, Size source, const std::string& name,
+                const std::string& picture) {
   if (Size{mask.width, mask.height} != source) {
-    throw UsageError(str(name, " is ", mask.width, "x", mask.height,
-                         " pixels, expected the picture's ", source.width, "x", source.height));
+    throw UsageError(str(name, " is ", mask.width, "x", mask.height, " pixels, expected ", picture,
+                         "'s ", source.width, "x", source.height));
   }
   if (std::all_of(mask.pixels.begin(), mask.pixels.end(), [](uint8_t v) { return v < 128; })) {
     throw UsageError(str(

@@ -33,8 +33,9 @@ struct Diptych {
 };
 
 // Throws UsageError for a mask of another size than the source, or without a white pixel. `name`:
-// of the mask, for the error.
-void check_mask(const Image& mask, Size source, const std::string& name);
+// of the mask, `picture`: of the source, for the error.
+void check_mask(const Image& mask, Size source, const std::string& name,
+                const std::string& picture = "the picture");
 
 // `mask`: white = may change, of the source's size, nullptr: the whole right half.
 Diptych make_diptych(const Image& source, int width, Sizing sizing, Layout layout, int multiple,

@@ -11,6 +11,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int64_t kAnySeed = std::numeric_limits<int64_t>::min();
+constexpr size_t kLongestReason = 200;
 constexpr int64_t kMostImages = 4096, kMostSteps = 10000, kWidest = 16384, kMostTokens = 512;
 
 const std::vector<std::pair<std::string, Sizing>> kSizings = {{"fit", Sizing::kFit},
@@ -86,19 +87,19 @@ std::vector<Option> how_to_sample(EditSettings& s) {
        {"num-inference-steps"},
        "N",
        "denoising steps",
-       "28",
+       "the model's; FLUX's 28",
        integer(r.steps, 1, kMostSteps)},
       {"guidance",
        {"guidance-scale"},
        "X",
        "how strongly the text is followed",
-       "50",
+       "the model's; FLUX's 50",
        [&r](const Given& given) { r.guidance = number_value(given, 0, 10000); }},
       {"max-sequence-length",
        {},
        "N",
        "T5 tokens that are read, at most 512",
-       "512",
+       "the model's; FLUX's 512",
        integer(r.max_sequence_length, 1, kMostTokens)},
       {"noise-order",
        {},
@@ -122,7 +123,7 @@ std::vector<Option> how_large(EditSettings& s) {
        {},
        "PIXELS",
        "width at which the model works",
-       "512",
+       "the model's; FLUX's 512",
        integer(r.width, 1, kWidest)},
       {"sizing",
        {},
@@ -142,8 +143,30 @@ std::vector<Option> how_large(EditSettings& s) {
        "model: as it was made; source: brought back to the input's size",
        "model",
        choose(kOutputSizes, r.source_size)},
-      {"quality", {}, "N", "1 to 100, of JPEG and WebP", "95", integer(s.quality, 1, 100)},
+      {"quality",
+       {},
+       "N",
+       "1 to 100, of JPEG and WebP",
+       std::to_string(kQuality),
+       integer(s.quality, 1, 100)},
   };
+}
+
+Json parse_object(const std::string& text, const std::string& where) {
+  const std::string expected = str(where,
+                                   ": expected a JSON object such as {\"image\": \"a.png\", "
+                                   "\"instruction\": \"...\"}");
+  Json object;
+  try {
+    object = Json::parse(text);
+  } catch (const Json::parse_error& error) {
+    std::string why = error.what();  // "[...] parse error at line 1, column 9: syntax error ..."
+    if (const size_t at = why.find(": "); at != std::string::npos) why = why.substr(at + 2);
+    if (why.size() > kLongestReason) why = why.substr(0, kLongestReason) + " ...";
+    throw UsageError(str(expected, "; at character ", error.byte, ": ", why));
+  }
+  if (!object.is_object()) throw UsageError(expected);
+  return object;
 }
 
 std::string value_text(const Json& value, const std::string& where, const std::string& key) {
@@ -185,12 +208,7 @@ std::string settings_json(const EditSettings& settings, const ModelDefaults& def
 }
 
 void set_from_json(EditSettings& settings, const std::string& json, const std::string& where) {
-  const Json object = Json::parse(json, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) {
-    throw UsageError(
-        str(where,
-            ": expected a JSON object such as {\"image\": \"a.png\", \"instruction\": \"...\"}"));
-  }
+  const Json object = parse_object(json, where);
   const std::vector<Option> options = edit_options(settings);
   for (const auto& [key, value] : object.items()) {
     if (!value.is_null()) set_by_key(options, where, key, value_text(value, where, key));

@@ -10,10 +10,12 @@
 
 namespace icedit {
 
+inline constexpr int kQuality = 95;
+
 struct EditSettings {
   std::string image, mask, output;  // paths as they were given; "" for none
   std::optional<int64_t> seed;      // unset: a random one
-  int quality = 95;                 // of JPEG and WebP
+  std::optional<int64_t> quality;   // of JPEG and WebP; unset: kQuality
   EditRequest request;  // everything else; its pictures and its seed are filled in later
 };
 

@@ -92,7 +92,20 @@ void expect_fill(const Path& folder) {
 }
 
 constexpr const char* kDefaultsKeys[] = {
-    "width", "num_inference_steps", "guidance_scale", "max_sequence_length", "dtype", "lora"};
+    "width", "num_inference_steps", "guidance_scale", "max_sequence_length", "dtype", "lora",
+    "merged"};
+
+// {"NAME": {"scale": 1, "sha256": "..."}, ...}
+std::vector<MergedAdapter> merged_in(const JsonFile& json) {
+  std::vector<MergedAdapter> merged;
+  if (!json.has("merged")) return merged;
+  const JsonFile adapters = json.object("merged");
+  for (const std::string& name : adapters.keys()) {
+    const JsonFile adapter = adapters.object(name);
+    merged.push_back({name, adapter.number_or("scale", 1), adapter.text_or("sha256", "")});
+  }
+  return merged;
+}
 
 }  // namespace
 
@@ -117,7 +130,7 @@ ModelDefaults ModelDefaults::read(const Path& file) {
         std::end(kDefaultsKeys)) {
       throw CheckpointError(str(file.string(), ": unknown key '", key,
                                 "'; known are width, num_inference_steps, "
-                                "guidance_scale, max_sequence_length, dtype, lora"));
+                                "guidance_scale, max_sequence_length, dtype, lora, merged"));
     }
   }
   ModelDefaults d;
@@ -134,6 +147,7 @@ ModelDefaults ModelDefaults::read(const Path& file) {
   if (!d.lora.empty() && Path(d.lora).is_relative()) {
     d.lora = (file.parent_path() / d.lora).lexically_normal().string();
   }
+  d.merged = merged_in(json);
   return d;
 }
 
@@ -185,6 +199,8 @@ ModelFiles ModelFiles::find(const ModelRequest& request) {
     expect_fill(folder);
     if (fs::exists(folder / "icedit.json"))
       files.defaults_ = ModelDefaults::read(folder / "icedit.json");
+    // They are in the folder's own transformer.
+    if (!request.transformer.empty()) files.defaults_.merged.clear();
     files.tokenizer_ = folder / "tokenizer";
     files.tokenizer_2_ = folder / "tokenizer_2";
     files.scheduler_ = folder / "scheduler" / "scheduler_config.json";

@@ -19,6 +19,13 @@ struct ModelRequest {
   std::string tokenizer, tokenizer_2;      // folders: CLIP's and T5's
 };
 
+// An adapter that is part of a model's weights.
+struct MergedAdapter {
+  std::string name;
+  double scale = 1;
+  std::string sha256;  // fingerprint's in edit/recipe.h
+};
+
 // A model folder's icedit.json: defaults that any option overrides. A folder without it gets those
 // of FLUX.1 Fill.
 struct ModelDefaults {
@@ -28,6 +35,7 @@ struct ModelDefaults {
   int64_t max_sequence_length = 512;  // T5 tokens
   std::string dtype;                  // "", "float32", "bfloat16", "float16"
   std::string lora;                   // a path, "" for none
+  std::vector<MergedAdapter> merged;  // written by `icedit convert --merge`
 
   // Throws CheckpointError naming an unknown key or a bad value. Relative paths are taken from the
   // file's folder.

@@ -64,14 +64,6 @@ Json adapter_json(const AdapterRequest& request) {
   return json;
 }
 
-// An id stays; of a path only the last name goes along with a picture that may be given away.
-std::string without_folders(const std::string& name) {
-  std::error_code ignored;
-  if (!fs::exists(name, ignored)) return name;
-  const Path path = fs::path(name).lexically_normal();
-  return (path.has_filename() ? path : path.parent_path()).filename().string();
-}
-
 std::string at(const Json& json, const std::string& key, const std::string& inner) {
   const Json part = json.is_object() ? json.value(key, Json::object()) : Json::object();
   const Json value = part.is_object() ? part.value(inner, Json()) : Json();
@@ -107,6 +99,13 @@ Fingerprint fingerprint(const std::vector<Path>& files) {
                 whole ? sha256_file(file) : sha256(header_of(file)), "\n");
   }
   return {sha256(list), whole ? "contents" : "headers and sizes"};
+}
+
+std::string without_folders(const std::string& name) {
+  std::error_code ignored;
+  if (!fs::exists(name, ignored)) return name;
+  const Path path = fs::path(name).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
 Path adapter_file(const std::string& path_or_id) {

@@ -24,6 +24,9 @@ Fingerprint fingerprint(const std::vector<Path>& files);
 // The .safetensors file of an adapter that was asked for. Throws as AdapterFile::open does.
 Path adapter_file(const std::string& path_or_id);
 
+// An id stays; of a path only the last name goes along with what may be given away.
+std::string without_folders(const std::string& name);
+
 // What the pictures of a run have in common, as a JSON object: version, model (name, each
 // component's files and fingerprint), adapters (file, scale, fingerprint), device, dtype,
 // noise_dtype. Opens every component; weights are read only as far as the fingerprints need.

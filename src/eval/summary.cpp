@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.h"
+
 namespace icedit {
 namespace {
 
@@ -85,7 +87,7 @@ std::string table_text(const Summary& summary) {
   total.task = "all";
   text += line_of(total, width);
   if (!summary.unreadable.empty())
-    text += std::to_string(summary.unreadable.size()) + " rows could not be read:\n";
+    text += counted(summary.unreadable.size(), "row") + " could not be read:\n";
   for (const RowResult& r : summary.unreadable) text += "  " + r.error + "\n";
   return text;
 }

@@ -99,8 +99,8 @@ class Temporary {
  public:
   explicit Temporary(const Path& target) {
     static std::atomic<int> count{0};
-    // Cut, as a name of 255 bytes leaves no room for the ending.
-    const std::string name = target.filename().string().substr(0, 200);
+    // Cut, as a name of 255 bytes leaves no room for the ending (some file systems take 143).
+    const std::string name = target.filename().string().substr(0, 100);
     do {
       path_ = target.parent_path() / str(".", name, ".", ::getpid(), ".", ++count, ".tmp");
       fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

@@ -143,6 +143,20 @@ Image to_grey(const Image& image) {
   return grey;
 }
 
+int64_t count_frames(const Path& path) {
+  const std::string file = file_bytes(path);
+  const Bytes bytes = as_bytes(file);
+  switch (picture_kind(bytes, path.string())) {
+    case ImageFormat::kPng:
+      return std::max<int64_t>(1, png_frames(bytes, path.string()));
+    case ImageFormat::kWebp:
+      return std::max<int64_t>(1, webp_frames(bytes));
+    case ImageFormat::kJpeg:
+      break;
+  }
+  return 1;
+}
+
 PictureText read_picture_text(Bytes bytes, const std::string& where) {
   switch (picture_kind(bytes, where)) {
     case ImageFormat::kPng:

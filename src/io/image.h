@@ -43,6 +43,9 @@ Image decode_image(Bytes bytes, const std::string& where, const ReadOptions& opt
 Image read_mask(const Path& path, const ReadOptions& options = {});
 Image to_grey(const Image& rgb);
 
+// Frames of an animated PNG or WebP, of which read_image gives the first; 1 of any other picture.
+int64_t count_frames(const Path& path);
+
 // Text chunks that travel with a picture: PNG iTXt; JPEG and WebP EXIF UserComment (JSON object of
 // the map).
 using PictureText = std::map<std::string, std::string>;

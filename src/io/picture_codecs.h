@@ -44,6 +44,10 @@ StoredProfile read_webp_profile(Bytes bytes);
 // What keeps an ICC profile from being an RGB picture's; empty where nothing does.
 std::string profile_fault(std::string_view profile);
 
+// Of an animation; 0 of a still picture.
+int64_t png_frames(Bytes bytes, const std::string& where);
+int64_t webp_frames(Bytes bytes);
+
 // quality: 1 ... 100. PNG has none. JPEG stores colour at full resolution from 90 on. WebP is
 // lossless at 100.
 std::string encode_png(const Image& image, const PictureText& text, const std::string& profile);

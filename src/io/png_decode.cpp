@@ -274,6 +274,15 @@ Decoded decode_png(Bytes bytes, const std::string& where, const ReadOptions& opt
   return decoded;
 }
 
+// acTL: size, name, number of frames, number of plays; 4 bytes each.
+int64_t png_frames(Bytes bytes, const std::string& where) {
+  for (const Chunk& chunk : chunks_of(bytes, where)) {
+    if (chunk.name == "acTL" && chunk.whole.size() >= 12)
+      return png_get_uint_32(reinterpret_cast<png_const_bytep>(&chunk.whole[8]));
+  }
+  return 0;
+}
+
 PictureText read_png_text(Bytes bytes, const std::string& where) {
   const std::string headers = without_pixels(bytes, where, {"tEXt", "zTXt", "iTXt"});
   PngReader reader(as_bytes(headers), where);

@@ -1,6 +1,8 @@
 // WebP pixels and text, by libwebp.
 #include <webp/decode.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "io/exif.h"
 #include "io/picture_codecs.h"
@@ -92,6 +94,13 @@ Decoded decode_webp(Bytes bytes, const std::string& where, const ReadOptions& op
   decode_into(frame, decoded.image, where);
   decoded.orientation = orientation_of(file);
   return decoded;
+}
+
+int64_t webp_frames(Bytes bytes) {
+  const Container file(as_text(bytes));
+  if ((file.flags & webp::kAnimated) == 0) return 0;
+  return std::count_if(file.chunks.begin(), file.chunks.end(),
+                       [](const Chunk& chunk) { return chunk.name == "ANMF"; });
 }
 
 PictureText read_webp_text(Bytes bytes) {

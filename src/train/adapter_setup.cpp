@@ -8,6 +8,7 @@
 #include <set>
 
 #include "adapters/targets.h"
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "io/hub.h"
@@ -246,7 +247,8 @@ Trainable make_trainable(const FluxTransformer& model, const TrainConfig& config
   }
   int64_t count = 0;
   for (const auto& [name, tensor] : trainable.parameters) count += tensor.numel();
-  log::info(str("training ", count, " parameters in ", trainable.parameters.size(), " tensors"));
+  log::info(
+      str("training ", count, " parameters in ", counted(trainable.parameters.size(), "tensor")));
   return trainable;
 }
 

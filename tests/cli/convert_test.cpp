@@ -6,6 +6,7 @@
 #include "adapters/save.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "cli/adapter_fit.h"
 #include "cli/command.h"
 #include "cli/temporary_folder.h"
 #include "edit/model_files.h"
@@ -135,6 +136,18 @@ TEST_F(Convert, TheMergedModelHasTheSumOfWeightAndChanges) {
   const ModelFiles merged = model_at(out);
   EXPECT_TRUE(merged.defaults().lora.empty());
   EXPECT_EQ(merged.defaults().width, base.defaults().width);
+  ASSERT_EQ(merged.defaults().merged.size(), 2u);
+  EXPECT_EQ(merged.defaults().merged[0].name, "lora");
+  EXPECT_EQ(merged.defaults().merged[1].name, "lora (2)");
+  EXPECT_EQ(merged.defaults().merged[0].scale, 0.5);
+  ResidencyOptions adapters;
+  const auto warning = [&] { return adapter_warning(Residency(merged, adapters), false); };
+  EXPECT_EQ(warning(), "");  // no adapter, and none is missed
+  adapters.adapters = {{lora, 1}};
+  EXPECT_NE(warning().find("is merged into"), std::string::npos) << warning();
+  EXPECT_EQ(adapter_warning(Residency(base, adapters), false), "");
+  EXPECT_NE(adapter_warning(Residency(base, {}), false).find("--lora"), std::string::npos);
+  EXPECT_EQ(adapter_warning(Residency(base, {}), true), "");
   const AdapterFile adapter = AdapterFile::open(lora);
   const Checkpoint a = base.open(Part::kTransformer).checkpoint;
   const Checkpoint b = merged.open(Part::kTransformer).checkpoint;

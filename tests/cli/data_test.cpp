@@ -162,8 +162,8 @@ TEST_F(Data, PackAndCheckAFolder) {
       json::parse(run({"pack", file("pairs"), "-o", file("p.parquet"), "--json"}).out);
   EXPECT_EQ(packed["rows"], 1);
   EXPECT_EQ(packed["bytes"], std::filesystem::file_size(file("p.parquet")));
-  EXPECT_NE(run({"check", file("p.parquet")}).out.find("1 rows"), std::string::npos);
-  EXPECT_NE(run({"check", file("pairs")}).out.find("1 rows"), std::string::npos);  // by itself
+  EXPECT_NE(run({"check", file("p.parquet")}).out.find("1 row,"), std::string::npos);
+  EXPECT_NE(run({"check", file("pairs")}).out.find("1 row,"), std::string::npos);  // by itself
   EXPECT_THROW(run({"pack", file("pairs"), "-o", file("p.parquet")}), UsageError);
   EXPECT_THROW(run({"pack", file("pairs"), "-o", file("p.txt")}), UsageError);
   EXPECT_THROW(run({"pack", file("pairs")}), UsageError);

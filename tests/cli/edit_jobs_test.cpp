@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "cli/edit_warnings.h"
+#include "cli/output_names.h"
 #include "cli/temporary_folder.h"
 
 namespace icedit::cli {
@@ -124,6 +126,7 @@ TEST_F(EditJobs, ABadLineIsNamed) {
     return usage({"x.jsonl", "-o", "out/"});
   };
   EXPECT_TRUE(contains(line("{\"image\": "), "x.jsonl, line 2: expected a JSON object"));
+  EXPECT_TRUE(contains(line("{\"image\": \"a.png\""), "; at character 18: syntax error"));
   EXPECT_TRUE(contains(line("[1]"), "x.jsonl, line 2: expected a JSON object"));
   EXPECT_TRUE(contains(line("{\"instruction\": \"x\"}"), "line 2: 'image' is missing"));
   EXPECT_TRUE(contains(line("{\"image\": \"a.png\", \"stpes\": 3}"),
@@ -133,6 +136,15 @@ TEST_F(EditJobs, ABadLineIsNamed) {
   EXPECT_TRUE(contains(line("{\"image\": \"a.png\", \"steps\": [3]}"),
                        "line 2: 'steps' is [3], expected a text"));
   EXPECT_TRUE(contains(line("{\"image\": \"a.png\"}"), "line 2: there is no instruction"));
+  const auto missing = [&](const std::string& text) {
+    folder_.write("x.jsonl", text + "\n");
+    return error_of<Error>([&] { plan({"x.jsonl", "make it red"}); });
+  };
+  EXPECT_TRUE(contains(missing("{\"image\": \"b.png\"}"), "x.jsonl, line 1: b.png: no such file"));
+  EXPECT_TRUE(contains(missing("{\"image\": \"a.png\", \"mask\": \"m.png\"}"),
+                       "x.jsonl, line 1: m.png: no such file"));
+  folder_.write("x.json", "[]");
+  EXPECT_TRUE(contains(usage({"x.json", "make it red"}), ".jsonl"));
 }
 
 TEST_F(EditJobs, InputsThatAreMissing) {
@@ -224,6 +236,99 @@ TEST_F(EditJobs, SkipExistingGoesOnWithABatch) {
   EXPECT_EQ(outputs(plan({"in", "x", "-o", "out", "--skip-existing"})), Names{"out/b.png"});
   // Names that are free exist never: nothing would be left out.
   EXPECT_TRUE(contains(usage({"in", "x", "--skip-existing"}), "name a folder with -o"));
+}
+
+TEST_F(EditJobs, WhatAnotherProgramTookMeanwhileGivesTheNextFreeName) {
+  folder_.picture("a.png");
+  const auto jobs = plan({"a.png", "x", "-o", "b.png", "--num-images", "2"});
+  EXPECT_EQ(free_neighbour("b-1.png", jobs), "b-1-1.png");
+  EXPECT_EQ(free_neighbour("b.png", jobs), "b-3.png");  // -1 and -2 are to be written
+  folder_.picture("b-3.png");
+  EXPECT_EQ(free_neighbour("b.png", jobs), "b-4.png");
+}
+
+TEST_F(EditJobs, ALinkToNothingIsNotReplaced) {
+  folder_.picture("a.png");
+  std::filesystem::create_symlink("nowhere.png", "b.png");
+  EXPECT_TRUE(contains(usage({"a.png", "x", "-o", "b.png"}), "b.png exists already"));
+  EXPECT_EQ(plan({"a.png", "x", "-o", "b.png", "--force"}).size(), 1u);
+}
+
+TEST_F(EditJobs, OfSeveralEditsOneThatExistsMaySkip) {
+  folder_.picture("in/a.png");
+  folder_.picture("in/b.png");
+  folder_.picture("out/b.png");
+  EXPECT_TRUE(contains(usage({"in", "x", "-o", "out"}), "--skip-existing"));
+  EXPECT_FALSE(contains(usage({"in/b.png", "x", "-o", "out"}), "--skip-existing"));
+}
+
+TEST_F(EditJobs, ABatchStaysInItsFolder) {
+  folder_.picture("a.png");
+  const auto line = [&](const std::string& output) {
+    folder_.write("x.jsonl", "{\"image\": \"a.png\", \"instruction\": \"x\", \"output\": \"" +
+                                 output + "\"}\n");
+    return Names{"x.jsonl", "-o", "out/"};
+  };
+  EXPECT_TRUE(contains(usage(line("../b.png")), "x.jsonl, line 1: 'output' ../b.png leaves out"));
+  EXPECT_TRUE(contains(usage(line("c/../../b.png")), "leaves"));
+  EXPECT_EQ(outputs(plan(line("c/../b.png"))), Names{"out/c/../b.png"});
+  const std::string elsewhere = folder_ / "b.png";
+  EXPECT_EQ(outputs(plan(line(elsewhere))), Names{elsewhere});
+}
+
+std::string long_name(size_t length) {
+  std::string name;
+  while (name.size() < length) name += 'b';
+  return name;
+}
+
+TEST_F(EditJobs, NamesThatAreTooLong) {
+  folder_.picture("a.png");
+  EXPECT_TRUE(contains(usage({"a.png", "x", "-o", long_name(300) + ".png"}),
+                       "a name of 304 bytes, but the file system takes 255"));
+  EXPECT_TRUE(contains(usage({"a.png", "x", "-o", long_name(300) + "/c.png"}), "bytes"));
+  const std::string longest = long_name(251) + ".png";
+  EXPECT_EQ(outputs(plan({"a.png", "x", "-o", longest})), Names{longest});
+  EXPECT_TRUE(contains(usage({"a.png", "x", "-o", longest, "--preview", "2"}), ".preview-"));
+  std::string deep;
+  while (deep.size() < 4096) deep += long_name(200) + "/";
+  EXPECT_TRUE(contains(usage({"a.png", "x", "-o", deep + "b.png"}), "too long for the system"));
+}
+
+TEST_F(EditJobs, AFeatherNeedsAMask) {
+  folder_.picture("a.png");
+  EXPECT_TRUE(contains(usage({"a.png", "x", "--feather", "4"}), "--feather 4 blends"));
+  EXPECT_EQ(plan({"a.png", "x", "--feather", "4", "--mask", "a.png"}).size(), 1u);
+  const std::string with = "{\"image\": \"a.png\", \"mask\": \"a.png\"}\n";
+  folder_.write("x.jsonl", with + "{\"image\": \"a.png\"}\n");
+  EXPECT_EQ(plan({"x.jsonl", "x y", "--feather", "4"}).size(), 2u);
+  folder_.write("x.jsonl", with + "{\"image\": \"a.png\", \"feather\": 3}\n");
+  EXPECT_TRUE(contains(usage({"x.jsonl", "x y"}), "x.jsonl, line 2: 'feather' 3"));
+}
+
+TEST_F(EditJobs, WhatDoesNothingIsSaid) {
+  folder_.picture("a.png");
+  const auto warnings = [&](Names more) {
+    more.insert(more.begin(), {"a.png", "x"});
+    ModelDefaults defaults;
+    defaults.width = 96;
+    defaults.num_inference_steps = 8;
+    const auto jobs = plan(more);
+    std::string all;
+    for (const std::string& line : settings_warnings(options_, jobs, defaults)) all += line + "\n";
+    return all;
+  };
+  EXPECT_EQ(warnings({}), "");
+  EXPECT_EQ(warnings({"--width", "192"}), "");
+  EXPECT_EQ(warnings({"--width", "48"}), "");
+  EXPECT_TRUE(contains(warnings({"--width", "512"}), "--width 512 is more than twice the 96"));
+  EXPECT_TRUE(contains(warnings({"--width", "32"}), "--width 32 is less than half of the 96"));
+  EXPECT_EQ(warnings({"--preview", "8"}), "");
+  EXPECT_TRUE(contains(warnings({"--preview", "9"}), "--preview 9 is more than the 8 steps"));
+  EXPECT_EQ(warnings({"--preview", "9", "--steps", "9"}), "");
+  EXPECT_TRUE(contains(warnings({"--quality", "95"}), "--quality does nothing for PNG"));
+  EXPECT_TRUE(contains(warnings({"--quality", "9", "-o", "-"}), "--quality does nothing"));
+  EXPECT_EQ(warnings({"--quality", "9", "-o", "b.webp"}), "");
 }
 
 TEST_F(EditJobs, NamesThatCannotBeWritten) {

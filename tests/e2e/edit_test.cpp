@@ -234,6 +234,26 @@ TEST_F(Edit, CtrlCEndsWithinAStepAndLeavesNothing) {
   EXPECT_EQ(files(), before);
 }
 
+TEST_F(Edit, WhatAnotherProgramWroteMeanwhileStaysAndSoDoesTheEdit) {
+  const pid_t child =
+      start({"edit", "car.png", "make the car red", "--steps", "100", "-o", "out.png"});
+  for (int i = 0; i < 600 && !has(error_so_far(), "layers"); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  write("out.png", "another's");
+  const Result result = wait(child);
+  EXPECT_EQ(result.code, 2) << result.err;
+  EXPECT_TRUE(has(result.err, "kept as out-1.png")) << result.err;
+  EXPECT_EQ(read_text(work() / "out.png"), "another's");
+  EXPECT_EQ(output("out-1.png").width, 96);
+}
+
+TEST_F(Edit, AnAnimationIsEditedByItsFirstFrame) {
+  copy(golden("pictures/animated.webp"), "a.webp");
+  const Result result = run({"edit", "a.webp", "make it red", "--steps", "1", "-o", "out.png"});
+  EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_TRUE(has(result.err, "a.webp is an animation of ")) << result.err;
+}
+
 TEST_F(Edit, QuietSaysOnlyTheResult) {
   const Result result = edit({"-o", "out.png", "--quiet", "--seed", "1"});
   EXPECT_EQ(result.err, "");
@@ -263,7 +283,7 @@ TEST_F(Edit, ABatchGoesOnWithoutWhatCannotBeEdited) {
   EXPECT_EQ(json["failures"][0]["input"], "b.png");
   EXPECT_EQ(json["failures"][0]["exit_code"], 66);
   EXPECT_TRUE(has(json["failures"][0]["error"], "b.png"));
-  EXPECT_TRUE(has(result.err, "icedit: error: not edited: 1 of 3 inputs"));
+  EXPECT_TRUE(has(result.err, "icedit: error: not edited as asked: 1 of 3 inputs"));
   // A picture alone is the error itself, also for who asked for JSON.
   const Result alone = run({"edit", "b.png", "make it red", "--json"});
   EXPECT_EQ(alone.code, 66);

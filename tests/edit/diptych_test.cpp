@@ -118,6 +118,19 @@ TEST(Diptych, AFeatherFallsFromTheEditAtTheMasksEdgeToTheSource) {
   EXPECT_GT(*out.at(kLast + 5, kLast + 5), 20);
 }
 
+TEST(Diptych, WidthsThatAreNoMultipleNameTwoThatAre) {
+  const auto error = [](int width) -> std::string {
+    try {
+      half_size({64, 64}, width, Sizing::kFit, kToken);
+    } catch (const UsageError& usage) {
+      return usage.what();
+    }
+    return "";
+  };
+  EXPECT_NE(error(1).find("such as 16 or 32"), std::string::npos) << error(1);
+  EXPECT_NE(error(47).find("such as 32 or 48"), std::string::npos) << error(47);
+}
+
 TEST(Diptych, MasksThatCannotBe) {
   const Image source(32, 32);
   const Image small(16, 16, 1), empty(32, 32, 1);

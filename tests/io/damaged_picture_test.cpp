@@ -175,8 +175,8 @@ TEST(DamagedPicture, ForeignFormatsAreNamed) {
   const std::vector<std::pair<std::string, std::string>> files = {
       {"\0\0\0\x18"s + "ftypheic", "HEIC"},
       {"\0\0\0\x18"s + "ftypmif1", "HEIF"},
-      {"\0\0\0\x18"s + "ftypavif", "AVIF"},
-      {"\0\0\0\x18"s + "ftypisom", "MP4"},
+      {"\0\0\0\x18"s + "ftypavif", "an AVIF"},
+      {"\0\0\0\x18"s + "ftypisom", "an MP4"},
       {"GIF89a", "GIF"},
       {"II*\0\x08\0\0\0\0\0"s, "TIFF"},
       {"MM\0*\0\0\0\x08"s, "TIFF"},
@@ -186,12 +186,13 @@ TEST(DamagedPicture, ForeignFormatsAreNamed) {
       {"\xff\x0a\x10", "JPEG XL"},
       {"\0\0\0\x0cJXL \r\n\x87\n"s, "JPEG XL"},
       {"8BPS", "Photoshop"},
-      {"<!DOCTYPE html>", "HTML"},
+      {"<!DOCTYPE html>", "an HTML"},
       {"version https://git-lfs.github.com/spec/v1", "Git LFS"},
   };
   for (const auto& [bytes, name] : files) {
     const std::string message = message_of(bytes);
-    EXPECT_TRUE(contains(message, "this is a " + name)) << name << ": " << message;
+    const std::string noun = name.starts_with("an ") ? name : "a " + name;
+    EXPECT_TRUE(contains(message, "this is " + noun)) << name << ": " << message;
     EXPECT_TRUE(contains(message, ": ")) << message;
   }
   EXPECT_TRUE(contains(message_of("\0\0\0\x18"s + "ftypheic"), "heif-convert"));

@@ -194,5 +194,21 @@ TEST(Image, RefusesWhatItCannotWrite) {
   EXPECT_THROW(write_image(Path(::testing::TempDir()) / "a.gif", image), UsageError);
 }
 
+TEST(Image, FramesOfAnAnimationAreCounted) {
+  EXPECT_GT(count_frames(golden_path("pictures/animated.webp")), 1);
+  for (const char* still : {"rgb.png", "lossy.webp", "lossless_alpha.webp", "grey.jpg"})
+    EXPECT_EQ(count_frames(golden_path(str("pictures/", still))), 1) << still;
+  // An animated PNG: acTL (frames, plays) behind the header.
+  std::string png = read_text(golden_path("pictures/rgb.png"));
+  png.insert(33, std::string("\0\0\0\x08"
+                             "acTL"
+                             "\0\0\0\x03"
+                             "\0\0\0\0"
+                             "sum.",
+                             20));
+  const TemporaryFolder folder;
+  EXPECT_EQ(count_frames(folder.write("a.png", png)), 3);
+}
+
 }  // namespace
 }  // namespace icedit

@@ -12,6 +12,13 @@
 namespace icedit {
 namespace {
 
+// The data set speaks of its own key.
+std::string of_samples(std::string_view what) {
+  const std::string_view key = "train.dataset.path: ";
+  if (what.starts_with(key)) what.remove_prefix(key.size());
+  return str("train.sample_data: ", what);
+}
+
 // The data set that train.sample_data names, with the rules of the one that is trained on.
 EditDataset held_out(const TrainConfig& config) {
   DatasetConfig held_out = config.dataset;
@@ -22,10 +29,10 @@ EditDataset held_out(const TrainConfig& config) {
   if (held_out.type == DatasetType::kEditWithOmini) held_out.type = DatasetType::kEdit;
   try {
     return EditDataset(held_out);
-  } catch (const UsageError& error) {  // it speaks of train.dataset
-    throw UsageError(str("train.sample_data: ", error.what()));
+  } catch (const UsageError& error) {
+    throw UsageError(of_samples(error.what()));
   } catch (const NoInputError& error) {
-    throw NoInputError(str("train.sample_data: ", error.what()));
+    throw NoInputError(of_samples(error.what()));
   }
 }
 

@@ -105,7 +105,9 @@ TEST(Sampler, AnEditIsThatOfTheCheckpoint) {
 
 TEST(Sampler, PairsThatCannotBeReadAreErrors) {
   const EditDataset dataset(tiny_config().dataset);
-  EXPECT_THROW(Sampler(tiny_config({"train.sample_data=nowhere.parquet"}), dataset), UsageError);
+  const std::string error = error_of<NoInputError>(
+      [&] { Sampler(tiny_config({"train.sample_data=nowhere.parquet"}), dataset); });
+  EXPECT_TRUE(error.starts_with("train.sample_data: there is no file")) << error;
   const TrainConfig other =
       tiny_config({str("train.sample_data=", golden::path("dataset/omniedit.parquet").string())});
   EXPECT_THROW(Sampler(other, dataset), Error);

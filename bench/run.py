@@ -121,7 +121,7 @@ class Benchmarks:
         same = [model, "configs/normal_lora.yaml", "--threads", self.a.threads]
         yield "| training step | recomputing | icedit | diffusers + peft | ratio (of CPU time) | memory | theirs | ratio | wanted |"
         yield "|---|---|---|---|---|---|---|---|---|"
-        for dtype in ["f32", "bf16"] if self.has_bf16 else ["f32"]:
+        for dtype in [d for d in self.a.dtypes.split(",") if self.has_bf16 or d != "bf16"]:
             for recompute in (0, 1):
                 case = [*same, "--dtype", dtype, "--checkpointing", recompute]
                 adapters = [dtype] if dtype == "f32" else ["f32", "bf16"]
@@ -163,6 +163,7 @@ def main():
     ap.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     ap.add_argument("--model", type=pathlib.Path, help="where the model of real widths is, or is kept (3.8 GiB)")
     ap.add_argument("--only", default="denoise,startup,memory,train_step,precision")
+    ap.add_argument("--dtypes", default="f32,bf16", help="of train_step")
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--rounds", type=int, default=2)
     ap.add_argument("-o", "--output", type=pathlib.Path, help="write the tables there too")

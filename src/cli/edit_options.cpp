@@ -147,10 +147,9 @@ std::string edit_help() {
   return command_help(
       {"icedit edit PICTURE... \"INSTRUCTION\" [-o OUTPUT] [options]",
        "icedit edit FOLDER \"INSTRUCTION\" [-o FOLDER]", "icedit edit BATCH.jsonl [-o FOLDER]"},
-      "Edits pictures by an instruction. Defaults in [brackets] are FLUX.1 Fill's; a model "
-      "folder's icedit.json\n"
-      "has its own. A line of a batch is an object: {\"image\": \"a.png\", \"instruction\": \"make "
-      "it winter\"}.",
+      "Edits pictures by an instruction. Defaults stand in [brackets]. A line of a batch is an "
+      "object:\n"
+      "{\"image\": \"a.png\", \"instruction\": \"make it winter\"}.",
       edit_option_groups(options), exit_codes_help());
 }
 

@@ -21,9 +21,11 @@ EditRequest JobLoader::load(const EditJob& job) {
   const EditSettings& s = job.settings;
   EditRequest request = s.request;
   request.seed = *s.seed;
-  request.source = read_image(s.image, read_, request.colour_profile);
-  if (const int64_t frames = count_frames(s.image); frames > 1) {
-    log::warn(str(s.image, " is an animation of ", frames, " frames; the first is edited"));
+  StoredPicture picture = read_picture(s.image, read_);
+  request.source = std::move(picture.image);
+  request.colour_profile = std::move(picture.profile);
+  if (picture.frames > 1) {
+    log::warn(str(s.image, " is an animation of ", picture.frames, " frames; the first is edited"));
   }
   if (!s.mask.empty()) {
     request.mask = read_mask(s.mask, read_);

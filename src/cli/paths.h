@@ -23,13 +23,6 @@ inline bool is_folder(const Path& path) {
   return std::filesystem::is_directory(path, ignored);
 }
 
-// The same for two spellings of one place, which need not exist.
-inline Path same_place(const Path& path) {
-  std::error_code error;
-  const Path canonical = std::filesystem::weakly_canonical(path, error);
-  return error ? path.lexically_normal() : canonical;
-}
-
 // Throws UsageError: it is a URL; it is there, and may not be overwritten. `flag`: the one that
 // names it.
 inline void expect_free(const Path& path, bool force, const char* flag = "-o",

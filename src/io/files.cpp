@@ -202,4 +202,10 @@ uint64_t free_disk_bytes(const Path& path) {
   return uint64_t{about.f_bavail} * about.f_frsize;
 }
 
+Path same_place(const Path& path) {
+  std::error_code error;
+  const Path canonical = std::filesystem::weakly_canonical(path, error);
+  return error ? path.lexically_normal() : canonical;
+}
+
 }  // namespace icedit

@@ -48,6 +48,9 @@ std::string read_text(const Path& path, size_t max_bytes = size_t{256} << 20);
 void write_atomically(const Path& path, const std::function<void(std::ostream&)>& write);
 void write_text_atomically(const Path& path, std::string_view text);
 
+// The same for two spellings of one place, which need not exist.
+Path same_place(const Path& path);
+
 // Hex SHA-256 of a file's or a string's bytes.
 std::string sha256_file(const Path& path);
 std::string sha256(std::string_view bytes);

@@ -143,18 +143,20 @@ Image to_grey(const Image& image) {
   return grey;
 }
 
-int64_t count_frames(const Path& path) {
-  const std::string file = file_bytes(path);
-  const Bytes bytes = as_bytes(file);
-  switch (picture_kind(bytes, path.string())) {
+int64_t count_frames(Bytes bytes, const std::string& where) {
+  switch (picture_kind(bytes, where)) {
     case ImageFormat::kPng:
-      return std::max<int64_t>(1, png_frames(bytes, path.string()));
+      return std::max<int64_t>(1, png_frames(bytes, where));
     case ImageFormat::kWebp:
       return std::max<int64_t>(1, webp_frames(bytes));
     case ImageFormat::kJpeg:
       break;
   }
   return 1;
+}
+
+int64_t count_frames(const Path& path) {
+  return count_frames(as_bytes(file_bytes(path)), path.string());
 }
 
 PictureText read_picture_text(Bytes bytes, const std::string& where) {
@@ -177,11 +179,11 @@ std::string read_colour_profile(const Path& path) {
   return read_colour_profile(as_bytes(file_bytes(path)), path.string());
 }
 
-Image read_image(const Path& path, const ReadOptions& options, std::string& profile) {
-  const std::string file = file_bytes(path);
-  Image image = decode_image(as_bytes(file), path.string(), options);
-  profile = read_colour_profile(as_bytes(file), path.string());
-  return image;
+StoredPicture read_picture(const Path& path, const ReadOptions& options) {
+  const std::string file = file_bytes(path), where = path.string();
+  const Bytes bytes = as_bytes(file);
+  return {decode_image(bytes, where, options), read_colour_profile(bytes, where),
+          count_frames(bytes, where)};
 }
 
 ImageFormat format_of(const Path& path) {

@@ -45,6 +45,7 @@ Image to_grey(const Image& rgb);
 
 // Frames of an animated PNG or WebP, of which read_image gives the first; 1 of any other picture.
 int64_t count_frames(const Path& path);
+int64_t count_frames(Bytes bytes, const std::string& where);
 
 // Text chunks that travel with a picture: PNG iTXt; JPEG and WebP EXIF UserComment (JSON object of
 // the map).
@@ -58,8 +59,14 @@ PictureText read_picture_text(Bytes bytes, const std::string& where);
 // decoded picture is RGB. Throws NoInputError for what is no picture.
 std::string read_colour_profile(const Path& path);
 std::string read_colour_profile(Bytes bytes, const std::string& where);
-// read_image and read_colour_profile in one reading, since a pipe cannot be read twice.
-Image read_image(const Path& path, const ReadOptions& options, std::string& profile);
+
+// All that an edit takes from a file, in one reading.
+struct StoredPicture {
+  Image image;
+  std::string profile;  // read_colour_profile's
+  int64_t frames = 1;   // count_frames'
+};
+StoredPicture read_picture(const Path& path, const ReadOptions& options);
 
 // The format that a file's extension asks for. Throws UsageError for one we do not write.
 ImageFormat format_of(const Path& path);

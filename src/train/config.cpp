@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <utility>
 
 #include "base/error.h"
 #include "base/nearest.h"
@@ -162,12 +161,12 @@ void override_key(const YAML::Node& root, const std::string& text) {
   assign(root, text.substr(0, equals), value);
 }
 
-// `root` is const, so that looking for a key does not make it.
+// All nodes are const, so that looking for a key does not make it.
 bool has_experts(const YAML::Node& root) {
   const YAML::Node train = root["train"];
   if (!train.IsDefined() || !train.IsMap()) return false;
-  const YAML::Node lora = std::as_const(train)["lora_config"];
-  return lora.IsDefined() && lora.IsMap() && std::as_const(lora)["num_experts"].IsDefined();
+  const YAML::Node lora = train["lora_config"];
+  return lora.IsDefined() && lora.IsMap() && lora["num_experts"].IsDefined();
 }
 
 void check(const TrainConfig& c, const std::string& where) {

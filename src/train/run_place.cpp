@@ -37,12 +37,6 @@ Path latest_run(const std::string& save_path) {
   return *std::max_element(runs.begin(), runs.end());
 }
 
-Path same_place(const Path& path) {
-  std::error_code error;
-  const Path canonical = fs::weakly_canonical(path, error);
-  return error ? path.lexically_normal() : canonical;
-}
-
 // What the arguments mean, to be loaded: "" for a new run.
 Path place_to_resume(const TrainConfig& config, const RunOptions& options) {
   const Path given = options.resume, folder = options.run_folder;

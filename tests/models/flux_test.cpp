@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/error.h"
 #include "golden.h"
 #include "models/flux/transformer.h"
@@ -84,6 +86,36 @@ TEST(Flux, TimestepSinusoids) {
   EXPECT_TRUE(golden::close(timestep_sinusoids(golden::get(golden, "t")),
                             golden::get(golden, "embedding"),
                             golden::tolerance::kTimestepEmbedding));
+}
+
+// How far diffusers, which computes all of it in f32, may be off: tests/goldens/README.md.
+Tensor conditioning(const Tensor& t) {
+  const Tensor exponent = at::arange(0, 128, at::kDouble) * (std::log(10000.0) / 128);
+  const Tensor angle = at::outer(t.to(at::kDouble), at::exp(-exponent));
+  const Tensor bound = angle * (2 * exponent + 4) * 0x1p-24 + 0x1p-23;
+  return at::cat({bound, bound}, 1);
+}
+
+// diffusers' formula, with the f32 functions of the CPU at hand.
+Tensor sinusoids_in_f32(const Tensor& t) {
+  const Tensor frequency = at::exp(-std::log(10000.0) * at::arange(0, 128, at::kFloat) / 128);
+  const Tensor angle = t.unsqueeze(1) * frequency;
+  return at::cat({angle.cos(), angle.sin()}, 1);
+}
+
+TEST(Flux, SinusoidsOfDiffusersAsItIsDifferByTheAnglesConditioning) {
+  const auto golden = golden::load("transformer/timestep_embedding_unpatched.safetensors");
+  const Tensor t = golden::get(golden, "t"), theirs = golden::get(golden, "embedding");
+  const auto off = [&](const Tensor& other) { return (other - timestep_sinusoids(t)).abs(); };
+  const auto share = [&](const Tensor& other) {  // of what is allowed, at the worst place
+    return (off(other) / conditioning(t)).max().item<double>();
+  };
+  EXPECT_LE(share(theirs), 1);
+  EXPECT_LE(share(sinusoids_in_f32(t)), 1);
+  // It is no empty bound: a CPU's last bits take half of it, and a t that is off by 1e-6 breaks it.
+  EXPECT_GT(off(theirs).max().item<double>(), 1e-3);
+  EXPECT_GT(share(theirs), 0.4);
+  EXPECT_GT(share(timestep_sinusoids(t * (1 + 1e-6))), 1);
 }
 
 TEST(Flux, WrongInputsAreNamed) {

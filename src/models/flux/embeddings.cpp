@@ -33,11 +33,11 @@ Tensor apply_rotary(const Tensor& x, const Rope& rope) {
 
 Tensor timestep_sinusoids(const Tensor& t, int64_t channels) {
   const int64_t half = channels / 2;
-  const auto f32 = t.options().dtype(at::kFloat);
-  const Tensor frequency =
-      at::exp(-std::log(10000.0) * at::arange(0, half, f32) / static_cast<double>(half));
-  const Tensor angle = t.to(at::kFloat).unsqueeze(1) * frequency;
-  return at::cat({angle.cos(), angle.sin()}, -1);
+  const auto f64 = t.options().dtype(at::kDouble);
+  const Tensor exponent = at::arange(0, half, f64) / static_cast<double>(half);
+  const Tensor frequency = at::exp(-std::log(10000.0) * exponent).to(at::kFloat);
+  const Tensor angle = (t.to(at::kFloat).unsqueeze(1) * frequency).to(at::kDouble);
+  return at::cat({angle.cos(), angle.sin()}, -1).to(at::kFloat);
 }
 
 EmbeddingMlp::EmbeddingMlp(const Weights& w, int64_t in, int64_t hidden)

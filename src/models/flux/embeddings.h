@@ -22,7 +22,8 @@ Rope rotary_tables(const Tensor& ids, const std::vector<int64_t>& axes, double t
 Tensor apply_rotary(const Tensor& x, const Rope& rope);
 
 // t [B] (already times 1000) -> [B, 256] f32, cosines first. Source: diffusers
-// get_timestep_embedding.
+// get_timestep_embedding, but f64 as in the tables above: an f32 exp's last bit hangs on the CPU,
+// and times 50000 (guidance 50) it is 2e-3 of a sinusoid.
 Tensor timestep_sinusoids(const Tensor& t, int64_t channels = 256);
 
 // linear_2(silu(linear_1(x))).

@@ -48,6 +48,9 @@ std::string profile_fault(std::string_view profile);
 int64_t png_frames(Bytes bytes, const std::string& where);
 int64_t webp_frames(Bytes bytes);
 
+// EXIF's 1 ... 8.
+int webp_orientation(Bytes bytes);
+
 // quality: 1 ... 100. PNG has none. JPEG stores colour at full resolution from 90 on. WebP is
 // lossless at 100.
 std::string encode_png(const Image& image, const PictureText& text, const std::string& profile);

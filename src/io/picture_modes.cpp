@@ -77,21 +77,11 @@ Found jpeg_size(std::string_view file) {
   return found;
 }
 
-Found webp_size(std::string_view file) {
+Found webp_size(Bytes file) {
   int width = 0, height = 0;
   if (!WebPGetInfo(reinterpret_cast<const uint8_t*>(file.data()), file.size(), &width, &height))
     return {};
-  Found found = {width, height};
-  // "RIFF", size, "WEBP", then chunks: name, size (little-endian), data, padding to an even size.
-  for (size_t at = 12; at + 8 <= file.size();) {
-    uint64_t size = 0;
-    for (int i = 3; i >= 0; --i) size = size << 8 | uint8_t(file[at + 4 + i]);
-    if (size > file.size() - at - 8) break;
-    if (file.substr(at, 4) == "EXIF"sv)
-      found.orientation = exif_orientation(as_bytes(file.substr(at + 8, size)));
-    at += 8 + size + size % 2;
-  }
-  return found;
+  return {width, height, webp_orientation(file)};
 }
 
 }  // namespace
@@ -126,7 +116,7 @@ PictureSize picture_size(Bytes bytes, const std::string& where) {
       found = jpeg_size(as_text(bytes));
       break;
     case ImageFormat::kWebp:
-      found = webp_size(as_text(bytes));
+      found = webp_size(bytes);
       break;
   }
   check_size(found.width, found.height, {.max_pixels = INT32_MAX}, where);

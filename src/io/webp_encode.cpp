@@ -1,10 +1,12 @@
 // WebP files, written by libwebp.
 #include <webp/encode.h>
+#include <webp/mux.h>
+
+#include <memory>
 
 #include "base/error.h"
 #include "io/exif.h"
 #include "io/picture_codecs.h"
-#include "io/webp_container.h"
 
 namespace icedit {
 namespace {
@@ -48,31 +50,26 @@ class WebpWriter {
   WebPMemoryWriter memory_;
 };
 
-// The same picture in an extended container: the colour profile stands before the pixels, EXIF
-// after them.
-std::string extended_file(const std::string& file, const Image& image, const std::string& profile,
+WebPData data_of(const std::string& bytes) {
+  return {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()};
+}
+
+// The same picture with a colour profile and EXIF beside it, where they are not empty.
+std::string extended_file(const std::string& file, const std::string& profile,
                           const std::string& exif) {
-  uint8_t flags = 0;
-  std::string body;
-  if (!profile.empty()) {
-    flags |= webp::kIccp;
-    body = webp::chunk("ICCP", profile);
-  }
-  for (const webp::Chunk& c : webp::Container(file).chunks) {
-    if (c.name == "VP8X")
-      flags |= uint8_t(c.data[0]);
-    else
-      body += webp::chunk(c.name, c.data);
-  }
-  if (!exif.empty()) {
-    flags |= webp::kExif;
-    body += webp::chunk("EXIF", exif);
-  }
-  if (image.channels == 4) flags |= webp::kAlpha;
-  const std::string extended = std::string(1, char(flags)) + std::string(3, '\0') +
-                               webp::little_endian(uint32_t(image.width - 1), 3) +
-                               webp::little_endian(uint32_t(image.height - 1), 3);
-  return webp::chunk("RIFF", "WEBP" + webp::chunk("VP8X", extended) + body);
+  const WebPData picture = data_of(file), iccp = data_of(profile), text = data_of(exif);
+  const std::unique_ptr<WebPMux, decltype(&WebPMuxDelete)> mux(
+      WebPMuxCreate(&picture, /*copy_data=*/0), &WebPMuxDelete);
+  const auto set = [&](const char* name, const WebPData& data) {
+    return data.size == 0 || WebPMuxSetChunk(mux.get(), name, &data, 0) == WEBP_MUX_OK;
+  };
+  WebPData whole;
+  if (!mux || !set("ICCP", iccp) || !set("EXIF", text) ||
+      WebPMuxAssemble(mux.get(), &whole) != WEBP_MUX_OK)
+    throw IoError("encoding the WebP failed: its text and colour profile found no place");
+  std::string bytes(reinterpret_cast<const char*>(whole.bytes), whole.size);
+  WebPDataClear(&whole);
+  return bytes;
 }
 
 }  // namespace
@@ -85,7 +82,7 @@ std::string encode_webp(const Image& image, const PictureText& text, int quality
                          image.width, "x", image.height, "; write a PNG"));
   const std::string file = WebpWriter().encode(image, quality);
   if (text.empty() && profile.empty()) return file;
-  return extended_file(file, image, profile, make_exif(text));
+  return extended_file(file, profile, make_exif(text));
 }
 
 }  // namespace icedit

@@ -157,8 +157,10 @@ TEST(DamagedPicture, HugeSizesAreRefusedBeforeDecoding) {
   jpeg.replace(jpeg.find("\xff\xc0") + 5, 4, "\xff\xdc\xff\xdc");
   EXPECT_TRUE(contains(message_of(jpeg), "65500x65500"));
   std::string webp = golden_file("animated.webp");
-  webp.replace(24, 6, "\xff\xff\x3f\xff\xff\x3f");
-  EXPECT_TRUE(contains(message_of(webp), "4194304x4194304"));
+  webp.replace(24, 6, std::string("\xfe\xff\x00\xfe\xff\x00", 6));
+  EXPECT_TRUE(contains(message_of(webp), "65535x65535"));
+  webp.replace(24, 6, "\xff\xff\x3f\xff\xff\x3f");  // the format ends below 2^32 pixels
+  EXPECT_TRUE(contains(message_of(webp), "no whole WebP container"));
 }
 
 // libpng would allocate and clear what the chunk's head says.

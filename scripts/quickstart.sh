@@ -20,8 +20,8 @@ edits=(
   "rocket.jpg|make it foggy"
 )
 
-echo "Setting up and building build/release/icedit (the first time takes some ten minutes on two cores) ..."
-scripts/build.sh release icedit
+echo "Setting up and building build/release/icedit (the first time takes some four minutes on two cores) ..."
+scripts/build.sh --first release icedit
 
 mkdir -p "$out"
 for edit in "${edits[@]}"; do

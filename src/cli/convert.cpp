@@ -26,7 +26,7 @@ struct ConvertOptions {
   ModelOptions model;
 };
 
-const std::vector<std::pair<std::string, at::ScalarType>> kDtypes = {
+const std::vector<std::pair<std::string, at::ScalarType>> kStoredDtypes = {
     {"f32", at::kFloat},     {"bf16", at::kBFloat16},     {"f16", at::kHalf},
     {"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
 
@@ -54,7 +54,7 @@ OptionGroup convert_group(ConvertOptions& o) {
             "TYPE",
             "f32, bf16 or f16: what is stored",
             "as it is",
-            [&o](const Given& given) { o.dtype = choice_value(given, kDtypes); }},
+            [&o](const Given& given) { o.dtype = choice_value(given, kStoredDtypes); }},
            {"max-shard-size",
             {},
             "GB",

@@ -13,7 +13,7 @@
 namespace icedit::cli {
 namespace {
 
-std::string overview() {
+std::string data_overview() {
   std::string text = "Usage:\n  icedit data COMMAND ...\n\n";
   for (const DataCommand& command : data_commands())
     text += help_line("  " + command.usage, command.about);
@@ -78,11 +78,11 @@ int threads_of(const DataOptions& options) {
 
 int run_data(const Arguments& arguments) {
   if (arguments.empty()) {
-    std::cerr << overview();
+    std::cerr << data_overview();
     return static_cast<int>(ExitCode::kUsage);
   }
   if (arguments[0] == "--help" || arguments[0] == "-h") {
-    std::cout << overview();
+    std::cout << data_overview();
     return 0;
   }
   const DataCommand& command = find_command(arguments[0]);

@@ -16,7 +16,7 @@ namespace icedit::cli {
 namespace {
 
 // A pass goes from front to back: more than the row groups that are being read are not wanted.
-constexpr size_t kCacheBytes = size_t{64} << 20;
+constexpr size_t kCheckCacheBytes = size_t{64} << 20;
 
 bool is_config(const std::string& place) {
   const std::string extension = Path(place).extension().string();
@@ -79,7 +79,7 @@ std::vector<OptionGroup> check_groups(DataOptions& o) {
 
 int check_data(const DataOptions& options) {
   DatasetConfig config = config_of(options);
-  config.cache_bytes = kCacheBytes;
+  config.cache_bytes = kCheckCacheBytes;
   const EditDataset dataset(config);
   const DataReport report = check_dataset(dataset, threads_of(options));
   std::cout << (options.json ? report_json(report) + "\n" : report_text(report));

@@ -18,8 +18,8 @@
 namespace icedit::cli {
 namespace {
 
-constexpr size_t kCacheBytes = size_t{256} << 20;  // of row groups
-constexpr int64_t kSmallBatch = 8;                 // of a model that stays in memory whole
+constexpr size_t kRowCacheBytes = size_t{256} << 20;  // of row groups
+constexpr int64_t kSmallBatch = 8;                    // of a model that stays in memory whole
 constexpr int64_t kGroup =
     64;  // rows for which components are loaded again, where not all can stay
 
@@ -59,7 +59,7 @@ int run_eval(const Arguments& arguments) {
     return 0;
   }
   const std::vector<Path> files = find_data(options.data);
-  const auto rows = magicbrush_rows(files, kCacheBytes);
+  const auto rows = magicbrush_rows(files, kRowCacheBytes);
   const int threads = use_threads(options.model);
   const ModelFiles model = ModelFiles::find(options.model.request);
   Editor editor(model, residency_options(options.model, model));

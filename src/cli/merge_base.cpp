@@ -25,8 +25,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-constexpr Part kParts[] = {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae};
-
 bool is_fp8(Dtype dtype) {
   return dtype == Dtype::kF8E4M3 || dtype == Dtype::kF8E5M2;
 }
@@ -152,7 +150,7 @@ ordered_json merged_json(const ModelDefaults& d, const std::vector<AdapterReques
   std::vector<MergedAdapter> merged = d.merged;
   for (const AdapterRequest& adapter : adapters) {
     merged.push_back({without_folders(adapter.path), adapter.scale,
-                      fingerprint({adapter_file(adapter.path)}).sha256});
+                      fingerprint(std::vector<Path>{adapter_file(adapter.path)}).sha256});
   }
   ordered_json json = ordered_json::object();
   for (const MergedAdapter& adapter : merged) {

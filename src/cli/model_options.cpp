@@ -19,11 +19,12 @@ namespace {
 constexpr double kLargestScale = 1e6;
 constexpr int64_t kMostThreads = 4096;
 
-const std::vector<std::pair<std::string, DtypeChoice>> kDtypes = {{"auto", DtypeChoice::kAuto},
-                                                                  {"f32", DtypeChoice::kF32},
-                                                                  {"bf16", DtypeChoice::kBF16},
-                                                                  {"float32", DtypeChoice::kF32},
-                                                                  {"bfloat16", DtypeChoice::kBF16}};
+const std::vector<std::pair<std::string, DtypeChoice>> kComputeDtypes = {
+    {"auto", DtypeChoice::kAuto},
+    {"f32", DtypeChoice::kF32},
+    {"bf16", DtypeChoice::kBF16},
+    {"float32", DtypeChoice::kF32},
+    {"bfloat16", DtypeChoice::kBF16}};
 const std::vector<std::pair<std::string, at::ScalarType>> kNoiseDtypes = {
     {"f32", at::kFloat}, {"bf16", at::kBFloat16}, {"f16", at::kHalf}};
 
@@ -90,7 +91,7 @@ OptionGroup machine_options(ModelOptions& o) {
             "TYPE",
             "auto, f32 or bf16: what is computed in",
             "auto",
-            [&o](const Given& given) { o.dtype = choice_value(given, kDtypes); }},
+            [&o](const Given& given) { o.dtype = choice_value(given, kComputeDtypes); }},
            {"noise-dtype",
             {},
             "TYPE",

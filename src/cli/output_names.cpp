@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 // Without a folder an edit is called after its input.
 constexpr const char* kEditMark = "-edit";
 constexpr const char* kPreviewMark = ".preview";
-constexpr size_t kTemporaryRoom = 160;  // of a temporary name: io/files_write.cpp
-constexpr int64_t kMostSteps = 10000;   // in a preview's name
+constexpr size_t kTemporaryRoom = 160;        // of a temporary name: io/files_write.cpp
+constexpr int64_t kMostPreviewSteps = 10000;  // in a preview's name
 
 bool means_folder(const std::string& output) {
   return output.ends_with('/') || is_folder(output) || !Path(output).has_extension();
@@ -245,7 +245,8 @@ void check_outputs(const std::vector<EditJob>& jobs, const EditOptions& options)
                              "; give each its 'output'"));
       }
       expect_writable_folder(output);
-      if (options.preview_every > 0) expect_writable_folder(preview_name(output, kMostSteps));
+      if (options.preview_every > 0)
+        expect_writable_folder(preview_name(output, kMostPreviewSteps));
     }
   }
 }

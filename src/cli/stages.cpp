@@ -19,8 +19,6 @@
 namespace icedit::cli {
 namespace {
 
-using Json = nlohmann::json;
-
 Residency open_model(const StageOptions& options) {
   const ModelFiles files = ModelFiles::find(options.model.request);
   ResidencyOptions residency = residency_options(options.model, files);
@@ -62,10 +60,10 @@ std::vector<std::string> read_texts(const std::string& file) {
     throw UsageError("stage tokenize reads its texts from --text strings.json, a JSON array");
   const std::string text = read_text(file);
   expect_utf8(text, file);
-  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   const bool good =
       json.is_array() && !json.empty() &&
-      std::all_of(json.begin(), json.end(), [](const Json& text) { return text.is_string(); });
+      std::all_of(json.begin(), json.end(), [](const auto& text) { return text.is_string(); });
   if (!good)
     throw DataError(str(file, ": expected a JSON array of texts, as in [\"a cat\", \"a dog\"]"));
   return json.get<std::vector<std::string>>();

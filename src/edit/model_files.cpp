@@ -176,7 +176,6 @@ Path embedded_model(const std::string& name) {
 }
 
 ModelFiles ModelFiles::find(const ModelRequest& request) {
-  constexpr Part kParts[] = {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae};
   const bool all_given = std::all_of(std::begin(kParts), std::end(kParts),
                                      [&](Part part) { return !asked(request, part).empty(); });
   ModelFiles files;

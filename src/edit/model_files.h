@@ -43,6 +43,7 @@ struct ModelDefaults {
 };
 
 enum class Part { kTransformer, kT5, kClip, kVae };
+constexpr Part kParts[] = {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae};
 const char* part_name(
     Part part);  // "transformer", "text_encoder_2", ...: the folder in a diffusers model
 

@@ -17,7 +17,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kHashedWhole = uint64_t{256} << 20;
-constexpr Part kParts[] = {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae};
 
 std::string dumped(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);

@@ -8,8 +8,6 @@
 namespace icedit {
 namespace {
 
-constexpr Part kParts[] = {Part::kClip, Part::kT5, Part::kVae, Part::kTransformer};
-
 bool is_text(Part part) {
   return part == Part::kClip || part == Part::kT5;
 }

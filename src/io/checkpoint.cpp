@@ -4,6 +4,7 @@
 #include <regex>
 #include <set>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "io/json_file.h"
 
@@ -39,12 +40,6 @@ bool is_shard(const std::string& name) {
 bool there(const Path& path) {
   std::error_code ignored;
   return fs::exists(fs::symlink_status(path, ignored));
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
 }
 
 ModelUnavailable pickle_error(const std::string& place, const std::string& name) {

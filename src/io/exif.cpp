@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "io/picture_codecs.h"
+
 namespace icedit {
 namespace {
 
@@ -15,10 +17,6 @@ constexpr uint16_t kDescription = 0x010e, kOrientation = 0x0112, kSoftware = 0x0
                    kExifDirectory = 0x8769, kUserComment = 0x9286;
 constexpr uint16_t kByte = 1, kAscii = 2, kShort = 3, kLong = 4, kUndefined = 7;
 constexpr std::string_view kAsciiCode = "ASCII\0\0\0"sv;  // UserComment's first 8 bytes: its coding
-
-std::string_view as_text(Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 struct Entry {
   uint16_t tag, type;

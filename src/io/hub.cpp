@@ -9,6 +9,7 @@
 #include <cstring>
 #include <regex>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/nearest.h"
 #include "io/json_file.h"
@@ -105,12 +106,6 @@ std::vector<std::string> names_in(const Path& folder) {
   }
   std::sort(names.begin(), names.end());
   return names;
-}
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
 }
 
 // refs/REVISION holds the commit of a branch or tag; a commit is named by itself, or by its first

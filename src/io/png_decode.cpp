@@ -19,16 +19,16 @@ void on_read(png_structp png, png_bytep to, size_t size) {
   state->at += size;
 }
 
-struct Chunk {
+struct PngChunk {
   std::string_view name, whole;
 };
 
 // libpng allocates what a chunk's head says before it looks whether the file has it; so this looks
 // first, to the last chunk. 8 bytes signature, then chunks: 4 bytes size, 4 bytes name, data, 4
 // bytes checksum.
-std::vector<Chunk> chunks_of(Bytes bytes, const std::string& where) {
+std::vector<PngChunk> chunks_of(Bytes bytes, const std::string& where) {
   const std::string_view file = as_text(bytes);
-  std::vector<Chunk> chunks;
+  std::vector<PngChunk> chunks;
   for (size_t at = 8; at + 12 <= file.size();) {
     const uint64_t size =
         12 + uint64_t{png_get_uint_32(reinterpret_cast<png_const_bytep>(&file[at]))};
@@ -45,7 +45,7 @@ std::vector<Chunk> chunks_of(Bytes bytes, const std::string& where) {
 std::string without_pixels(Bytes bytes, const std::string& where,
                            std::initializer_list<std::string_view> more) {
   std::string headers(as_text(bytes).substr(0, 8));
-  for (const Chunk& chunk : chunks_of(bytes, where))
+  for (const PngChunk& chunk : chunks_of(bytes, where))
     if (chunk.name == "IHDR" || chunk.name == "PLTE" ||
         std::find(more.begin(), more.end(), chunk.name) != more.end())
       headers += chunk.whole;
@@ -276,7 +276,7 @@ Decoded decode_png(Bytes bytes, const std::string& where, const ReadOptions& opt
 
 // acTL: size, name, number of frames, number of plays; 4 bytes each.
 int64_t png_frames(Bytes bytes, const std::string& where) {
-  for (const Chunk& chunk : chunks_of(bytes, where)) {
+  for (const PngChunk& chunk : chunks_of(bytes, where)) {
     if (chunk.name == "acTL" && chunk.whole.size() >= 12)
       return png_get_uint_32(reinterpret_cast<png_const_bytep>(&chunk.whole[8]));
   }

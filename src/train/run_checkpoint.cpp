@@ -25,7 +25,7 @@ using nlohmann::json;
 constexpr const char* kAdapter = "pytorch_lora_weights.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kState = "state.json";
-constexpr const char* kGenerator = "generator.";  // before their names beside the optimizer's
+constexpr const char* kGeneratorPrefix = "generator.";  // before their names beside the optimizer's
 
 bool has_adapter(const RunState& state) {
   return !state.adapter.lora.empty() || !state.adapter.moe.empty();
@@ -107,7 +107,7 @@ void save_model(const Path& folder, const RunState& state) {
 void save_state(const Path& folder, const RunState& state) {
   NamedTensors tensors = state.optimizer.tensors;
   for (const auto& [name, tensor] : state.generators)
-    tensors.emplace_back(kGenerator + name, tensor);
+    tensors.emplace_back(kGeneratorPrefix + name, tensor);
   save_tensors(folder / kOptimizer, tensors);
   const json content = {{"step", state.step},
                         {"epoch", state.epoch},
@@ -153,8 +153,8 @@ RunState read_state(const Path& folder) try {
   state.optimizer.scalars = read_numbers(content.at("optimizer"));
   state.figures = read_numbers(content.at("figures"));
   for (auto& [name, tensor] : load_tensors(folder / kOptimizer)) {
-    if (name.starts_with(kGenerator)) {
-      state.generators.emplace_back(name.substr(std::string(kGenerator).size()), tensor);
+    if (name.starts_with(kGeneratorPrefix)) {
+      state.generators.emplace_back(name.substr(std::string(kGeneratorPrefix).size()), tensor);
     } else {
       state.optimizer.tensors.emplace_back(name, tensor);
     }

@@ -18,7 +18,7 @@ namespace icedit {
 namespace {
 
 constexpr double kRunning = 0.95;
-constexpr const char* kGenerator = "reference_draws";
+constexpr const char* kReferenceDraws = "reference_draws";
 
 }  // namespace
 
@@ -215,7 +215,7 @@ RunState Trainer::state() const {
   state.position = position_;
   state.draw_state = draw_state_;
   if (config_.draws == DrawMode::kReference)
-    state.generators.emplace_back(kGenerator, generator_state_);
+    state.generators.emplace_back(kReferenceDraws, generator_state_);
   if (trainable_.adapter) {
     state.adapter = content_of(*trainable_.adapter);
   } else {
@@ -244,7 +244,7 @@ void Trainer::restore(const LoadedCheckpoint& checkpoint) {
   if (!ema_.empty()) restore_tensors(from.ema, ema_, where);
   optimizer_->load(from.optimizer);
   for (const auto& [name, tensor] : from.generators)
-    if (name == kGenerator) reference_draws_.set_state(tensor.clone());
+    if (name == kReferenceDraws) reference_draws_.set_state(tensor.clone());
   generator_state_ = reference_draws_.get_state();
   const auto figure = [&](const char* name, double fallback) {
     const auto found = from.figures.find(name);

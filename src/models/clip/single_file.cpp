@@ -5,7 +5,7 @@
 namespace icedit {
 namespace {
 
-const ComponentMarks kMarks = {
+const ComponentMarks kClipMarks = {
     "CLIP text encoder",
     {"", "text_encoders.clip_l.transformer.", "clip_l.transformer.", "text_encoders.clip_l.",
      "text_encoder.", "cond_stage_model.transformer.", "conditioner.embedders.0.transformer.",
@@ -16,7 +16,7 @@ const ComponentMarks kMarks = {
 }  // namespace
 
 Checkpoint clip_single_file(const Checkpoint& file) {
-  return component_of(file, kMarks).renamed([](const std::string& name) -> std::string {
+  return component_of(file, kClipMarks).renamed([](const std::string& name) -> std::string {
     const bool taken = name.rfind("text_model.", 0) == 0 &&
                        !name.ends_with("embeddings.position_ids") &&
                        !name.ends_with(".comfy_quant");

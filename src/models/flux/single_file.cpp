@@ -9,7 +9,7 @@
 namespace icedit {
 namespace {
 
-const ComponentMarks kMarks = {
+const ComponentMarks kFluxMarks = {
     "FLUX transformer",
     {"", "model.diffusion_model.", "diffusion_model.", "transformer.", "model."},
     {"img_in.weight", "x_embedder.weight", "double_blocks.0.img_attn.qkv.weight",
@@ -116,7 +116,7 @@ class Translation {
 }  // namespace
 
 Checkpoint flux_single_file(const Checkpoint& file) {
-  const Checkpoint transformer = component_of(file, kMarks);
+  const Checkpoint transformer = component_of(file, kFluxMarks);
   expect_fill(transformer);
   return Translation(transformer).run();
 }

@@ -5,7 +5,7 @@
 namespace icedit {
 namespace {
 
-const ComponentMarks kMarks = {
+const ComponentMarks kT5Marks = {
     "T5 encoder",
     {"", "text_encoders.t5xxl.transformer.", "t5xxl.transformer.", "text_encoders.t5xxl.",
      "text_encoder_2.", "conditioner.embedders.1.transformer.", "transformer.", "model."},
@@ -18,7 +18,7 @@ bool starts_with(const std::string& name, const char* start) {
 }  // namespace
 
 Checkpoint t5_single_file(const Checkpoint& file) {
-  const Checkpoint t5 = component_of(file, kMarks);
+  const Checkpoint t5 = component_of(file, kT5Marks);
   const bool shared = t5.has("shared.weight");
   return t5.renamed([&](const std::string& name) -> std::string {
     if (name == "encoder.embed_tokens.weight") return shared ? "" : "shared.weight";

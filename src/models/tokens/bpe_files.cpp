@@ -10,7 +10,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-[[noreturn]] void fail(const std::string& where, const std::string& what) {
+[[noreturn]] void fail_bpe_file(const std::string& where, const std::string& what) {
   throw CheckpointError(str(where, ": ", what, ". Download the file again."));
 }
 
@@ -32,7 +32,8 @@ class VocabReader : public nlohmann::json_sax<Json> {
   bool number_unsigned(uint64_t id) override {
     if (depth_ != 1) fail_here();
     if (id > uint64_t{kMaxTokenId})
-      fail(where_, str("token '", token_, "' has the id ", id, ", expected 0 to ", kMaxTokenId));
+      fail_bpe_file(where_,
+                    str("token '", token_, "' has the id ", id, ", expected 0 to ", kMaxTokenId));
     ids_[std::move(token_)] = static_cast<int32_t>(id);
     return true;
   }
@@ -51,7 +52,8 @@ class VocabReader : public nlohmann::json_sax<Json> {
 
  private:
   bool fail_here() const {
-    fail(where_, str("expected an object of tokens and their ids, and '", token_, "' has none"));
+    fail_bpe_file(where_,
+                  str("expected an object of tokens and their ids, and '", token_, "' has none"));
   }
 
   const std::string& where_;
@@ -67,14 +69,15 @@ TokenIds read_vocab_json(const Path& path) {
   VocabReader reader(where);
   Json::sax_parse(read_text(path), &reader);
   TokenIds ids = reader.take();
-  if (ids.empty()) fail(where, "expected an object of tokens and their ids, and it is empty");
+  if (ids.empty())
+    fail_bpe_file(where, "expected an object of tokens and their ids, and it is empty");
   return ids;
 }
 
 BpeMerge parse_merge(const std::string& line, const std::string& where) {
   const size_t space = line.find(' ');
   if (space == std::string::npos || line.find(' ', space + 1) != std::string::npos)
-    fail(where, str("the merge '", line, "' is not two tokens with a space between"));
+    fail_bpe_file(where, str("the merge '", line, "' is not two tokens with a space between"));
   return {line.substr(0, space), line.substr(space + 1)};
 }
 

@@ -10,7 +10,7 @@
 namespace icedit {
 namespace {
 
-[[noreturn]] void fail(const std::string& where, const std::string& what) {
+[[noreturn]] void fail_spiece(const std::string& where, const std::string& what) {
   throw CheckpointError(
       str(where, ": ", what, "; expected the spiece.model of a T5 tokenizer. Download it again."));
 }
@@ -45,7 +45,7 @@ class Message {
         std::memcpy(&field.fixed32, take(4).data(), 4);
         break;
       default:
-        fail(where_, str("a field of wire type ", key & 7));
+        fail_spiece(where_, str("a field of wire type ", key & 7));
     }
     return true;
   }
@@ -53,7 +53,7 @@ class Message {
  private:
   std::string_view take(uint64_t size) {
     if (size > rest_.size())
-      fail(where_, str("a field of ", size, " bytes where ", rest_.size(), " are left"));
+      fail_spiece(where_, str("a field of ", size, " bytes where ", rest_.size(), " are left"));
     const std::string_view bytes = rest_.substr(0, size);
     rest_.remove_prefix(size);
     return bytes;
@@ -66,7 +66,7 @@ class Message {
       value |= static_cast<uint64_t>(byte & 0x7f) << shift;
       if (byte < 0x80) return value;
     }
-    fail(where_, "a number of more than ten bytes");
+    fail_spiece(where_, "a number of more than ten bytes");
   }
 
   std::string_view rest_;
@@ -82,7 +82,8 @@ SpieceModel::Piece parse_piece(std::string_view bytes, const std::string& where)
     if (f.number == 3 && f.varint >= 1 && f.varint <= 6)
       piece.type = static_cast<SpieceModel::Type>(f.varint);
   }
-  if (!std::isfinite(piece.score)) fail(where, str("piece '", piece.text, "' has no finite score"));
+  if (!std::isfinite(piece.score))
+    fail_spiece(where, str("piece '", piece.text, "' has no finite score"));
   return piece;
 }
 
@@ -98,14 +99,14 @@ SpieceModel SpieceModel::parse(std::string_view bytes, const std::string& where)
       Message trainer(f.bytes, where);
       for (Message::Field g; trainer.next(g);)
         if (g.number == 3 && g.varint != 1)
-          fail(where, str("a model of type ", g.varint, ", not unigram"));
+          fail_spiece(where, str("a model of type ", g.varint, ", not unigram"));
     } else if (f.number == 3) {
       Message normalizer(f.bytes, where);
       for (Message::Field g; normalizer.next(g);)
         if (g.number == 2) model.charsmap = g.bytes;
     }
   }
-  if (model.pieces.empty()) fail(where, "no pieces");
+  if (model.pieces.empty()) fail_spiece(where, "no pieces");
   return model;
 }
 

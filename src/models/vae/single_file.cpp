@@ -12,9 +12,9 @@ namespace {
 // std::regex recurses for every character.
 constexpr size_t kLongestName = 500;
 
-const ComponentMarks kMarks = {"VAE",
-                               {"", "first_stage_model.", "vae."},
-                               {"decoder.conv_in.weight", "encoder.conv_in.weight"}};
+const ComponentMarks kVaeMarks = {"VAE",
+                                  {"", "first_stage_model.", "vae."},
+                                  {"decoder.conv_in.weight", "encoder.conv_in.weight"}};
 
 // CompVis' decoder counts its levels from the picture inwards, diffusers' from the latent outwards.
 int64_t levels_of_decoder(const Checkpoint& vae) {
@@ -66,7 +66,7 @@ std::string diffusers_name(const std::string& name, int64_t levels) {
 }  // namespace
 
 Checkpoint vae_single_file(const Checkpoint& file) {
-  const Checkpoint vae = component_of(file, kMarks);
+  const Checkpoint vae = component_of(file, kVaeMarks);
   const int64_t levels = levels_of_decoder(vae);
   const Checkpoint renamed = vae.renamed([&](const std::string& name) -> std::string {
     const bool training = name.rfind("loss.", 0) == 0 || name.rfind("model_ema.", 0) == 0;

@@ -1,15 +1,16 @@
 #pragma once
-// Small capital letters for captions in pictures, so that no font file is needed.
+// Small letters for captions in pictures: those of stb_easy_font, so that no font file is needed.
 #include <string>
 
 #include "io/image.h"
 
 namespace icedit {
 
-constexpr int kLetterWidth = 6, kLetterHeight = 9;  // with the gap to the next, unscaled
+// Room for one, unscaled, with the gap to the next; few letters are as wide.
+constexpr int kLetterWidth = 7, kLetterHeight = 11;
 
-// Dark on whatever is there, at most to the picture's right edge. Letters are drawn as capitals; a
-// character that the font has not is drawn as a box.
+// Dark on whatever is there, at most to the picture's right edge. A character that the font has not
+// is drawn as a question mark.
 void draw_text(Image& onto, int left, int top, const std::string& text, int scale = 1);
 
 // The text in lines of at most `letters`, broken between words where that can be; the last of at

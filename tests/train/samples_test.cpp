@@ -55,14 +55,23 @@ TEST(Samples, LinesAreBrokenBetweenWords) {
 }
 
 TEST(Samples, TheLettersAreReadable) {
-  Image paper = plain(6, 9, 255, 1);
-  draw_text(paper, 0, 0, "L");
+  Image paper = plain(8, 9, 255, 1);
+  draw_text(paper, 0, 0, "Lg");
   std::string drawn;
-  for (int y = 1; y < 8; ++y) {
-    for (int x = 0; x < 5; ++x) drawn += *paper.at(x, y) == 30 ? '#' : '.';
+  for (int y = 0; y < paper.height; ++y) {
+    for (int x = 0; x < paper.width; ++x) drawn += *paper.at(x, y) == 30 ? '#' : '.';
     drawn += '\n';
   }
-  EXPECT_EQ(drawn, "#....\n#....\n#....\n#....\n#....\n#....\n#####\n");
+  EXPECT_EQ(drawn,
+            "#.......\n"
+            "#.......\n"
+            "#.....##\n"
+            "#....#..\n"
+            "#....#..\n"
+            "#....#..\n"
+            "####..##\n"
+            "........\n"
+            "......##\n");
 }
 
 }  // namespace

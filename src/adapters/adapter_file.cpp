@@ -3,10 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <set>
 
 #include "adapters/adapter_groups.h"
 #include "base/error.h"
+#include "io/pickle.h"
 #include "nn/weights.h"
 
 namespace icedit {
@@ -17,19 +17,6 @@ namespace fs = std::filesystem;
 constexpr const char* kPeftFile = "adapter_model.safetensors";
 constexpr const char* kDiffusersFile = "pytorch_lora_weights.safetensors";
 constexpr const char* kPeftConfig = "adapter_config.json";
-
-bool is_pickle(const Path& path) {
-  static const std::set<std::string> extensions = {".bin", ".pt", ".pth", ".ckpt", ".pkl"};
-  return extensions.count(path.extension().string()) != 0;
-}
-
-[[noreturn]] void refuse_pickle(const Path& path) {
-  throw ModelUnavailable(str(
-      path.string(),
-      " is a PyTorch pickle, which can run code when it is read and is not supported. Convert it "
-      "once, in Python: safetensors.torch.save_file(torch.load('",
-      path.filename().string(), "', weights_only=True), '", kPeftFile, "')"));
-}
 
 Path file_in(const Path& folder) {
   std::vector<Path> files, pickles;
@@ -50,7 +37,7 @@ Path file_in(const Path& folder) {
     throw ModelUnavailable(
         str(folder.string(), " holds several .safetensors files; name one of ", names));
   }
-  if (!pickles.empty()) refuse_pickle(pickles[0]);
+  if (!pickles.empty()) throw refused_pickle(pickles[0], kPeftFile);
   if (const Path latest = folder / "latest"; fs::is_directory(latest, error)) {
     throw ModelUnavailable(str(folder.string(),
                                " is the folder of a training run; name one of its checkpoints, ",
@@ -68,7 +55,7 @@ Path find_file(const Path& path) {
   if (fs::is_directory(path, ignored)) return file_in(path);
   if (path.filename() == kPeftConfig)
     return file_in(path.parent_path().empty() ? Path(".") : path.parent_path());
-  if (is_pickle(path)) refuse_pickle(path);
+  if (is_pickle(path)) throw refused_pickle(path, kPeftFile);
   return path;
 }
 

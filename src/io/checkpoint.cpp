@@ -7,6 +7,7 @@
 #include "base/counted.h"
 #include "base/error.h"
 #include "io/json_file.h"
+#include "io/pickle.h"
 
 namespace icedit {
 namespace {
@@ -24,10 +25,7 @@ const std::vector<std::vector<std::string>> kNameGroups = {
      "diffusion_pytorch_model.fp16.safetensors.index.json", "model.fp16.safetensors",
      "model.safetensors.index.fp16.json", "model.fp16.safetensors.index.json"}};
 
-bool is_pickle(const Path& path) {
-  static const std::set<std::string> extensions = {".bin", ".pt", ".pth", ".ckpt", ".pkl"};
-  return extensions.count(path.extension().string()) != 0;
-}
+constexpr const char* kConverted = "model.safetensors";  // of a pickle
 
 // "model-00001-of-00003.safetensors": a part, never a whole.
 bool is_shard(const std::string& name) {
@@ -40,15 +38,6 @@ bool is_shard(const std::string& name) {
 bool there(const Path& path) {
   std::error_code ignored;
   return fs::exists(fs::symlink_status(path, ignored));
-}
-
-ModelUnavailable pickle_error(const std::string& place, const std::string& name) {
-  return ModelUnavailable(
-      str(place, ": ", name,
-          " is a PyTorch pickle, which can run code when it is read and is not supported. Convert "
-          "it once, in Python: "
-          "safetensors.torch.save_file({k: v.contiguous() for k, v in torch.load('",
-          name, "', weights_only=True).items()}, 'model.safetensors')"));
 }
 
 // The one file or index of a folder that holds the tensors.
@@ -96,7 +85,7 @@ Path find_in_folder(const Path& folder) {
                                " is a GGUF file, which is not supported yet; give the same model "
                                "as .safetensors."));
   }
-  if (!pickles.empty()) throw pickle_error(folder.string(), pickles[0]);
+  if (!pickles.empty()) throw refused_pickle(folder / pickles[0], kConverted);
   throw ModelUnavailable(str(folder.string(), " holds no tensors; looked for ",
                              joined(kNameGroups[0]),
                              ", their .fp16 variants, and a single "
@@ -173,7 +162,7 @@ Checkpoint Checkpoint::open(const Path& path) {
                                fs::read_symlink(file, ignored).string(),
                                "', which is not there: was its download interrupted?"));
   }
-  if (is_pickle(file)) throw pickle_error(file.string(), file.filename().string());
+  if (is_pickle(file)) throw refused_pickle(file, kConverted);
   if (file.extension() == ".json") {
     return {path.string(), open_index(file)};
   }

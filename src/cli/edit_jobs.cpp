@@ -9,7 +9,7 @@
 #include "base/shell.h"
 #include "cli/output_names.h"
 #include "cli/paths.h"
-#include "models/tokens/unicode.h"
+#include "io/utf8.h"
 
 namespace icedit::cli {
 namespace {

@@ -11,7 +11,7 @@
 #include "diffusion/denoise.h"
 #include "diffusion/schedule.h"
 #include "io/hub.h"
-#include "models/tokens/unicode.h"
+#include "io/utf8.h"
 #include "nn/check.h"
 #include "nn/trace.h"
 #include "train/objective.h"

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
-#include "io/exif.h"
+#include "io/utf8.h"
 
 namespace icedit {
 namespace {

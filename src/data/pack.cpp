@@ -5,7 +5,7 @@
 #include "base/progress.h"
 #include "data/magicbrush_writer.h"
 #include "data/scan.h"
-#include "io/exif.h"
+#include "io/utf8.h"
 
 namespace icedit {
 namespace {

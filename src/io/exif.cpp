@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "io/picture_codecs.h"
+#include "io/utf8.h"
 
 namespace icedit {
 namespace {
@@ -132,12 +133,6 @@ bool read_json(std::string_view comment, PictureText& text) {
 }
 
 }  // namespace
-
-std::string utf8_without_nul(std::string text) {
-  std::erase(text, '\0');
-  const std::string quoted = Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
-  return Json::parse(quoted).get<std::string>();
-}
 
 int exif_orientation(Bytes bytes) {
   const Tiff tiff(bytes);

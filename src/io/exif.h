@@ -22,7 +22,4 @@ std::string make_exif(const PictureText& text);
 // where they are text.
 PictureText read_exif_text(Bytes tiff);
 
-// Text as UTF-8 without NUL; bytes that are not UTF-8 become U+FFFD.
-std::string utf8_without_nul(std::string text);
-
 }  // namespace icedit

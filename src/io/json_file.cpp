@@ -87,6 +87,10 @@ bool JsonFile::has(const std::string& key) const {
   return !impl_->at(key).is_null();
 }
 
+bool JsonFile::is_text(const std::string& key) const {
+  return impl_->at(key).is_string();
+}
+
 std::vector<std::string> JsonFile::keys() const {
   std::vector<std::string> names;
   for (const auto& item : impl_->object.items()) names.push_back(item.key());

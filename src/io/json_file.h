@@ -20,7 +20,8 @@ class JsonFile {
   JsonFile(JsonFile&&) noexcept;
   JsonFile(const JsonFile&);
 
-  bool has(const std::string& key) const;  // present and not null
+  bool has(const std::string& key) const;      // present and not null
+  bool is_text(const std::string& key) const;  // present and a string
   std::vector<std::string> keys() const;
 
   // Required: throw CheckpointError when the key is missing or of another type.

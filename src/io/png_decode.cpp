@@ -8,6 +8,7 @@
 #include "io/exif.h"
 #include "io/picture_codecs.h"
 #include "io/png_calls.h"
+#include "io/utf8.h"
 
 namespace icedit {
 namespace {

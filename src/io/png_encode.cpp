@@ -5,9 +5,9 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "io/exif.h"
 #include "io/picture_codecs.h"
 #include "io/png_calls.h"
+#include "io/utf8.h"
 
 namespace icedit {
 namespace {

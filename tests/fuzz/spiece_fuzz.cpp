@@ -4,9 +4,9 @@
 #include <string>
 
 #include "base/error.h"
+#include "io/utf8.h"
 #include "models/tokens/charsmap.h"
 #include "models/tokens/spiece.h"
-#include "models/tokens/unicode.h"
 #include "models/tokens/unigram.h"
 
 namespace {

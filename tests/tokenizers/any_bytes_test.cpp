@@ -4,6 +4,7 @@
 #include <random>
 
 #include "base/error.h"
+#include "io/utf8.h"
 #include "models/clip/tokenizer.h"
 #include "models/t5/tokenizer.h"
 #include "models/tokens/unicode.h"

@@ -149,9 +149,8 @@ std::string described(const AddedTokens& tokens, const std::string& text) {
   return str(out, " ", ids);
 }
 
-AddedTokens added(std::vector<AddedToken> tokens, bool match_special = true) {
-  return {std::move(tokens), [](std::string_view s) { return lower(std::string(s)); },
-          match_special};
+AddedTokens added(std::vector<AddedToken> tokens) {
+  return {std::move(tokens), [](std::string_view s) { return lower(std::string(s)); }};
 }
 
 TEST(AddedTokensTest, TheLongestAtTheLeftmostPlace) {
@@ -171,18 +170,6 @@ TEST(AddedTokensTest, WhiteSpaceGoesWithTheToken) {
   EXPECT_EQ(described(both, "a # \n # b"), "[a][b] [-7, 1, 1, -7]");
   const AddedTokens left = added({{.content = "#", .lstrip = true, .id = 1}});
   EXPECT_EQ(described(left, " # b"), "[ b] [1, -7]");
-}
-
-TEST(AddedTokensTest, SingleWords) {
-  const AddedTokens tokens = added({{.content = "tok", .single_word = true, .id = 1}});
-  EXPECT_EQ(described(tokens, "tok tokx xtok (tok) \u00e9tok"),
-            "[ tokx xtok (][) \u00e9tok] [1, -7, 1, -7]");
-}
-
-TEST(AddedTokensTest, SpecialOnesCanBeText) {
-  const AddedTokens tokens =
-      added({{.content = "#", .id = 1}, {.content = "+", .special = false, .id = 2}}, false);
-  EXPECT_EQ(described(tokens, "#+"), "[#] [-7, 2]");
 }
 
 }  // namespace

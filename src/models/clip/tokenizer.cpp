@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "io/utf8.h"
 #include "models/tokens/added_tokens.h"
 #include "models/tokens/bpe.h"
 #include "models/tokens/settings.h"
@@ -52,32 +53,22 @@ struct ClipTokenizer::Impl {
   explicit Impl(const Path& folder) : Impl(folder, read_bpe_vocabulary(folder)) {}
 
   Impl(const Path& folder, BpeVocabulary vocabulary)
-      : Impl(with_defaults({folder, vocabulary.json}), std::move(vocabulary)) {}
+      : Impl(TokenizerSettings(folder,
+                               {{"bos_token", {kBos}},
+                                {"eos_token", {kEos}},
+                                {"unk_token", {kEos}},
+                                {"pad_token", {kEos}}},
+                               vocabulary.added),
+             std::move(vocabulary)) {}
 
   Impl(const TokenizerSettings& settings, BpeVocabulary&& vocabulary)
-      : bpe(std::move(vocabulary), settings.content("unk_token")),
+      : bpe(std::move(vocabulary), settings.named.at("unk_token").content),
         added(
             settings.tokens([&](const std::string& token) { return bpe.find(token); }, bpe.size()),
-            normalise, !settings.split_special_tokens),
-        frame{.bos = id_of(settings.content("bos_token")),
-              .eos = id_of(settings.content("eos_token")),
-              .pad = id_of(settings.content("pad_token")),
-              .pads_left = settings.pads_left,
-              .truncates_left = settings.truncates_left} {}
-
-  static TokenizerSettings with_defaults(TokenizerSettings settings) {
-    settings.set_default("bos_token", kBos);
-    for (const char* name : {"eos_token", "unk_token", "pad_token"})
-      settings.set_default(name, kEos);
-    if (!settings.extra) settings.extra = settings.additional;
-    return settings;
-  }
-
-  int32_t id_of(const std::string& content) const {
-    for (const AddedToken& token : added.all())
-      if (token.content == content) return token.id;
-    return bpe.find(content);
-  }
+            normalise),
+        frame{.bos = added.id_of(settings.named.at("bos_token").content),
+              .eos = added.id_of(settings.named.at("eos_token").content),
+              .pad = added.id_of(settings.named.at("pad_token").content)} {}
 
   std::vector<int32_t> body(const std::string& text) const {
     return added.encode(text, normalise, [&](std::string_view piece, std::vector<int32_t>& ids) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/str.h"
+#include "io/utf8.h"
 #include "models/tokens/added_tokens.h"
 #include "models/tokens/charsmap.h"
 #include "models/tokens/settings.h"
@@ -14,60 +15,39 @@ namespace {
 
 constexpr std::string_view kSpace = "\u2581";  // stands for the space before a word
 
-std::vector<AddedToken> sentinels(int64_t count) {
-  std::vector<AddedToken> tokens;
-  for (int64_t i = 0; i < count; ++i) tokens.push_back({.content = str("<extra_id_", i, ">")});
-  return tokens;
-}
-
 }  // namespace
 
 struct T5Tokenizer::Impl {
   explicit Impl(const Path& folder) : Impl(folder, read_unigram_vocabulary(folder)) {}
 
   Impl(const Path& folder, UnigramVocabulary vocabulary)
-      : Impl(complete(folder, vocabulary), std::move(vocabulary)) {}
+      : Impl(settings_of(folder, vocabulary), std::move(vocabulary)) {}
 
   Impl(const TokenizerSettings& settings, UnigramVocabulary&& vocabulary)
       : charsmap(vocabulary.charsmap, vocabulary.where),
         unigram(std::move(vocabulary.pieces), kUnknownPiece, vocabulary.where),
-        added(
-            settings.tokens([&](const std::string& token) { return unigram.find(token); },
-                            unigram.size()),
-            [&](std::string_view text) { return charsmap.normalise(text); },
-            !settings.split_special_tokens),
+        added(settings.tokens([&](const std::string& token) { return unigram.find(token); },
+                              unigram.size()),
+              [&](std::string_view text) { return charsmap.normalise(text); }),
         frame{.bos = {},
-              .eos = id_of(settings.content("eos_token")),
-              .pad = id_of(settings.content("pad_token")),
-              .pads_left = settings.pads_left,
-              .truncates_left = settings.truncates_left} {}
+              .eos = added.id_of(settings.named.at("eos_token").content),
+              .pad = added.id_of(settings.named.at("pad_token").content)} {}
 
-  // The settings with T5's own tokens; spiece.model, unlike tokenizer.json, has no sentinels: they
-  // follow its pieces, the last one first.
-  static TokenizerSettings complete(const Path& folder, UnigramVocabulary& vocabulary) {
-    TokenizerSettings settings(folder, vocabulary.json);
-    settings.set_default("eos_token", "</s>");
-    settings.set_default("unk_token", "<unk>");
-    settings.set_default("pad_token", "<pad>");
-    const std::vector<AddedToken> extra_ids = sentinels(settings.extra_ids);
-    if (vocabulary.spiece_tokens) {
-      settings.additional = vocabulary.spiece_tokens;
-      for (auto it = extra_ids.rbegin(); it != extra_ids.rend(); ++it)
-        vocabulary.pieces.push_back({it->content, 0.0});
+  // With T5's own tokens; spiece.model, unlike tokenizer.json, has no sentinels: they follow its
+  // pieces, the last one first.
+  static TokenizerSettings settings_of(const Path& folder, UnigramVocabulary& vocabulary) {
+    TokenizerSettings settings(
+        folder, {{"eos_token", {"</s>"}}, {"unk_token", {"<unk>"}}, {"pad_token", {"<pad>"}}},
+        vocabulary.added);
+    const auto sentinel = [](int64_t i) { return str("<extra_id_", i, ">"); };
+    if (vocabulary.spiece_tokens)
+      for (int64_t i = settings.extra_ids; i-- > 0;)
+        vocabulary.pieces.push_back({sentinel(i), 0.0});
+    if (!settings.extra) {
+      settings.extra = vocabulary.spiece_tokens.value_or(std::vector<std::string>());
+      for (int64_t i = 0; i < settings.extra_ids; ++i) settings.extra->push_back(sentinel(i));
     }
-    std::vector<AddedToken> additional = settings.additional.value_or(std::vector<AddedToken>());
-    const bool has_sentinels = std::any_of(additional.begin(), additional.end(), [](const auto& t) {
-      return t.content.find("<extra_id_") != std::string::npos;
-    });
-    if (!has_sentinels) additional.insert(additional.end(), extra_ids.begin(), extra_ids.end());
-    if (!settings.extra) settings.extra = std::move(additional);
     return settings;
-  }
-
-  int32_t id_of(const std::string& content) const {
-    for (const AddedToken& token : added.all())
-      if (token.content == content) return token.id;
-    return unigram.find(content);
   }
 
   std::vector<int32_t> body(const std::string& text) const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "io/utf8.h"
 #include "models/tokens/unicode.h"
 
 namespace icedit {
@@ -10,30 +11,12 @@ namespace {
 
 constexpr size_t kMaxTextBytes = size_t{1} << 20;
 
-// Is text[begin, end) without a word character on either side?
-bool stands_alone(std::string_view text, size_t begin, size_t end) {
-  const std::u32string before =
-      from_utf8(text.substr(begin < 4 ? 0 : begin - 4, std::min<size_t>(begin, 4)));
-  const std::u32string after = from_utf8(text.substr(end, 4));
-  return (before.empty() || !is_word(before.back())) && (after.empty() || !is_word(after.front()));
-}
-
 }  // namespace
 
-AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalise& normalise,
-                         bool match_special) {
-  for (AddedToken& token : tokens) {
-    if (token.content.empty()) continue;
-    const auto same = std::find_if(tokens_.begin(), tokens_.end(),
-                                   [&](const AddedToken& t) { return t.content == token.content; });
-    if (same == tokens_.end())
-      tokens_.push_back(std::move(token));
-    else
-      *same = std::move(token);
-  }
+AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const Normalise& normalise)
+    : tokens_(std::move(tokens)) {
   for (size_t i = 0; i < tokens_.size(); ++i) {
     const AddedToken& token = tokens_[i];
-    if (token.special && !match_special) continue;
     std::string text = token.normalized ? normalise(token.content) : token.content;
     if (!text.empty())
       (token.normalized ? normalised_ : as_written_).push_back({std::move(text), i});
@@ -67,7 +50,6 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text,
     const AddedToken& token = tokens_[match->token];
     size_t begin = at, end = at + match->text.size();
     at = end;
-    if (token.single_word && !stands_alone(text, begin, end)) continue;
     if (token.lstrip) begin = without_trailing_space(text.substr(0, begin)).size();
     if (token.rstrip) end = text.size() - without_leading_space(text.substr(end)).size();
     begin = std::max(begin, done);  // the token before may have taken the white space
@@ -107,6 +89,12 @@ const AddedToken* AddedTokens::find(int32_t id) const {
   const auto it = std::find_if(tokens_.rbegin(), tokens_.rend(),
                                [&](const AddedToken& t) { return t.id == id; });
   return it == tokens_.rend() ? nullptr : &*it;
+}
+
+int32_t AddedTokens::id_of(const std::string& content) const {
+  return std::find_if(tokens_.begin(), tokens_.end(),
+                      [&](const AddedToken& t) { return t.content == content; })
+      ->id;
 }
 
 }  // namespace icedit

@@ -11,14 +11,11 @@ namespace icedit {
 
 struct AddedToken {
   std::string content;
-  bool special = true;       // left out when ids are decoded
-  bool normalized = false;   // looked for in the normalised text rather than in the text as written
-  bool lstrip = false;       // takes the white space before it along
-  bool rstrip = false;       // and after it
-  bool single_word = false;  // not inside a word
+  bool special = true;      // left out when ids are decoded
+  bool normalized = false;  // looked for in the normalised text rather than in the text as written
+  bool lstrip = false;      // takes the white space before it along
+  bool rstrip = false;      // and after it
   int32_t id = -1;
-
-  bool operator==(const AddedToken&) const = default;
 };
 
 class AddedTokens {
@@ -27,9 +24,8 @@ class AddedTokens {
   using Encode = std::function<void(std::string_view, std::vector<int32_t>&)>;
 
   AddedTokens() = default;
-  // `tokens` have ids; a later one replaces an earlier one of the same content. With
-  // `match_special` off, special tokens in a text are text.
-  AddedTokens(std::vector<AddedToken> tokens, const Normalise& normalise, bool match_special);
+  // `tokens` have ids, and each a content of its own.
+  AddedTokens(std::vector<AddedToken> tokens, const Normalise& normalise);
 
   // The ids of a text: of the added tokens in it, and for each stretch between them what `encode`
   // appends for its normalised form. Malformed UTF-8 is read as U+FFFD. Throws UsageError for a
@@ -37,7 +33,8 @@ class AddedTokens {
   std::vector<int32_t> encode(const std::string& text, const Normalise& normalise,
                               const Encode& encode) const;
 
-  const AddedToken* find(int32_t id) const;  // null: there is none
+  const AddedToken* find(int32_t id) const;         // null: there is none
+  int32_t id_of(const std::string& content) const;  // of one that is there
   const std::vector<AddedToken>& all() const { return tokens_; }
 
  private:

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "io/utf8.h"
 #include "models/tokens/unicode.h"
 
 namespace icedit {

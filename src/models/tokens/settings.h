@@ -1,7 +1,6 @@
 #pragma once
-// What stands beside a tokenizer's vocabulary: which tokens are bos, eos, unk and pad, and which
-// are taken whole where a text has them. Read from tokenizer_config.json, special_tokens_map.json
-// and added_tokens.json in transformers 5's order.
+// What stands beside the vocabulary in the folders of FLUX.1's tokenizers, read in transformers 5's
+// order: which tokens are bos, eos, unk and pad, and which are taken whole where a text has them.
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -10,49 +9,41 @@
 #include <vector>
 
 #include "io/files.h"
+#include "io/json_file.h"
 #include "models/tokens/added_tokens.h"
-#include "models/tokens/vocabulary.h"
 
 namespace icedit {
 
 struct TokenizerSettings {
-  // `json`: what tokenizer.json says, used where tokenizer_config.json says nothing. Missing files
-  // are no error. Throws CheckpointError.
-  TokenizerSettings(const Path& folder, const TokenizerJson& json);
+  // `named`: the model's own eos_token, ...; `declared`: the added tokens of tokenizer.json by id.
+  // Both count where tokenizer_config.json and, without its added_tokens_decoder,
+  // special_tokens_map.json say nothing. Missing files are no error. Throws CheckpointError: also
+  // for a setting that FLUX.1's folders lack, since it may change the ids.
+  TokenizerSettings(const Path& folder, std::map<std::string, AddedToken> named,
+                    std::map<int64_t, AddedToken> declared);
 
-  // bos_token, eos_token, ...; plain: a mere string in the file.
-  struct Named {
-    AddedToken token;
-    bool plain = true;
-    bool operator==(const Named&) const = default;
-  };
-  std::map<std::string, Named> named;
-  std::map<int64_t, AddedToken> declared;        // added_tokens_decoder, by the id that it states
-  std::optional<std::vector<AddedToken>> extra;  // extra_special_tokens
-  std::optional<std::vector<AddedToken>> additional;  // additional_special_tokens, the older key
-  int64_t extra_ids = 100;                            // T5's sentinels
-  bool split_special_tokens = false;                  // special tokens written in a text are text
-  bool pads_left = false, truncates_left = false;
+  std::map<std::string, AddedToken> named;
+  std::map<int64_t, AddedToken> declared;
+  std::optional<std::vector<std::string>> extra;  // more special tokens
+  int64_t extra_ids = 100;                        // T5's sentinels
 
-  void set_default(const std::string& name, const std::string& content);
-  const std::string& content(const std::string& name) const;  // of a named token that has a default
-
-  // All added tokens, with ids: those of the vocabulary, where `find` knows the content (-1: it
-  // does not), and from `vocabulary_size` on for the others. Later ones replace earlier ones of the
-  // same content.
+  // All added tokens, each once, with ids: those of the vocabulary, where `find` knows the content
+  // (-1: it does not), and from `vocabulary_size` on for the others.
   std::vector<AddedToken> tokens(const std::function<int32_t(const std::string&)>& find,
                                  int64_t vocabulary_size) const;
 };
 
-// The ids that a model is fed: [bos] body [eos], whole or cut and padded to a length.
+// An object with the token's content and how it is looked for. Throws CheckpointError.
+AddedToken read_added_token(const JsonFile& json, bool special);
+
+// The ids that a model is fed: [bos] body eos, whole or cut and padded to a length.
 struct TokenFrame {
   std::optional<int32_t> bos;
   int32_t eos = 0, pad = 0;
-  bool pads_left = false, truncates_left = false;
 
   std::vector<int32_t> whole(const std::vector<int32_t>& body) const;
   // Throws UsageError when bos and eos alone do not fit.
-  std::vector<int32_t> fixed(const std::vector<int32_t>& body, int64_t length) const;
+  std::vector<int32_t> fixed(std::vector<int32_t> body, int64_t length) const;
 };
 
 }  // namespace icedit

@@ -114,18 +114,6 @@ void append_utf8(char32_t c, std::string& out) {
   out.append(bytes, size);
 }
 
-std::string valid_utf8(std::string_view utf8) {
-  std::string out;
-  out.reserve(utf8.size());
-  for (const char32_t c : from_utf8(utf8)) append_utf8(c, out);
-  return out;
-}
-
-void expect_utf8(std::string_view text, const std::string& where) {
-  if (valid_utf8(text) == text) return;
-  throw UsageError(str(where, " is no valid UTF-8; is it in another encoding, such as Latin-1?"));
-}
-
 std::u32string nfc(const std::u32string& text) {
   if (std::all_of(text.begin(), text.end(), [](char32_t c) { return c < 0x300; })) return text;
   const auto utf16 = icu::UnicodeString::fromUTF32(reinterpret_cast<const UChar32*>(text.data()),
@@ -163,12 +151,6 @@ bool is_number(char32_t c) {
 
 bool is_white_space(char32_t c) {
   return u_isUWhiteSpace(static_cast<UChar32>(c));
-}
-
-bool is_word(char32_t c) {
-  const auto icu_c = static_cast<UChar32>(c);
-  return u_isUAlphabetic(icu_c) || has_category(c, U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK) ||
-         u_hasBinaryProperty(icu_c, UCHAR_JOIN_CONTROL);
 }
 
 std::vector<std::string_view> graphemes(std::string_view utf8) {

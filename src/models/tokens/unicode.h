@@ -11,10 +11,7 @@ namespace icedit {
 // Malformed bytes become U+FFFD, one for each longest prefix of a valid sequence (as in WHATWG's
 // decoder).
 std::u32string from_utf8(std::string_view utf8);
-std::string valid_utf8(std::string_view utf8);
 void append_utf8(char32_t c, std::string& out);
-// Throws UsageError for malformed bytes; `where` names the text.
-void expect_utf8(std::string_view text, const std::string& where);
 
 // Canonical composition; characters that came after Unicode 9 stay as and where they are.
 std::u32string nfc(const std::u32string& text);
@@ -26,7 +23,6 @@ void append_lower(char32_t c, std::u32string& out);
 bool is_letter(char32_t c);       // \p{L}
 bool is_number(char32_t c);       // \p{N}
 bool is_white_space(char32_t c);  // \s
-bool is_word(char32_t c);         // \w
 
 // The user-perceived characters of valid UTF-8, as views into it.
 std::vector<std::string_view> graphemes(std::string_view utf8);

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "models/tokens/charsmap.h"
+#include "models/tokens/settings.h"
 #include "models/tokens/spiece.h"
 
 namespace icedit {
@@ -47,37 +48,23 @@ TokenIds parse_ids(const Json& json, const std::string& where) {
   return ids;
 }
 
-std::vector<AddedToken> added_tokens_of(const Json& tokenizer, const std::string& where) {
-  std::vector<AddedToken> tokens;
+// With the two directions in which texts are cut and padded, which are always the right end.
+std::map<int64_t, AddedToken> added_tokens_of(const Json& tokenizer, const std::string& where) {
+  for (const char* key : {"padding", "truncation"})
+    if (const Json& side = member(tokenizer, key, where);
+        !side.is_null() && member(side, "direction", where) == "Left")
+      fail(where,
+           str("its ", key, " is on the left, expected the right as in FLUX.1's tokenizers"));
+  std::map<int64_t, AddedToken> tokens;
   const Json& list = member(tokenizer, "added_tokens", where);
   if (list.is_null()) return tokens;
   if (!list.is_array()) fail(where, "'added_tokens' is not a list");
   for (const Json& entry : list) {
-    const Json& content = member(entry, "content", where);
-    if (!content.is_string()) fail(where, "one of 'added_tokens' has no 'content'");
-    const auto flag = [&](const char* key, bool fallback) {
-      const Json& value = member(entry, key, where);
-      return value.is_boolean() ? value.get<bool>() : fallback;
-    };
-    AddedToken token{.content = content.get<std::string>(), .special = flag("special", false)};
-    token.normalized = flag("normalized", !token.special);
-    token.lstrip = flag("lstrip", false);
-    token.rstrip = flag("rstrip", false);
-    token.single_word = flag("single_word", false);
-    token.id = token_id(member(entry, "id", where), token.content, where);
-    tokens.push_back(std::move(token));
+    AddedToken token = read_added_token(JsonFile::parse(entry.dump(), where), /*special=*/false);
+    const int32_t id = token_id(member(entry, "id", where), token.content, where);
+    tokens[id] = std::move(token);
   }
   return tokens;
-}
-
-bool is_left(const Json& side, const std::string& where) {
-  return !side.is_null() && member(side, "direction", where) == "Left";
-}
-
-TokenizerJson extras_of(const Json& tokenizer, const std::string& where) {
-  return {.added = added_tokens_of(tokenizer, where),
-          .pads_left = is_left(member(tokenizer, "padding", where), where),
-          .truncates_left = is_left(member(tokenizer, "truncation", where), where)};
 }
 
 const Json& model_of(const Json& tokenizer, const char* type, const std::string& where) {
@@ -105,7 +92,7 @@ BpeVocabulary bpe_of_tokenizer_json(const Path& path) {
     else
       fail(out.where, str("the merge ", merge.dump(), " is not two tokens"));
   }
-  out.json = extras_of(json, out.where);
+  out.added = added_tokens_of(json, out.where);
   return out;
 }
 
@@ -136,7 +123,7 @@ UnigramVocabulary unigram_of_tokenizer_json(const Path& path) {
     out.pieces.push_back({piece[0].get<std::string>(), piece[1].get<double>()});
   }
   out.charsmap = charsmap_of(json, out.where);
-  out.json = extras_of(json, out.where);
+  out.added = added_tokens_of(json, out.where);
   return out;
 }
 
@@ -152,8 +139,7 @@ UnigramVocabulary unigram_of_spiece_model(const Path& path) {
                         " is not the unknown one, as in every T5 tokenizer"));
   for (SpieceModel::Piece& piece : model.pieces) {
     if (piece.type == Type::kControl || piece.type == Type::kUserDefined)
-      out.spiece_tokens->push_back(
-          {.content = piece.text, .special = piece.type == Type::kControl});
+      out.spiece_tokens->push_back(piece.text);
     out.pieces.push_back({std::move(piece.text), piece.score});
   }
   return out;

@@ -3,6 +3,7 @@
 // (spiece.model); a tokenizer.json, where there is one, stands for either and comes first, as in
 // transformers 5.
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,17 +17,11 @@ namespace icedit {
 // T5's unknown piece; transformers takes no other.
 constexpr int32_t kUnknownPiece = 2;
 
-// What else tokenizer.json says; it counts only where tokenizer_config.json does not say it.
-struct TokenizerJson {
-  std::vector<AddedToken> added;
-  bool pads_left = false, truncates_left = false;
-};
-
 struct BpeVocabulary {
   TokenIds ids;
-  std::vector<BpeMerge> merges;  // the first one goes first
-  TokenizerJson json;
-  std::string where;  // for errors
+  std::vector<BpeMerge> merges;         // the first one goes first
+  std::map<int64_t, AddedToken> added;  // of tokenizer.json, by id
+  std::string where;                    // for errors
 };
 
 struct UnigramVocabulary {
@@ -34,11 +29,11 @@ struct UnigramVocabulary {
     std::string text;
     double score;
   };
-  std::vector<Piece> pieces;  // by id
-  std::string charsmap;       // sentencepiece's normalisation table; empty: none
-  TokenizerJson json;
+  std::vector<Piece> pieces;            // by id
+  std::string charsmap;                 // sentencepiece's normalisation table; empty: none
+  std::map<int64_t, AddedToken> added;  // of tokenizer.json, by id
   // Of spiece.model: its control and user-defined pieces. Absent: the pieces are of tokenizer.json.
-  std::optional<std::vector<AddedToken>> spiece_tokens;
+  std::optional<std::vector<std::string>> spiece_tokens;
   std::string where;
 };
 

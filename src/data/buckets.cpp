@@ -12,7 +12,7 @@ namespace icedit {
 namespace {
 
 // Nothing for a row that cannot be read: the loader reports it when its turn comes.
-std::optional<PictureSize> source_size(const EditDataset& dataset, int64_t row) {
+std::optional<Size> source_size(const EditDataset& dataset, int64_t row) {
   return if_readable([&] {
     const EncodedSample sample = dataset.read(row);
     return picture_size(sample.source, sample.where);
@@ -21,8 +21,8 @@ std::optional<PictureSize> source_size(const EditDataset& dataset, int64_t row) 
 
 }  // namespace
 
-std::vector<PictureSize> bucket_sizes(int size) {
-  std::vector<PictureSize> buckets;
+std::vector<Size> bucket_sizes(int size) {
+  std::vector<Size> buckets;
   const double pixels = double(size) * size;
   for (int width = kBucketMultiple; width <= 2 * size; width += kBucketMultiple) {
     const int height = int(pixels / width / kBucketMultiple) * kBucketMultiple;
@@ -37,7 +37,7 @@ std::vector<PictureSize> bucket_sizes(int size) {
   return buckets;
 }
 
-size_t nearest_bucket(const std::vector<PictureSize>& buckets, PictureSize picture) {
+size_t nearest_bucket(const std::vector<Size>& buckets, Size picture) {
   const double wanted = std::log(double(picture.width) / picture.height);
   size_t nearest = 0;
   double least = INFINITY;
@@ -51,8 +51,7 @@ size_t nearest_bucket(const std::vector<PictureSize>& buckets, PictureSize pictu
   return nearest;
 }
 
-std::vector<int32_t> assign_buckets(const EditDataset& dataset,
-                                    const std::vector<PictureSize>& buckets) {
+std::vector<int32_t> assign_buckets(const EditDataset& dataset, const std::vector<Size>& buckets) {
   std::vector<int32_t> assigned(dataset.size());
   std::vector<int64_t> counts(buckets.size()), unreadable;
   Progress progress("measuring the pictures", dataset.size(), "row");

@@ -11,14 +11,13 @@ constexpr double kMaxBucketRatio = 2.0;  // of the longer side to the shorter
 
 // Sizes whose sides are multiples of kBucketMultiple, of at most size^2 pixels and as near to it as
 // that allows, from 1:2 to 2:1; by width. Throws UsageError when `size` is too small for one.
-std::vector<PictureSize> bucket_sizes(int size);
+std::vector<Size> bucket_sizes(int size);
 
 // The bucket whose ratio is nearest, measured by its logarithm.
-size_t nearest_bucket(const std::vector<PictureSize>& buckets, PictureSize picture);
+size_t nearest_bucket(const std::vector<Size>& buckets, Size picture);
 
 // Every row's bucket, by its source's size as the headers say. Reads all rows once, in order, with
 // progress on stderr; a row that cannot be read goes to the fullest one.
-std::vector<int32_t> assign_buckets(const EditDataset& dataset,
-                                    const std::vector<PictureSize>& buckets);
+std::vector<int32_t> assign_buckets(const EditDataset& dataset, const std::vector<Size>& buckets);
 
 }  // namespace icedit

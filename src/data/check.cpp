@@ -26,7 +26,7 @@ struct RowPrint {
 
 struct RowFacts {
   std::string unreadable;  // why; the rest is then empty
-  PictureSize source, target;
+  Size source, target;
   bool identical = false, empty = false;
   uint64_t bytes = 0;
   RowPrint print;
@@ -67,7 +67,7 @@ RowFacts facts_of(const EditDataset& dataset, int64_t row) {
   return facts;
 }
 
-std::string size_text(PictureSize size) {
+std::string size_text(Size size) {
   return str(size.width, "x", size.height);
 }
 

@@ -70,7 +70,7 @@ struct Loader::Impl {
 HalfSizes Loader::Impl::half_sizes(int64_t row) const {
   if (options.buckets.empty())
     return HalfSizes::squares(dataset.config().condition_size, dataset.config().target_size);
-  const PictureSize size = options.bucket_sizes.at(options.buckets.at(row));
+  const Size size = options.bucket_sizes.at(options.buckets.at(row));
   return {size, size};
 }
 

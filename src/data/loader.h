@@ -25,7 +25,7 @@ struct LoaderOptions {
   int64_t start = 0;  // the first micro-batch, counted over all ranks: how far the run has come
   // resize: bucket. Every row's bucket and their sizes; empty: squares.
   std::vector<int32_t> buckets = {};
-  std::vector<PictureSize> bucket_sizes = {};
+  std::vector<Size> bucket_sizes = {};
 };
 
 struct TrainBatch {

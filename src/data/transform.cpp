@@ -11,21 +11,13 @@ namespace {
 
 constexpr int kNoiseShare = 32;  // of the height
 
-Image half(const OpenedImage& picture, bool crop_noise, PictureSize size) {
+Image half(const OpenedImage& picture, bool crop_noise, Size size) {
   const int height = picture.image.height;
   if (!crop_noise || height < kNoiseShare) return resize_to_rgb(picture, size.width, size.height);
   const OpenedImage cut = {
       crop(picture.image, 0, 0, picture.image.width, height - height / kNoiseShare),
       picture.nearest};
   return resize_to_rgb(cut, size.width, size.height);
-}
-
-// What lies outside `onto` is left out.
-void paste(const Image& picture, Image& onto, int left) {
-  const int width = std::min(picture.width, onto.width - left);
-  const int height = std::min(picture.height, onto.height);
-  for (int y = 0; y < height; ++y)
-    std::copy_n(picture.at(0, y), size_t(width) * 3, onto.at(left, y));
 }
 
 template <class Draws>
@@ -49,7 +41,7 @@ Image training_diptych(const EditSample& sample, const RowRules& rules, const Ha
   return diptych;
 }
 
-Image training_mask(PictureSize half) {
+Image training_mask(Size half) {
   Image mask(2 * half.width, half.height, 1);
   for (int y = 0; y < half.height; ++y)
     std::fill_n(mask.at(half.width, y), half.width, uint8_t(255));

@@ -14,14 +14,14 @@ namespace icedit {
 // How large the halves become. As published, the target's square may be of another size: it is then
 // cut off, or black is left, at the source's.
 struct HalfSizes {
-  PictureSize source, target;
+  Size source, target;
   static HalfSizes squares(int condition_size, int target_size);
 };
 
 // [source | target], twice the source's width. RGB.
 Image training_diptych(const EditSample& sample, const RowRules& rules, const HalfSizes& sizes);
 // 255 in the right half. 1 channel, of the diptych's size.
-Image training_mask(PictureSize half);
+Image training_mask(Size half);
 
 // What is drawn for a sample, in the published order: the instruction, then whether it is dropped.
 struct PromptDraw {

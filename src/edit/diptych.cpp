@@ -22,12 +22,6 @@ constexpr uint8_t kWhite = 255;
 // so its own sizing is only kept from overflowing.
 constexpr int kHighest = 16384, kHighestIcedit = 1 << 20;
 
-void paste(Image& onto, const Image& image, int x0) {
-  for (int y = 0; y < image.height; ++y) {
-    std::copy_n(image.at(0, y), size_t(image.width) * image.channels, onto.at(x0, y));
-  }
-}
-
 int floor_to(int value, int multiple) {
   return value / multiple * multiple;
 }
@@ -102,16 +96,16 @@ Diptych make_diptych(const Image& source, int width, Sizing sizing, Layout layou
   const Image half = resize(source, size.width, size.height, Filter::kBicubic);
   Diptych diptych{Image(2 * size.width, size.height, 3), Image(2 * size.width, size.height, 1),
                   size};
-  paste(diptych.image, half, 0);
-  if (layout == Layout::kCopy || mask != nullptr) paste(diptych.image, half, size.width);
+  paste(half, diptych.image, 0);
+  if (layout == Layout::kCopy || mask != nullptr) paste(half, diptych.image, size.width);
   if (mask == nullptr) {
     Image white(size.width, size.height, 1);
     std::fill(white.pixels.begin(), white.pixels.end(), kWhite);
-    paste(diptych.mask, white, size.width);
+    paste(white, diptych.mask, size.width);
     return diptych;
   }
   check_mask(*mask, {source.width, source.height}, "the mask");
-  paste(diptych.mask, resize(*mask, size.width, size.height, Filter::kLanczos), size.width);
+  paste(resize(*mask, size.width, size.height, Filter::kLanczos), diptych.mask, size.width);
   return diptych;
 }
 

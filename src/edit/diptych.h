@@ -17,11 +17,6 @@ enum class Layout {
   kBlack
 };  // what stands in the right half before masking: no influence at strength 1
 
-struct Size {
-  int width = 0, height = 0;
-  bool operator==(const Size&) const = default;
-};
-
 // The size of one half. `multiple`: pixels of a token (16 for FLUX). Throws UsageError when kFit's
 // width is no multiple of it, or a picture so flat that nothing is left.
 Size half_size(Size source, int width, Sizing sizing, int multiple);

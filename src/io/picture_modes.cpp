@@ -8,7 +8,6 @@
 #include "io/exif.h"
 #include "io/picture_codecs.h"
 #include "io/picture_kind.h"
-#include "io/resize.h"
 
 namespace icedit {
 namespace {
@@ -106,7 +105,7 @@ Image resize_to_rgb(const OpenedImage& opened, int width, int height) {
   return rgb;
 }
 
-PictureSize picture_size(Bytes bytes, const std::string& where) {
+Size picture_size(Bytes bytes, const std::string& where) {
   Found found;
   switch (picture_kind(bytes, where)) {
     case ImageFormat::kPng:
@@ -120,7 +119,7 @@ PictureSize picture_size(Bytes bytes, const std::string& where) {
       break;
   }
   check_size(found.width, found.height, {.max_pixels = INT32_MAX}, where);
-  PictureSize size = {int(found.width), int(found.height)};
+  Size size = {int(found.width), int(found.height)};
   if (found.orientation >= 5) std::swap(size.width, size.height);
   return size;
 }

@@ -3,7 +3,7 @@
 // set's `resize(...).convert("RGB")` is another picture than a resize of the RGB one.
 #include <string>
 
-#include "io/image.h"
+#include "io/resize.h"
 
 namespace icedit {
 
@@ -20,12 +20,7 @@ OpenedImage open_image(Bytes bytes, const std::string& where, int64_t max_pixels
 // then alpha is dropped.
 Image resize_to_rgb(const OpenedImage& opened, int width, int height);
 
-struct PictureSize {
-  int width = 0, height = 0;  // upright
-  bool operator==(const PictureSize&) const = default;
-};
-
-// From the headers alone. Throws NoInputError: no picture, no size in it.
-PictureSize picture_size(Bytes bytes, const std::string& where);
+// Upright, from the headers alone. Throws NoInputError: no picture, no size in it.
+Size picture_size(Bytes bytes, const std::string& where);
 
 }  // namespace icedit

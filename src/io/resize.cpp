@@ -220,13 +220,6 @@ Image resize(const Image& image, int width, int height, Filter filter) {
   return divided_by_alpha(resample(premultiplied(image), width, height, kernel));
 }
 
-bool resized_by_nearest(Bytes file) {
-  // 8 bytes signature, 8 of the first chunk's head, width 4, height 4, depth 1, colour type 1
-  if (file.size() < 26 || file[0] != std::byte{0x89} || file[1] != std::byte{'P'}) return false;
-  const auto depth = int(file[24]), color_type = int(file[25]);
-  return color_type == 3 || (color_type == 0 && depth == 1);
-}
-
 Image crop(const Image& image, int x0, int y0, int x1, int y1) {
   const int64_t width = int64_t{x1} - x0, height = int64_t{y1} - y0;
   if (width < 1 || height < 1 || width > INT32_MAX || height > INT32_MAX)
@@ -240,6 +233,16 @@ Image crop(const Image& image, int x0, int y0, int x1, int y1) {
   for (int y = top; y < bottom; ++y)
     std::copy_n(image.at(left, y), bytes, out.at(left - x0, y - y0));
   return out;
+}
+
+void paste(const Image& picture, Image& onto, int left, int top) {
+  const int width = std::min(picture.width, onto.width - left);
+  const int height = std::min(picture.height, onto.height - top);
+  const bool spread = picture.channels < onto.channels;
+  for (int y = 0; y < height; ++y)
+    for (int x = 0; x < width; ++x)
+      for (int c = 0; c < onto.channels; ++c)
+        onto.at(left + x, top + y)[c] = picture.at(x, y)[spread ? 0 : c];
 }
 
 }  // namespace icedit

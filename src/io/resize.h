@@ -6,16 +6,19 @@
 
 namespace icedit {
 
+struct Size {
+  int width = 0, height = 0;
+  bool operator==(const Size&) const = default;
+};
+
 enum class Filter { kNearest, kBilinear, kBicubic, kLanczos };
 
 Image resize(const Image& image, int width, int height, Filter filter);
 
-// Whether Pillow opens this file as mode P or 1 (a PNG with a palette or of 1 bit): its resize then
-// takes the nearest pixel, whatever filter it is given. For those who resize a file's picture
-// before converting it to RGB.
-bool resized_by_nearest(Bytes file);
-
 // The part [x0, x1) x [y0, y1); what lies outside the picture is 0, as Pillow's crop.
 Image crop(const Image& image, int x0, int y0, int x1, int y1);
+
+// What would lie outside `onto` is left out. Grey becomes grey of `onto`'s channels.
+void paste(const Image& picture, Image& onto, int left, int top = 0);
 
 }  // namespace icedit

@@ -39,9 +39,9 @@ EditDataset held_out(const TrainConfig& config) {
 HalfSizes sizes_of(const EditSample& sample, const DatasetConfig& config) {
   if (config.resize == ResizeMode::kSquash)
     return HalfSizes::squares(config.condition_size, config.target_size);
-  const std::vector<PictureSize> buckets = bucket_sizes(config.condition_size);
+  const std::vector<Size> buckets = bucket_sizes(config.condition_size);
   const Image& source = sample.source.image;
-  const PictureSize size = buckets[nearest_bucket(buckets, {source.width, source.height})];
+  const Size size = buckets[nearest_bucket(buckets, {source.width, source.height})];
   return {size, size};
 }
 

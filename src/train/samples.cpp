@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "io/resize.h"
 #include "train/bitmap_font.h"
 
 namespace icedit {
@@ -36,16 +37,6 @@ Grid grid_of(const std::vector<std::string>& titles, const std::vector<SampleRow
   if (grid.width == 0) throw std::invalid_argument("sample_grid: there is no picture");
   grid.scale = std::max(1, grid.width / 256);
   return grid;
-}
-
-void paste(const Image& picture, Image& onto, int left, int top) {
-  for (int y = 0; y < picture.height; ++y) {
-    for (int x = 0; x < picture.width; ++x) {
-      const uint8_t* from = picture.at(x, y);
-      uint8_t* to = onto.at(left + x, top + y);
-      for (int c = 0; c < 3; ++c) to[c] = from[picture.channels >= 3 ? c : 0];
-    }
-  }
 }
 
 }  // namespace

@@ -98,10 +98,10 @@ TEST(EditDataset, SizesAndPromptsAreThePublishedOnes) {
     const EditDataset& dataset = item["file"] == "magicbrush" ? magicbrush : omniedit;
     const int64_t row = item["row"];
     const EncodedSample sample = dataset.read(row);
-    const PictureSize source = picture_size(sample.source, "source"),
-                      target = picture_size(sample.target, "target");
-    EXPECT_EQ(source, (PictureSize{item["source"][0], item["source"][1]}));
-    EXPECT_EQ(target, (PictureSize{item["target"][0], item["target"][1]}));
+    const Size source = picture_size(sample.source, "source"),
+               target = picture_size(sample.target, "target");
+    EXPECT_EQ(source, (Size{item["source"][0], item["source"][1]}));
+    EXPECT_EQ(target, (Size{item["target"][0], item["target"][1]}));
     EXPECT_EQ(decode(sample).source.nearest, item["mode"] == "P");
     EXPECT_EQ(dataset.rules(row).condition_type, item["condition_type"]);
     ASSERT_EQ(sample.instructions.size(), item["descriptions"].size());

@@ -232,16 +232,16 @@ TEST(Quarantine, ACutOffListIsReadAsFarAsItGoes) {
 TEST(Buckets, AreOfAboutOneAreaAndEveryShape) {
   const auto buckets = bucket_sizes(512);
   EXPECT_GT(buckets.size(), 10u);
-  for (const PictureSize& size : buckets) {
+  for (const Size& size : buckets) {
     EXPECT_EQ(size.width % 16, 0);
     EXPECT_EQ(size.height % 16, 0);
     EXPECT_LE(size.width * size.height, 512 * 512);
     EXPECT_GT(size.width * size.height, 0.9 * 512 * 512);
   }
-  EXPECT_EQ(buckets[nearest_bucket(buckets, {100, 100})], (PictureSize{512, 512}));
-  const PictureSize wide = buckets[nearest_bucket(buckets, {4000, 1000})];
+  EXPECT_EQ(buckets[nearest_bucket(buckets, {100, 100})], (Size{512, 512}));
+  const Size wide = buckets[nearest_bucket(buckets, {4000, 1000})];
   EXPECT_GT(double(wide.width) / wide.height, 1.8);
-  const PictureSize photo = buckets[nearest_bucket(buckets, {3000, 2000})];
+  const Size photo = buckets[nearest_bucket(buckets, {3000, 2000})];
   EXPECT_NEAR(double(photo.width) / photo.height, 1.5, 0.08);
   EXPECT_EQ(bucket_sizes(16).size(), 1u);
   EXPECT_THROW(bucket_sizes(15), UsageError);

@@ -25,27 +25,27 @@ std::string turned(const std::string& jpeg, char orientation) {
   return file;
 }
 
-TEST(PictureSize, IsReadFromTheHeaders) {
+TEST(Size, IsReadFromTheHeaders) {
   const Image image(21, 13);
   for (const auto format : {ImageFormat::kPng, ImageFormat::kJpeg, ImageFormat::kWebp})
-    EXPECT_EQ(picture_size(bytes_of(encode_image(image, format)), "x"), (PictureSize{21, 13}));
+    EXPECT_EQ(picture_size(bytes_of(encode_image(image, format)), "x"), (Size{21, 13}));
   const Image lossless(5, 300, 4);
   EXPECT_EQ(picture_size(bytes_of(encode_image(lossless, ImageFormat::kWebp, {}, 100)), "x"),
-            (PictureSize{5, 300}));
+            (Size{5, 300}));
 }
 
-TEST(PictureSize, IsThatOfThePictureAsItIsShown) {
+TEST(Size, IsThatOfThePictureAsItIsShown) {
   const std::string jpeg = encode_image(Image(21, 13), ImageFormat::kJpeg);
   for (int orientation = 1; orientation <= 8; ++orientation) {
     const std::string file = turned(jpeg, char(orientation));
-    const PictureSize want = orientation < 5 ? PictureSize{21, 13} : PictureSize{13, 21};
+    const Size want = orientation < 5 ? Size{21, 13} : Size{13, 21};
     EXPECT_EQ(picture_size(bytes_of(file), "x"), want) << orientation;
     const OpenedImage opened = open_image(bytes_of(file), "x");
-    EXPECT_EQ((PictureSize{opened.image.width, opened.image.height}), want) << orientation;
+    EXPECT_EQ((Size{opened.image.width, opened.image.height}), want) << orientation;
   }
 }
 
-TEST(PictureSize, WhatIsNoPictureIsAnError) {
+TEST(Size, WhatIsNoPictureIsAnError) {
   for (const std::string& text :
        {std::string(), std::string("no picture"), std::string("\x89PNG\r\n\x1a\n"),
         std::string("\xff\xd8\xff\xe0\0\x10", 6), std::string("RIFF\4\0\0\0WEBP")})
@@ -53,7 +53,7 @@ TEST(PictureSize, WhatIsNoPictureIsAnError) {
 }
 
 // Cut and broken headers: an error or some size, nothing else.
-TEST(PictureSize, DamagedHeadersDoNotCrash) {
+TEST(Size, DamagedHeadersDoNotCrash) {
   uint64_t random = 7;
   for (const auto format : {ImageFormat::kPng, ImageFormat::kJpeg, ImageFormat::kWebp}) {
     std::string good = encode_image(Image(40, 30), format);
@@ -63,7 +63,7 @@ TEST(PictureSize, DamagedHeadersDoNotCrash) {
       std::string bad = good.substr(0, 12 + (random >> 40) % good.size());
       bad[(random >> 20) % bad.size()] = char(random >> 12);
       try {
-        const PictureSize size = picture_size(bytes_of(bad), "x");
+        const Size size = picture_size(bytes_of(bad), "x");
         EXPECT_GT(size.width, 0);
         EXPECT_GT(size.height, 0);
       } catch (const NoInputError&) {

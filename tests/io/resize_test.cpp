@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "io/picture_goldens.h"
+#include "io/picture_modes.h"
 
 namespace icedit {
 namespace {
@@ -103,8 +104,7 @@ TEST(Resize, NearestForPaletteAndOneBitFiles) {
   for (const std::string& name : golden_pictures()) {
     const std::string file = read_text(golden_path("pictures/" + name));
     const bool want = name.starts_with("palette") || name == "one_bit.png";
-    EXPECT_EQ(resized_by_nearest(bytes_of(file)), want) << name;
-    EXPECT_FALSE(resized_by_nearest(bytes_of(file.substr(0, 25))));
+    EXPECT_EQ(open_image(bytes_of(file), name).nearest, want) << name;
   }
 }
 
@@ -129,6 +129,20 @@ TEST(Crop, OutsideIsZero) {
   EXPECT_THROW(crop(image, 3, 0, 3, 4), UsageError);
   EXPECT_THROW(crop(image, 3, 4, 5, 2), UsageError);
   EXPECT_THROW(crop(image, INT32_MIN, 0, INT32_MAX, 1), UsageError);
+}
+
+TEST(Paste, WhatLiesOutsideIsLeftOutAndGreyIsSpread) {
+  const Image picture = test_picture(4, 3, 3), grey = test_picture(2, 2, 1);
+  Image onto(6, 5, 3);
+  paste(picture, onto, 4, 1);
+  paste(grey, onto, 1, 3);
+  for (int y = 0; y < 5; ++y)
+    for (int x = 0; x < 6; ++x)
+      for (int c = 0; c < 3; ++c) {
+        const bool in = x >= 4 && y >= 1 && y < 4, in_grey = x >= 1 && x < 3 && y >= 3;
+        const int want = in ? picture.at(x - 4, y - 1)[c] : in_grey ? *grey.at(x - 1, y - 3) : 0;
+        EXPECT_EQ(onto.at(x, y)[c], want) << x << ", " << y;
+      }
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 #include "base/progress.h"
 #include "data/scan.h"
 #include "edit/conditioning.h"
-#include "io/picture_codecs.h"
+#include "io/bytes.h"
 
 namespace icedit {
 namespace {

@@ -6,6 +6,7 @@
 
 #include "base/counted.h"
 #include "base/error.h"
+#include "io/bytes.h"
 #include "io/json_file.h"
 #include "io/pickle.h"
 
@@ -167,8 +168,7 @@ Checkpoint Checkpoint::open(const Path& path) {
     return {path.string(), open_index(file)};
   }
   const MappedFile mapped(file);
-  const std::string_view text(reinterpret_cast<const char*>(mapped.bytes().data()),
-                              std::min<size_t>(4, mapped.bytes().size()));
+  const std::string_view text = as_text(mapped.bytes()).substr(0, 4);
   if (file.extension() == ".gguf" || text == "GGUF") {
     throw ModelUnavailable(str(file.string(),
                                " is a GGUF file, which is not supported yet; give "

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "io/picture_codecs.h"
+#include "io/bytes.h"
 #include "io/utf8.h"
 
 namespace icedit {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "io/bytes.h"
 #include "io/image.h"
 
 namespace icedit {
@@ -62,13 +63,5 @@ std::string encode_webp(const Image& image, const PictureText& text, int quality
 // RGBA over white. Rounded as Pillow's paste with a mask.
 Image on_white(const Image& rgba);
 Image grey_to_rgb(const Image& grey);
-
-inline Bytes as_bytes(std::string_view text) {
-  return std::as_bytes(std::span(text));
-}
-
-inline std::string_view as_text(Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 }  // namespace icedit

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/shell.h"
+#include "io/bytes.h"
 
 namespace icedit {
 namespace {
@@ -87,10 +88,6 @@ std::optional<ImageFormat> own_kind(std::string_view head) {
   return std::nullopt;
 }
 
-std::string_view head_of(Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 // Nothing that is there may be overwritten by the command.
 Path new_png(const Path& file) {
   std::error_code ignored;
@@ -117,13 +114,13 @@ std::string with_names(std::string remedy, const std::string& where) {
 }  // namespace
 
 bool is_picture_of_any_kind(Bytes bytes) {
-  const std::string_view head = head_of(bytes);
+  const std::string_view head = as_text(bytes);
   return own_kind(head) || foreign_kind(head) != nullptr;
 }
 
 ImageFormat picture_kind(Bytes bytes, const std::string& where) {
   if (bytes.empty()) throw NoInputError(str(where, ": the file is empty, a picture was expected"));
-  const std::string_view head = head_of(bytes);
+  const std::string_view head = as_text(bytes);
   if (const auto kind = own_kind(head)) return *kind;
   if (const Magic* m = foreign_kind(head))
     throw NoInputError(

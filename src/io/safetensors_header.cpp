@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "io/bytes.h"
 #include "io/safetensors.h"
 
 namespace icedit {
@@ -238,7 +239,7 @@ std::string likely_kind(std::string_view file) {
 
 std::map<std::string, TensorInfo> parse_safetensors_header(
     Bytes file, const std::string& where, std::map<std::string, std::string>* metadata) {
-  const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
+  const std::string_view text = as_text(file);
   if (file.size() < 8) {
     throw CheckpointError(str(where, " has ", file.size(),
                               " bytes; a safetensors file begins with 8 bytes of header length.",

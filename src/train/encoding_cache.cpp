@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "io/bytes.h"
 #include "nn/weights.h"
 
 namespace icedit {
@@ -15,10 +16,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kSum = "sha256";  // in an entry's metadata
 constexpr size_t kSample = 4096;        // bytes
-
-std::string_view view(Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 // Of names, dtypes, shapes and bytes.
 std::string sum_of(NamedTensors tensors) {
@@ -116,7 +113,7 @@ std::string weights_fingerprint(const Component& component) {
     all += str("\n", name, " ", dtype_name(info.dtype), " ", info.shape, " ");
     const Bytes bytes = entry.file->mapping()->bytes().subspan(info.begin, size);
     for (const size_t at : {size_t{0}, (size - part) / 2, size - part})
-      all += sha256(view(bytes.subspan(at, part)));
+      all += sha256(as_text(bytes.subspan(at, part)));
   }
   return sha256(all);
 }

@@ -4,16 +4,12 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "io/files.h"
+#include "io/bytes.h"
 
 namespace icedit {
 namespace {
 
 constexpr const char* kAccumulate = "train.accumulate_grad_batches";
-
-std::string text_of(Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
 
 // "1 x 4, 2 x 2 or 4 x 1" for 4.
 std::string products(int64_t product) {
@@ -69,7 +65,7 @@ DataMark mark_of(const EditDataset& dataset) {
   for (const int64_t row : {int64_t{0}, mark.rows / 2, mark.rows - 1}) {
     const auto sample = if_readable([&] { return dataset.read(row); });
     if (sample) {
-      sums += sha256(text_of(sample->source)) + sha256(text_of(sample->target));
+      sums += sha256(as_text(sample->source)) + sha256(as_text(sample->target));
       for (const std::string& instruction : sample->instructions) sums += sha256(instruction);
     }
     sums += "\n";

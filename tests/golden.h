@@ -2,6 +2,7 @@
 // Reference tensors from tests/goldens/data and how close ours must come. Header only: each
 // folder's tests are one binary.
 #include <ATen/ATen.h>
+#include <ATen/Version.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -33,6 +34,13 @@ inline constexpr double kGgufQ4 = 5e-6;
 inline constexpr double kGgufQ8 = 1e-5;
 inline constexpr double kFirstStep = 2e-5;
 inline constexpr double kMore = 2e-5;  // more/: models of other shapes
+
+// Of randn. libtorch's vectorised and its plain Box-Muller differ in the angle 2 pi u, where a
+// constant and a product are rounded in f32: 2 pi * 2 * 2^-24 = 7.5e-7. CPUs without AVX2 have the
+// plain one, all others the same bits.
+inline double noise() {
+  return at::get_cpu_capability() == "DEFAULT" ? 1e-6 : 0;
+}
 
 // Of a whole forward that computes in `dtype`, where its f32 tolerance is `f32`.
 inline double of(at::ScalarType dtype, double f32) {

@@ -86,10 +86,11 @@ TEST(Objective, DrawsComeInThePublishedOrder) {
   const auto meta = golden_json("training/batches.json");
   at::Generator generator = at::detail::createCPUGenerator(meta[0]["seed"].get<uint64_t>());
   const StepDraws draws = draw_step(generator, {2, 16, 8, 16}, {});
-  EXPECT_TRUE(golden::equal(draws.image_noise, golden::get(batches, "0.noise_image")));
-  EXPECT_TRUE(golden::equal(draws.masked_noise, golden::get(batches, "0.noise_masked")));
-  EXPECT_TRUE(golden::equal(draws.t_draw, golden::get(batches, "0.t_logits")));
-  EXPECT_TRUE(golden::equal(draws.x_1, golden::get(batches, "0.x_1")));
+  const double noise = golden::tolerance::noise();
+  EXPECT_TRUE(golden::close(draws.image_noise, golden::get(batches, "0.noise_image"), noise));
+  EXPECT_TRUE(golden::close(draws.masked_noise, golden::get(batches, "0.noise_masked"), noise));
+  EXPECT_TRUE(golden::close(draws.t_draw, golden::get(batches, "0.t_logits"), noise));
+  EXPECT_TRUE(golden::close(draws.x_1, golden::get(batches, "0.x_1"), noise));
   const Tensor t = timesteps_of(draws.t_draw, 32, {});
   EXPECT_TRUE(golden::close(t, golden::get(batches, "0.t"), 1e-6));
 }
@@ -215,24 +216,20 @@ class Runs : public ::testing::TestWithParam<int> {
   }
 };
 
-// Adam's first step moves a weight by g / (|g| + eps) of the rate. Where terms cancel and g is
-// hardly larger than eps (in one element of these runs: 4e-8), the rounding of the terms shows in
-// it.
-void expect_first_weights(const NamedTensors& parameters, const golden::Tensors& want,
-                          const GoldenRun& run) {
-  constexpr double kEps = 1e-8, kRounding = 2e-7;
-  for (const auto& [key, tensor] : parameters) {
-    const auto found = want.find("after1." + key);
-    if (found == want.end()) continue;
-    const Tensor w = found->second.to(at::kDouble);
-    Tensor allowed = at::full_like(w, run.allowed);
-    if (run.optimizer.type != "SGD") {
-      const Tensor g = tensor.grad().to(at::kDouble).abs();
-      allowed += kEps / (g + kEps).square() * (kRounding * g.max());
-    }
-    const Tensor error = (tensor.detach().to(at::kDouble) - w).abs() / w.abs().max();
-    EXPECT_TRUE((error <= allowed).all().item<bool>()) << "after1." << key << ": " << error.max();
-  }
+// How far the first step may be off in each weight although the formula is right. A gradient is
+// known up to the f32 noise of the terms that it is a sum of: 2.2e-6 of its tensor's largest value
+// (tolerance.json: "training first step lora", grad.*), so kNoise. SGD hands it on; Adam and
+// Prodigy move by g / (|g| + e) of the rate, nearly g's sign, so that a weight whose gradient is
+// near its noise may move by anything up to the rate, and all others hardly feel it.
+// `from`, `to`: the weight before and after; `g`: the gradient that made the step.
+Tensor first_step_noise(const OptimizerConfig& optimizer, const Tensor& from, const Tensor& to,
+                        const Tensor& g) {
+  constexpr double kEps = 1e-8, kBeta2 = 0.999, kNoise = 3e-6;
+  const double e = optimizer.type == "Prodigy" ? kEps / std::sqrt(1 - kBeta2) : kEps;
+  const Tensor rate = (to - from).abs().max(), noise = kNoise * g.abs().max();
+  if (optimizer.type == "SGD") return (kNoise * rate).expand_as(g);
+  const auto move = [&](const Tensor& gradient) { return gradient / (gradient.abs() + e); };
+  return rate * at::maximum(move(g + noise) - move(g), move(g) - move(g - noise));
 }
 
 TEST_P(Runs, LossesNormsAndWeightsOfEveryStep) {
@@ -245,11 +242,16 @@ TEST_P(Runs, LossesNormsAndWeightsOfEveryStep) {
       attach_golden(model, golden::load(str("training/", run.init, ".safetensors")), "init.");
   const NamedTensors parameters = adapter.tensors();
   const auto optimizer = make_optimizer(run.optimizer, parameters);
-  const auto expect_weights = [&](const std::string& prefix, double allowed) {
+  std::map<std::string, Tensor> start, noise;
+  for (const auto& [key, tensor] : parameters) start[key] = tensor.detach().clone();
+  // The noise of the first step stays in the sum of all steps.
+  const auto expect_weights = [&](const std::string& prefix) {
     for (const auto& [key, tensor] : parameters) {
       const auto found = want.find(prefix + key);
       if (found == want.end()) continue;
-      EXPECT_TRUE(golden::close(tensor, found->second, allowed)) << prefix << key;
+      const Tensor off = tensor.detach() - found->second;
+      const Tensor more = off.sign() * (off.abs() - noise.at(key)).clamp_min(0);
+      EXPECT_TRUE(golden::close(found->second + more, found->second, run.allowed)) << prefix << key;
     }
   };
   const Tensor want_loss = golden::get(want, "loss"), want_norm = golden::get(want, "total_norm");
@@ -264,9 +266,18 @@ TEST_P(Runs, LossesNormsAndWeightsOfEveryStep) {
     norm[i] = clip_gradients(parameters, 0.5).total;
     optimizer->step();
     if (const auto* prodigy = dynamic_cast<const Prodigy*>(optimizer.get())) d[i] = prodigy->d();
-    if (i == 0) expect_first_weights(parameters, want, run);
+    if (i > 0) continue;
+    int64_t excused = 0, all = 0;
+    for (const auto& [key, tensor] : parameters) {
+      const Tensor now = tensor.detach(), g = tensor.grad().to(at::kDouble);
+      noise[key] = first_step_noise(run.optimizer, start[key], now, g);
+      excused += (noise[key] > run.allowed * (now - start[key]).abs().max()).sum().item<int64_t>();
+      all += g.numel();
+    }
+    if (run.optimizer.type != "SGD") EXPECT_LE(excused, all / 1000);
+    expect_weights("after1.");
   }
-  expect_weights("final.", run.allowed);
+  expect_weights("final.");
   EXPECT_TRUE(golden::close(loss, want_loss, run.allowed));
   EXPECT_TRUE(golden::close(norm, want_norm, run.allowed));
   if (want.count("d") > 0) {

@@ -55,7 +55,7 @@ TEST(Samples, LinesAreBrokenBetweenWords) {
 }
 
 TEST(Samples, TheLettersAreReadable) {
-  Image paper = plain(8, 9, 255, 1);
+  Image paper = plain(10, 9, 255, 1);
   draw_text(paper, 0, 0, "Lg");
   std::string drawn;
   for (int y = 0; y < paper.height; ++y) {
@@ -63,15 +63,15 @@ TEST(Samples, TheLettersAreReadable) {
     drawn += '\n';
   }
   EXPECT_EQ(drawn,
-            "#.......\n"
-            "#.......\n"
-            "#.....##\n"
-            "#....#..\n"
-            "#....#..\n"
-            "#....#..\n"
-            "####..##\n"
-            "........\n"
-            "......##\n");
+            "#.........\n"
+            "#.........\n"
+            "#......###\n"
+            "#.....#..#\n"
+            "#.....#..#\n"
+            "#.....#..#\n"
+            "####...###\n"
+            ".........#\n"
+            ".......##.\n");
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ void run(const Arguments& a) {
   ResidencyOptions options;
   options.dtype = a.dtype == "f32" ? DtypeChoice::kF32 : DtypeChoice::kBF16;
   Residency residency(ModelFiles::find(request), options);
-  const FluxTransformer& model = residency.transformer();
+  FluxTransformer& model = residency.transformer();
   const Trainable trained = make_trainable(model, config);
   const auto optimizer = make_optimizer(config.optimizer, trained.parameters);
   at::Generator rng = at::detail::createCPUGenerator(0);

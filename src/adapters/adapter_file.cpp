@@ -77,7 +77,7 @@ std::optional<PeftConfig> find_config(const SafetensorsFile& file) {
 bool is_zero_difference(const std::shared_ptr<const SafetensorsFile>& file,
                         const std::string& name) {
   if (!name.ends_with(".diff") && !name.ends_with(".diff_b")) return false;
-  return !mapped_tensor({file, name, file->info(name)}).to(at::kFloat).any().item<bool>();
+  return !mapped_tensor({file->mapping(), name, file->info(name)}).to(at::kFloat).any().item<bool>();
 }
 
 std::string shortened(const std::vector<std::string>& names) {

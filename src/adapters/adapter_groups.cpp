@@ -177,7 +177,7 @@ Tensor AdapterGroups::matrix(const std::string& name) const {
   const TensorInfo& info = file_->info(name);
   if (info.shape.size() != 2 || info.numel() == 0)
     fail(name, str("is ", info.shape, ", expected a matrix"));
-  Tensor tensor = mapped_tensor({file_, name, info});
+  Tensor tensor = mapped_tensor({file_->mapping(), name, info});
   if (!tensor.is_floating_point())
     fail(name, str("is ", dtype_name(info.dtype), ", expected floating point"));
   if (tensor.element_size() == 1) tensor = tensor.to(at::kBFloat16);  // fp8 is exact in it
@@ -192,7 +192,7 @@ std::optional<double> AdapterGroups::alpha_tensor(const Group& group) {
   if (name == nullptr) return std::nullopt;
   const TensorInfo& info = file_->info(*name);
   if (info.numel() != 1) fail(*name, str("is ", info.shape, ", expected one number"));
-  const double alpha = mapped_tensor({file_, *name, info}).to(at::kDouble).item<double>();
+  const double alpha = mapped_tensor({file_->mapping(), *name, info}).to(at::kDouble).item<double>();
   if (!(alpha > 0) || !std::isfinite(alpha))
     fail(*name, str("is ", alpha, ", expected a number above 0"));
   // diffusers converts the last layer of kohya's files without it.

@@ -129,11 +129,26 @@ LoadedAdapter::LoadedAdapter(AttachReport report, std::vector<Layer> layers,
                              std::shared_ptr<AdapterScale> scale)
     : report_(std::move(report)), layers_(std::move(layers)), scale_(std::move(scale)) {}
 
+void LoadedAdapter::set_scale(double scale) {
+  scale_->value = scale;
+  fold();
+}
+
+void LoadedAdapter::enable(bool enabled) {
+  scale_->enabled = enabled;
+  fold();
+}
+
+void LoadedAdapter::fold() {
+  for (Layer& layer : layers_) layer.linear.fold();
+}
+
 void LoadedAdapter::detach() {
-  for (const Layer& layer : layers_) {
+  for (Layer& layer : layers_) {
     if (layer.lora) layer.linear.detach(layer.lora.get());
     if (layer.moe) layer.linear.detach(layer.moe.get());
   }
+  fold();
   layers_.clear();
 }
 
@@ -155,14 +170,14 @@ std::vector<std::pair<std::string, Tensor>> LoadedAdapter::tensors() const {
   return named;
 }
 
-LoadedAdapter attach_adapter(const LinearList& linears, const AdapterFile& file,
+LoadedAdapter attach_adapter(LinearList& linears, const AdapterFile& file,
                              const AttachOptions& options) {
   expect_finite(options.scale, file);
-  const FittedAdapter fitted = fit_adapter(linears, file, options);
+  FittedAdapter fitted = fit_adapter(linears, file, options);
   const auto scale = std::make_shared<AdapterScale>();
   scale->value = options.scale;
   std::vector<LoadedAdapter::Layer> layers;
-  for (const auto& [lora, linear] : fitted.lora) {
+  for (auto& [lora, linear] : fitted.lora) {
     const auto like = options_of(linear);
     const auto layer = std::make_shared<LoraLayer>();
     layer->a = prepared(lora.a, like, options.trainable);
@@ -173,7 +188,7 @@ LoadedAdapter attach_adapter(const LinearList& linears, const AdapterFile& file,
     linear.attach(layer);
     layers.push_back({lora.module, linear, layer, nullptr});
   }
-  for (const auto& [moe, linear] : fitted.moe) {
+  for (auto& [moe, linear] : fitted.moe) {
     const auto like = options_of(linear);
     const auto layer = std::make_shared<MoeLoraLayer>();
     for (const auto& a : moe.a) layer->a.push_back(prepared(a, like, options.trainable));
@@ -193,25 +208,6 @@ LoadedAdapter attach_adapter(const LinearList& linears, const AdapterFile& file,
 void expect_fit(const LinearList& linears, const AdapterFile& file, const AttachOptions& options) {
   expect_finite(options.scale, file);
   fit_adapter(linears, file, options);
-}
-
-AttachReport merge_adapter(const LinearList& linears, const AdapterFile& file,
-                           const AttachOptions& options) {
-  if (!file.moe.empty()) {
-    throw UsageError(
-        str(file.path.string(),
-            " is a mixture of experts, whose change depends on the input: it cannot be "
-            "merged into the weights. Use it with --lora."));
-  }
-  expect_finite(options.scale, file);
-  const FittedAdapter fitted = fit_adapter(linears, file, options);
-  AttachReport report = report_of(fitted, file, options);
-  for (const auto& [lora, linear] : fitted.lora) {
-    const double scaling = lora_scaling(lora.alpha, lora.a.size(0), lora.rslora) * options.scale;
-    linear.add_to_weight(product(lora.a, lora.b, scaling));
-  }
-  say(report, file);
-  return report;
 }
 
 }  // namespace icedit

@@ -1,5 +1,5 @@
 #pragma once
-// Adapters onto a model's Linears, off again, or merged into the weights for good.
+// Adapters onto a model's Linears, and off again.
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,8 +12,6 @@
 #include "nn/linear.h"
 
 namespace icedit {
-
-using LinearList = std::vector<std::pair<std::string, Linear>>;  // a model's, under their paths
 
 struct AttachOptions {
   std::string name;  // for lines and errors; "": the file's path
@@ -66,10 +64,8 @@ class LoadedAdapter {
 
   double scale() const { return scale_->value; }
   bool enabled() const { return scale_->enabled; }
-  void set_scale(double scale) const {
-    scale_->value = scale;
-  }  // of every layer, from the next forward on
-  void enable(bool enabled) const { scale_->enabled = enabled; }
+  void set_scale(double scale);  // of every layer; what is folded is folded anew
+  void enable(bool enabled);
   void detach();  // takes it off every Linear; the layers are kept no longer
 
   // Its tensors by ICEdit's names ("transformer.MODULE.lora_A.weight", ".lora_A.expert_0.weight",
@@ -77,24 +73,21 @@ class LoadedAdapter {
   std::vector<std::pair<std::string, Tensor>> tensors() const;
 
  private:
+  void fold();
+
   AttachReport report_;
   std::vector<Layer> layers_;
   std::shared_ptr<AdapterScale> scale_;
 };
 
 // Puts the adapter on those of `linears` that it names. The factors take the Linear's dtype and
-// device, as diffusers does; an A with fewer columns than the Linear has inputs (made for
-// FLUX.1-dev) gets zeros. Says what it did in one line. Throws CheckpointError: tensors that fit no
-// Linear or have another shape, nothing that fits, B all zero.
-LoadedAdapter attach_adapter(const LinearList& linears, const AdapterFile& file,
+// device, as diffusers does, and are added at each use until Linear::fold; an A with fewer columns
+// than the Linear has inputs (made for FLUX.1-dev) gets zeros. Says what it did in one line. Throws
+// CheckpointError: tensors that fit no Linear or have another shape, nothing that fits, B all zero.
+LoadedAdapter attach_adapter(LinearList& linears, const AdapterFile& file,
                              const AttachOptions& options = {});
 
 // Throws what attach_adapter would; nothing is attached.
 void expect_fit(const LinearList& linears, const AdapterFile& file, const AttachOptions& options);
-
-// Adds scale * delta to the weights. The same errors; a mixture cannot be merged, since its delta
-// depends on the input.
-AttachReport merge_adapter(const LinearList& linears, const AdapterFile& file,
-                           const AttachOptions& options = {});
 
 }  // namespace icedit

@@ -18,6 +18,7 @@
 #include "edit/recipe.h"
 #include "io/hub.h"
 #include "models/flux/transformer.h"
+#include "nn/fp8_scales.h"
 
 namespace icedit::cli {
 namespace {
@@ -27,13 +28,6 @@ using nlohmann::ordered_json;
 
 bool is_fp8(Dtype dtype) {
   return dtype == Dtype::kF8E4M3 || dtype == Dtype::kF8E5M2;
-}
-
-bool is_scale(const std::string& name) {
-  for (const char* end : {".scale_weight", ".weight_scale", ".scale_input", ".input_scale"}) {
-    if (name.ends_with(end)) return true;
-  }
-  return false;
 }
 
 // The transformer as it is stored, with what is added to each of its matrices.
@@ -112,8 +106,9 @@ std::vector<PlannedTensor> plan_part(const Checkpoint& checkpoint, const MergeRe
   for (const auto& [name, entry] : checkpoint.entries()) {
     const at::ScalarType dtype = dtype_for(checkpoint.where(), name, entry.info.dtype, request);
     const Linear* linear = merged ? merged->linear(name) : nullptr;
-    if (merged && is_scale(name)) continue;  // part of the weight that is written
-    if (!merged && is_scale(name)) {
+    const bool scale = is_fp8_scale(name);
+    if (merged && (scale || is_fp8_mark(name))) continue;  // part of the weight that is written
+    if (scale) {
       throw CheckpointError(str(checkpoint.where(), ": tensor '", name,
                                 "' scales an fp8 weight, which is written for transformers only; "
                                 "give this component in bf16"));

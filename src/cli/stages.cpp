@@ -220,7 +220,7 @@ NamedTensors train_step(const StageOptions& options) {
   StageOptions bare = options;
   bare.model.adapters.clear();
   Residency model = open_model(bare);
-  const FluxTransformer& flux = model.transformer();
+  FluxTransformer& flux = model.transformer();
   AttachOptions attach;
   attach.trainable = attach.allow_zero = true;
   const AdapterRequest& request = options.model.adapters.front();

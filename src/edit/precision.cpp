@@ -23,7 +23,7 @@ bool cpu_has_bf16_products() {
 Dtype stored_dtype(const Checkpoint& checkpoint) {
   std::map<Dtype, uint64_t> bytes;
   for (const auto& [name, entry] : checkpoint.entries())
-    bytes[entry.info.dtype] += entry.info.end - entry.info.begin;
+    bytes[entry.info.dtype] += entry.info.bytes();
   Dtype most = Dtype::kF32;
   for (const auto& [dtype, size] : bytes) {
     if (size > bytes[most]) most = dtype;

@@ -81,7 +81,7 @@ void Residency::make_room(Part part) {
 }
 
 template <class Model>
-const Model& Residency::get(std::unique_ptr<Model>& held, Part part) {
+Model& Residency::get(std::unique_ptr<Model>& held, Part part) {
   if (held != nullptr) return *held;
   make_room(part);
   const Component component = files_.open(part);
@@ -103,9 +103,9 @@ const AutoencoderKl& Residency::vae() {
   return get(vae_, Part::kVae);
 }
 
-const FluxTransformer& Residency::transformer() {
+FluxTransformer& Residency::transformer() {
   const bool fresh = transformer_ == nullptr;
-  const FluxTransformer& model = get(transformer_, Part::kTransformer);
+  FluxTransformer& model = get(transformer_, Part::kTransformer);
   if (fresh) attach_adapters();
   return model;
 }
@@ -120,6 +120,7 @@ void Residency::attach_adapters() {
     attach.allow_zero = options_.allow_zero_adapters;
     attached_.push_back(attach_adapter(transformer_->linears(), AdapterFile::open(path), attach));
   }
+  for (auto& [path, linear] : transformer_->linears()) linear.fold();
 }
 
 std::string Residency::explain_not_finite(const std::string& what) const {

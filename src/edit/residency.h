@@ -52,7 +52,7 @@ class Residency {
   const ClipTextEncoder& clip();
   const T5Encoder& t5();
   const AutoencoderKl& vae();
-  const FluxTransformer& transformer();  // with the adapters attached
+  FluxTransformer& transformer();  // with the adapters attached, and folded where they can be
   const ClipTokenizer& clip_tokenizer();
   const T5Tokenizer& t5_tokenizer();
   const VaeConfig& vae_config() const { return vae_config_; }
@@ -74,7 +74,7 @@ class Residency {
  private:
   LoadOptions load_options(const Component& component) const;
   template <class Model>
-  const Model& get(std::unique_ptr<Model>& held, Part part);
+  Model& get(std::unique_ptr<Model>& held, Part part);
   void make_room(Part part);
   void attach_adapters();
 

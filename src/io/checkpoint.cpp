@@ -95,7 +95,8 @@ Path find_in_folder(const Path& folder) {
 
 void add_file(std::map<std::string, Checkpoint::Entry>& entries,
               const std::shared_ptr<const SafetensorsFile>& file) {
-  for (const auto& [name, info] : file->tensors()) entries[name] = {file, name, info, false};
+  for (const auto& [name, info] : file->tensors())
+    entries[name] = {file->mapping(), name, info, false};
 }
 
 // Every shard of the index, with exactly the tensors that the index says.
@@ -196,7 +197,7 @@ std::vector<Path> Checkpoint::files() const {
 
 uint64_t Checkpoint::total_bytes() const {
   uint64_t total = 0;
-  for (const auto& [name, entry] : entries_) total += entry.info.end - entry.info.begin;
+  for (const auto& [name, entry] : entries_) total += entry.info.bytes();
   return total;
 }
 

@@ -21,10 +21,15 @@ class Checkpoint {
 
   // Where a tensor lies.
   struct Entry {
-    std::shared_ptr<const SafetensorsFile> file;
+    std::shared_ptr<const MappedFile> file;
     std::string stored_name;   // its name in the file
     TensorInfo info;           // shape and bytes; may be some rows of the stored tensor
     bool swap_halves = false;  // the second half of the rows comes first (BFL's final modulation)
+
+    // As they lie in the file: its halves are not swapped.
+    Bytes bytes() const { return file->bytes().subspan(info.begin, info.bytes()); }
+    // Gives their pages back to the system; to be called after a copy was made of them.
+    void release() const { file->release(info.begin, info.bytes()); }
   };
 
   Checkpoint(std::string where, std::map<std::string, Entry> entries)

@@ -9,9 +9,10 @@ struct Row {
   Dtype dtype;
   std::string_view name;
   size_t size;
+  int64_t block = 1;
 };
 
-constexpr std::array<Row, 12> kRows = {{{Dtype::kBool, "BOOL", 1},
+constexpr std::array<Row, 13> kRows = {{{Dtype::kBool, "BOOL", 1},
                                         {Dtype::kU8, "U8", 1},
                                         {Dtype::kI8, "I8", 1},
                                         {Dtype::kI16, "I16", 2},
@@ -22,7 +23,8 @@ constexpr std::array<Row, 12> kRows = {{{Dtype::kBool, "BOOL", 1},
                                         {Dtype::kF32, "F32", 4},
                                         {Dtype::kF64, "F64", 8},
                                         {Dtype::kF8E4M3, "F8_E4M3", 1},
-                                        {Dtype::kF8E5M2, "F8_E5M2", 1}}};
+                                        {Dtype::kF8E5M2, "F8_E5M2", 1},
+                                        {Dtype::kQ8_0, "Q8_0", 34, 32}}};
 
 constexpr bool rows_follow_the_enum() {
   for (size_t i = 0; i < kRows.size(); ++i) {
@@ -38,6 +40,9 @@ const Row& row(Dtype dtype) {
 
 }  // namespace
 
+int64_t dtype_block(Dtype dtype) {
+  return row(dtype).block;
+}
 size_t dtype_size(Dtype dtype) {
   return row(dtype).size;
 }
@@ -47,7 +52,7 @@ std::string_view dtype_name(Dtype dtype) {
 
 std::optional<Dtype> dtype_from_name(std::string_view name) {
   for (const Row& r : kRows) {
-    if (r.name == name) return r.dtype;
+    if (r.name == name && r.block == 1) return r.dtype;
   }
   return std::nullopt;
 }

@@ -63,6 +63,15 @@ int64_t TensorInfo::numel() const {
   return count;
 }
 
+TensorInfo TensorInfo::rows(int64_t first, int64_t last) const {
+  const size_t row = size_t(numel() / shape[0] / dtype_block(dtype)) * dtype_size(dtype);
+  TensorInfo part = *this;
+  part.shape[0] = last - first;
+  part.begin = begin + size_t(first) * row;
+  part.end = begin + size_t(last) * row;
+  return part;
+}
+
 SafetensorsFile::SafetensorsFile(const Path& path) : file_(std::make_shared<MappedFile>(path)) {
   tensors_ = parse_safetensors_header(file_->bytes(), path.string(), &metadata_);
 }

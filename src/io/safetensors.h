@@ -21,6 +21,9 @@ struct TensorInfo {
   size_t begin = 0, end = 0;
 
   int64_t numel() const;
+  size_t bytes() const { return end - begin; }
+  // Some of the rows (the first dimension), of any type: a row holds whole blocks.
+  TensorInfo rows(int64_t first, int64_t last) const;
 };
 
 class SafetensorsFile {

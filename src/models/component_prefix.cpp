@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "nn/fp8_scales.h"
 
 namespace icedit {
 namespace {
@@ -43,7 +44,7 @@ Checkpoint component_of(const Checkpoint& file, const ComponentMarks& marks) {
                                   [&](const std::string& mark) { return file.has(prefix + mark); });
     if (!here) continue;
     return file.renamed([&](const std::string& name) {
-      return name.rfind(prefix, 0) == 0 ? name.substr(prefix.size()) : "";
+      return name.rfind(prefix, 0) == 0 && !is_fp8_mark(name) ? name.substr(prefix.size()) : "";
     });
   }
   throw CheckpointError(str(file.where(), ": no ", marks.what, " in it (looked for '",

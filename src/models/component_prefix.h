@@ -15,8 +15,8 @@ struct ComponentMarks {
 };
 
 // The tensors below the first of the prefixes under which one of the marks is, without that prefix;
-// the file's other tensors are other components' and left out. Throws CheckpointError saying what
-// the file looks like instead.
+// the file's other tensors are other components' and left out, as are the marks of fp8. Throws
+// CheckpointError saying what the file looks like instead.
 Checkpoint component_of(const Checkpoint& file, const ComponentMarks& marks);
 
 }  // namespace icedit

@@ -2,14 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include "nn/fp8_scales.h"
+
 namespace icedit {
 
 Embedding::Embedding(const Weights& w, int64_t rows, int64_t columns)
-    : weight_(w.stored("weight", {rows, columns})), compute_(w.options().compute) {
-  for (const char* name : {"scale_weight", "weight_scale"}) {
-    if (w.has(name)) scale_ = w.tensor(name, w.shape(name).empty() ? Shape{} : Shape{1});
-  }
-}
+    : weight_(w.stored("weight", {rows, columns})),
+      scale_(load_fp8_scale(w, /*rows=*/1)),
+      compute_(w.options().compute) {}
 
 Tensor Embedding::operator()(const Tensor& ids) const {
   const Tensor index = ids.to(weight_.device()).flatten();

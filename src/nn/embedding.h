@@ -8,7 +8,7 @@ namespace icedit {
 class Embedding {
  public:
   // Loads "weight" [rows, columns] as it is stored (T5's table is 0.5 GB in f32): rows are
-  // converted when they are looked up. fp8 tables take "scale_weight" or "weight_scale".
+  // converted when they are looked up. An fp8 table may have one scale.
   Embedding(const Weights& w, int64_t rows, int64_t columns);
 
   Tensor operator()(

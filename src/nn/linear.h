@@ -1,5 +1,5 @@
 #pragma once
-// y = x W^T + b, and whatever adapters add. Nobody above knows how W is stored.
+// y = x W^T + b, and whatever adapters add. Nobody above knows how W is stored (nn/matrix.h).
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,18 +17,18 @@ class LinearAdapter {
   // y + delta(x). x [..., in], y [..., out] of the same dtype.
   virtual Tensor add_to(const Tensor& y, const Tensor& x) const = 0;
 
-  // An adapter that is a fixed change of the weight, factor * delta, may be folded into it while
-  // nothing is trained: it then costs nothing at each use. No factor: it must be added each time (a
-  // mixture, or one that is trained).
+  // An adapter that is a fixed change of the weight, factor * delta, may be folded into it: it then
+  // costs nothing at each use. No factor: it must be added each time (a mixture, or one that is
+  // trained).
   virtual std::optional<double> fold_factor() const { return std::nullopt; }
   virtual Tensor fold_delta() const { return {}; }  // [out, in] f32
 };
 
 // A handle: copies share weights and adapters, so a list of Linears reaches those inside the model.
+// Forwards change nothing, several threads may run them at once.
 class Linear {
  public:
-  // Loads "weight" [out, in] and, when `bias`, "bias" [out]. fp8 weights take "scale_weight" or
-  // "weight_scale".
+  // Loads "weight" [out, in] and, when `bias`, "bias" [out].
   Linear(const Weights& w, int64_t in, int64_t out, bool bias = true);
 
   Tensor operator()(const Tensor& x) const;  // [..., in] -> [..., out]
@@ -39,21 +39,20 @@ class Linear {
   Tensor weight() const;  // [out, in] in the compute dtype, without adapters
   Tensor bias() const;    // [out], undefined where there is none
 
-  // Adapters are added in the order of attaching.
-  void attach(std::shared_ptr<const LinearAdapter> adapter) const;
-  void detach(const LinearAdapter* adapter) const;
-  // Adds `delta` [out, in] to the weight for good (merging); the weight is held in the compute
-  // dtype from then on.
-  void add_to_weight(const Tensor& delta) const;
+  // The rest changes the layer for all who share it; no forward may run meanwhile.
+
+  // Adapters are added in the order of attaching, at each use unless they are folded after it.
+  void attach(std::shared_ptr<const LinearAdapter> adapter);
+  void detach(const LinearAdapter* adapter);  // the others are no longer folded
+  // Folds the adapters into an f32 weight on the CPU, with their factors of now; does nothing where
+  // the weight is of half precision, which would round a small change away, or is converted at each
+  // use, or where one of the adapters has no factor.
+  void fold();
   // Makes the weight and bias trainable, held in the compute dtype.
-  std::vector<Tensor> train_weights() const;
+  std::vector<Tensor> train_weights();
 
  private:
   struct State;
-  Tensor with_adapters(Tensor y, const Tensor& x) const;
-  void unfold() const;
-  void hold(const Tensor& weight) const;  // from now on, in place of what is stored
-
   std::shared_ptr<State> state_;
 };
 

@@ -44,29 +44,29 @@ Dtype dtype_of(at::ScalarType type) {
 }
 
 Tensor mapped_tensor(const Checkpoint::Entry& entry) {
-  const auto mapping = entry.file->mapping();
   const TensorInfo& info = entry.info;
-  auto* data = const_cast<std::byte*>(mapping->bytes().data() + info.begin);
   const auto options = at::TensorOptions().dtype(scalar_type(info.dtype));
-  if (info.numel() == 0) return at::empty(info.shape, options);
-  Tensor tensor;
-  if (reinterpret_cast<uintptr_t>(data) % dtype_size(info.dtype) != 0) {
-    tensor = at::empty(info.shape, options);
-    std::memcpy(tensor.data_ptr(), data, info.end - info.begin);
-  } else {
-    tensor = at::from_blob(
-        data, info.shape, [mapping](void*) {}, options);
+  const Bytes bytes = entry.bytes();
+  if (bytes.empty()) return at::empty(info.shape, options);
+  auto* data = const_cast<std::byte*>(bytes.data());
+  const bool aligned = reinterpret_cast<uintptr_t>(data) % dtype_size(info.dtype) == 0;
+  if (aligned && !entry.swap_halves) {
+    return at::from_blob(
+        data, info.shape, [file = entry.file](void*) {}, options);
   }
-  if (!entry.swap_halves) return tensor;
-  const auto halves = tensor.chunk(2, 0);
-  return at::cat({halves[1], halves[0]}, 0);
+  const Tensor copy = at::empty(info.shape, options);
+  const size_t first = entry.swap_halves ? bytes.size() / 2 : bytes.size();
+  auto* to = static_cast<std::byte*>(copy.data_ptr());
+  std::memcpy(to + (bytes.size() - first), data, first);
+  std::memcpy(to, data + first, bytes.size() - first);
+  return copy;
 }
 
 std::vector<std::pair<std::string, Tensor>> load_tensors(const Path& path) {
   const auto file = std::make_shared<const SafetensorsFile>(path);
   std::vector<std::pair<std::string, Tensor>> tensors;
   for (const auto& [name, info] : file->tensors()) {
-    tensors.emplace_back(name, mapped_tensor({file, name, info}));
+    tensors.emplace_back(name, mapped_tensor({file->mapping(), name, info}));
   }
   return tensors;
 }
@@ -88,7 +88,7 @@ std::string first_not_finite(const Checkpoint& checkpoint) {
   for (const auto& [name, entry] : checkpoint.entries()) {
     const Tensor tensor = mapped_tensor(entry);
     if (!finite(tensor)) return name;
-    entry.file->mapping()->release(entry.info.begin, entry.info.end - entry.info.begin);
+    entry.release();
   }
   return "";
 }

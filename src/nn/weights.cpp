@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "nn/fp8_scales.h"
 #include "nn/linear.h"
 
 namespace icedit {
@@ -16,7 +17,7 @@ struct Weights::State {
   Checkpoint checkpoint;
   LoadOptions options;
   std::set<std::string> used;
-  std::vector<std::pair<std::string, Linear>> linears;
+  LinearList linears;
   std::vector<std::pair<std::string, Tensor>> loaded;
 };
 
@@ -69,9 +70,7 @@ Tensor Weights::stored(const std::string& name, const Shape& shape) const {
 }
 
 std::function<void()> Weights::releaser(const std::string& name) const {
-  const Checkpoint::Entry& entry = state_->checkpoint.entry((*this / name).path_);
-  return [mapping = entry.file->mapping(), begin = entry.info.begin,
-          size = entry.info.end - entry.info.begin] { mapping->release(begin, size); };
+  return [entry = state_->checkpoint.entry((*this / name).path_)] { entry.release(); };
 }
 
 Tensor Weights::tensor(const std::string& name, const Shape& shape, at::MemoryFormat layout) const {
@@ -90,7 +89,7 @@ void Weights::expect_all_used(const std::vector<std::string>& ignore) const {
     const bool ignored = std::any_of(
         ignore.begin(), ignore.end(),
         [&, &name = name](const auto& part) { return name.find(part) != std::string::npos; });
-    if (!ignored && state_->used.count(name) == 0) left.push_back(name);
+    if (!ignored && !is_fp8_mark(name) && state_->used.count(name) == 0) left.push_back(name);
   }
   if (left.empty()) return;
   throw CheckpointError(
@@ -98,7 +97,10 @@ void Weights::expect_all_used(const std::vector<std::string>& ignore) const {
           left.front(), "'. The checkpoint and its config.json do not fit each other."));
 }
 
-const std::vector<std::pair<std::string, Linear>>& Weights::linears() const {
+const LinearList& Weights::linears() const {
+  return state_->linears;
+}
+LinearList& Weights::linears() {
   return state_->linears;
 }
 void Weights::file_linear(const Linear& linear) const {

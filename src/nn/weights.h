@@ -14,6 +14,7 @@
 namespace icedit {
 
 class Linear;
+using LinearList = std::vector<std::pair<std::string, Linear>>;  // a model's, under their paths
 
 struct LoadOptions {
   // The dtype of activations, and of every tensor that is no Linear's matrix.
@@ -56,7 +57,8 @@ class Weights {
 
   // Every Linear made so far, under its path, in the order of their making: what adapters,
   // inspection and export walk.
-  const std::vector<std::pair<std::string, Linear>>& linears() const;
+  const LinearList& linears() const;
+  LinearList& linears();
   void file_linear(const Linear& linear) const;  // by Linear's constructor
   // Every tensor that was loaded, by full name (matrices as they are held): for training all
   // weights, and for export.

@@ -173,7 +173,7 @@ LinearList linears_in(const Checkpoint& checkpoint) {
 }
 
 // Every tensor of the model becomes a leaf: the Linears' through them, the rest where they are.
-NamedTensors train_all(const FluxTransformer& model) {
+NamedTensors train_all(FluxTransformer& model) {
   NamedTensors parameters;
   std::set<std::string> done;
   const auto add = [&](const std::string& name, const Tensor& tensor) {
@@ -181,7 +181,7 @@ NamedTensors train_all(const FluxTransformer& model) {
     done.insert(name);
     parameters.emplace_back(name, tensor);
   };
-  for (const auto& [path, linear] : model.linears()) {
+  for (auto& [path, linear] : model.linears()) {
     const std::vector<Tensor> weights = linear.train_weights();
     add(path + ".weight", weights[0]);
     if (weights.size() > 1) add(path + ".bias", weights[1]);
@@ -229,7 +229,7 @@ AdapterFile fresh_adapter(const LinearList& linears, const LoraConfig& config, b
   return file;
 }
 
-Trainable make_trainable(const FluxTransformer& model, const TrainConfig& config, bool quiet) {
+Trainable make_trainable(FluxTransformer& model, const TrainConfig& config, bool quiet) {
   Trainable trainable;
   if (config.mode == TrainMode::kFull) {
     trainable.parameters = train_all(model);

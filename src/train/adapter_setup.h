@@ -32,8 +32,7 @@ struct Trainable {
 // shapes, and as train.lora_config has it: targets, rank, alpha, experts. Throws UsageError,
 // CheckpointError.
 // `quiet`: a checkpoint's values will take the place of these.
-Trainable make_trainable(const FluxTransformer& model, const TrainConfig& config,
-                         bool quiet = false);
+Trainable make_trainable(FluxTransformer& model, const TrainConfig& config, bool quiet = false);
 
 // Throws what make_trainable would, as far as the headers of files tell: nothing is loaded.
 void expect_trainable(const Residency& residency, const TrainConfig& config);

@@ -109,9 +109,9 @@ std::string weights_fingerprint(const Component& component) {
   std::string all = component.config.dump();
   for (const auto& [name, entry] : component.checkpoint.entries()) {
     const TensorInfo& info = entry.info;
-    const size_t size = info.end - info.begin, part = std::min(size, kSample);
+    const size_t size = info.bytes(), part = std::min(size, kSample);
     all += str("\n", name, " ", dtype_name(info.dtype), " ", info.shape, " ");
-    const Bytes bytes = entry.file->mapping()->bytes().subspan(info.begin, size);
+    const Bytes bytes = entry.bytes();
     for (const size_t at : {size_t{0}, (size - part) / 2, size - part})
       all += sha256(as_text(bytes.subspan(at, part)));
   }

@@ -132,8 +132,8 @@ TEST_F(Attach, FewerInputsArePadded) {
 TEST(AttachNano, TheEmbeddedLoraFitsTheEmbeddedModel) {
   const Path nano = Path(ICEDIT_SOURCE) / "models/nano";
   const Path transformer = nano / "model/transformer";
-  const auto model = FluxTransformer::load(Checkpoint::open(transformer),
-                                           JsonFile(transformer / "config.json"), {});
+  auto model = FluxTransformer::load(Checkpoint::open(transformer),
+                                     JsonFile(transformer / "config.json"), {});
   const LoadedAdapter adapter = attach_adapter(model.linears(), AdapterFile::open(nano / "lora"));
   EXPECT_EQ(adapter.report().tensors, adapter.report().tensors_in_file);
   EXPECT_GT(adapter.report().relative_delta, 0.001);

@@ -22,7 +22,7 @@ TEST_P(FirstStep, PredictionLossAndEveryGradient) {
   AdapterFileOptions file_options;
   file_options.top_k = name == "moe_top2" ? 2 : 1;
   const AdapterFile file = AdapterFile::open(write_adapter(folder, tensors), file_options);
-  const FluxTransformer model = tiny_model();
+  FluxTransformer model = tiny_model();
   AttachOptions options;
   options.trainable = true;
   const LoadedAdapter adapter = attach_adapter(model.linears(), file, options);

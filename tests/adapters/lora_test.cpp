@@ -1,4 +1,8 @@
 // LoRA files of every layout against what diffusers and peft make of them.
+#include <c10/core/InferenceMode.h>
+
+#include <thread>
+
 #include "tiny_model.h"
 
 namespace icedit {
@@ -13,7 +17,7 @@ class Lora : public ::testing::Test {
   ::testing::AssertionResult is(const std::string& name) const {
     return golden::close(model_.forward(in_), golden::get(t_, "out." + name), kLora);
   }
-  LoadedAdapter attach(const std::string& file, double scale = 1.0) const {
+  LoadedAdapter attach(const std::string& file, double scale = 1.0) {
     AttachOptions options;
     options.scale = scale;
     return attach_adapter(model_.linears(), open_golden(file), options);
@@ -98,12 +102,25 @@ TEST_F(Lora, KohyaFactorsAreDiffusersOnes) {
   }
 }
 
-TEST_F(Lora, MergedWeightsGiveTheSame) {
-  AttachOptions options;
-  options.scale = 0.5;
-  const AttachReport report = merge_adapter(model_.linears(), open_golden("lora/alpha8"), options);
-  EXPECT_TRUE(is("alpha8.loaded.scale0.5"));
-  EXPECT_EQ(report.modules.size(), 31u);
+TEST_F(Lora, ThreadsShareAModel) {
+  std::vector<FluxInputs> inputs(2, in_);
+  inputs[1].hidden_states = in_.hidden_states.flip(1);
+  const auto run = [&](size_t i) {
+    const c10::InferenceMode inference;
+    return model_.forward(inputs[i]);
+  };
+  for (int repetition = 0; repetition < 10; ++repetition) {
+    for (const bool folded : {false, true}) {
+      LoadedAdapter adapter = attach("lora/alpha8", 1.0 + repetition);
+      if (folded) adapter.set_scale(1.5 + repetition);
+      std::vector<Tensor> together(2);
+      std::thread other([&] { together[1] = run(1); });
+      together[0] = run(0);
+      other.join();
+      for (size_t i = 0; i < 2; ++i) EXPECT_TRUE(golden::equal(together[i], run(i))) << folded;
+      adapter.detach();
+    }
+  }
 }
 
 TEST_F(Lora, ReportSaysWhatWasDone) {
@@ -128,7 +145,7 @@ TEST_F(Lora, InBf16TheAdapterTakesTheModelsDtype) {
   const auto t = golden::load("more_lora/forward.safetensors");
   LoadOptions options;
   options.compute = at::kBFloat16;
-  const FluxTransformer model = tiny_model(options);
+  FluxTransformer model = tiny_model(options);
   const LoadedAdapter adapter =
       attach_adapter(model.linears(), open_golden("lora/alpha8_metadata"));
   EXPECT_EQ(adapter.layers().at(0).lora->a.scalar_type(), at::kBFloat16);
@@ -203,7 +220,7 @@ TEST_P(LoraLayouts, GivesDiffusersOutput) {
       AdapterFile::open(is_folder ? folder : Path(folder.string() + ".safetensors"));
   EXPECT_EQ(file.layout, layout);
   EXPECT_TRUE(file.unmatched.empty());
-  const FluxTransformer model = tiny_model();
+  FluxTransformer model = tiny_model();
   const LoadedAdapter adapter = attach_adapter(model.linears(), file);
   EXPECT_EQ(adapter.report().tensors, adapter.report().tensors_in_file);
   EXPECT_TRUE(golden::close(model.forward(inputs_of(t)), golden::get(t, str("out.", name)), kLora));

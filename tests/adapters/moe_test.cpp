@@ -18,7 +18,7 @@ AdapterFileOptions picking(int64_t top_k) {
 TEST(Moe, OutputsAndChosenExperts) {
   const auto t = golden::load("moe/forward.safetensors");
   for (const int64_t top_k : {1, 2}) {
-    const FluxTransformer model = tiny_model();
+    FluxTransformer model = tiny_model();
     const LoadedAdapter adapter =
         attach_adapter(model.linears(), open_golden("moe", picking(top_k)));
     std::map<std::string, MoeRouting> seen;
@@ -39,7 +39,7 @@ TEST(Moe, OutputsAndChosenExperts) {
 
 TEST(Moe, OneLayer) {
   const auto t = golden::load("moe/forward.safetensors");
-  const FluxTransformer model = tiny_model();
+  FluxTransformer model = tiny_model();
   const LoadedAdapter adapter = attach_adapter(model.linears(), open_golden("moe"));
   for (const auto& layer : adapter.layers()) {
     if (layer.module != "transformer_blocks.0.ff.net.2") continue;
@@ -56,7 +56,7 @@ TEST(Moe, OneLayer) {
 
 TEST(Moe, SwitchedOffItChangesNothing) {
   const auto t = golden::load("moe/forward.safetensors");
-  const FluxTransformer model = tiny_model();
+  FluxTransformer model = tiny_model();
   LoadedAdapter adapter = attach_adapter(model.linears(), open_golden("moe"));
   const Tensor plain = tiny_model().forward(inputs_of(t));
   adapter.set_scale(0);
@@ -72,17 +72,10 @@ TEST(Moe, FileSaysWhatItIs) {
   EXPECT_EQ(file.layout, "icedit-moe");
   EXPECT_EQ(file.moe.size(), 5u);
   EXPECT_EQ(file.lora.size(), 26u);
-  const FluxTransformer model = tiny_model();
+  FluxTransformer model = tiny_model();
   const LoadedAdapter adapter = attach_adapter(model.linears(), file);
   EXPECT_EQ(adapter.report().tensors, 97u);  // 26 of two, 5 of nine
   EXPECT_TRUE(has(adapter.report().line(), "5 mixtures among them"));
-}
-
-TEST(Moe, CannotBeMerged) {
-  const FluxTransformer model = tiny_model();
-  const std::string error =
-      error_of<UsageError>([&] { merge_adapter(model.linears(), open_golden("moe")); });
-  EXPECT_TRUE(has(error, "cannot be merged"));
 }
 
 TEST(Moe, TopKBeyondTheExpertsIsAnError) {

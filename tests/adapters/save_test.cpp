@@ -88,7 +88,7 @@ TEST(SaveAdapter, MixtureKeepsAlphaAndTopK) {
 }
 
 TEST(SaveAdapter, TrainedTensorsAreWhatIsWritten) {
-  const FluxTransformer model = tiny_model();
+  FluxTransformer model = tiny_model();
   AttachOptions options;
   options.trainable = true;
   const LoadedAdapter adapter =

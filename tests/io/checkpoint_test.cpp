@@ -55,11 +55,24 @@ TEST(Checkpoint, ShardsHoldTheSameTensorsAsOneFile) {
     EXPECT_EQ(other.info.dtype, Dtype::kBF16) << name;
     EXPECT_EQ(other.stored_name, name);
     // Every weight is exact in bfloat16, the upper half of a float.
-    const Bytes f32 = entry.file->bytes(name), bf16 = other.file->bytes(name);
+    const Bytes f32 = entry.bytes(), bf16 = other.bytes();
     for (size_t i = 0; i < bf16.size(); ++i) {
       ASSERT_EQ(bf16[i], f32[i / 2 * 4 + 2 + i % 2]) << name << " byte " << i;
     }
   }
+}
+
+TEST(Checkpoint, RowsAreARangeOfBytesInEveryType) {
+  const TensorInfo plain{Dtype::kBF16, {6, 64}, 100, 100 + 6 * 64 * 2};
+  EXPECT_EQ(plain.rows(2, 5).shape, (std::vector<int64_t>{3, 64}));
+  EXPECT_EQ(plain.rows(2, 5).begin, 100u + 2 * 128);
+  EXPECT_EQ(plain.rows(2, 5).end, 100u + 5 * 128);
+  const TensorInfo blocks{Dtype::kQ8_0, {6, 64}, 100, 100 + 6 * 2 * 34};  // two blocks a row
+  EXPECT_EQ(blocks.rows(2, 5).begin, 100u + 2 * 68);
+  EXPECT_EQ(blocks.rows(2, 5).end, 100u + 5 * 68);
+  EXPECT_EQ(blocks.rows(0, 6).bytes(), blocks.bytes());
+  const TensorInfo vector{Dtype::kF32, {6}, 0, 24};
+  EXPECT_EQ(vector.rows(5, 6).begin, 20u);
 }
 
 TEST(Checkpoint, Renames) {

@@ -260,7 +260,9 @@ TEST(Dtype, NamesAndSizesGoBothWays) {
     ASSERT_TRUE(dtype.has_value()) << name;
     EXPECT_EQ(dtype_name(*dtype), name);
     EXPECT_EQ(dtype_size(*dtype), size) << name;
+    EXPECT_EQ(dtype_block(*dtype), 1) << name;
   }
+  EXPECT_FALSE(dtype_from_name(dtype_name(Dtype::kQ8_0)).has_value());  // GGUF's
   EXPECT_FALSE(dtype_from_name("f32").has_value());
   EXPECT_FALSE(dtype_from_name("").has_value());
 }

@@ -1,7 +1,5 @@
 #include "nn/linear.h"
 
-#include <c10/core/GradMode.h>
-#include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -95,44 +93,42 @@ TEST_F(LinearFile, BackwardThroughAStoredWeight) {
 }
 
 TEST_F(LinearFile, FoldedAdaptersEqualAddedOnesAndFollowTheirScales) {
-  const Linear linear = load(at::kFloat, false);
+  Linear linear = load(at::kFloat, false);
   const auto first = adapter(1.0), second = adapter(-0.5);
   const Tensor plain = linear(x_);
+  const auto want = [&] { return second->add_to(first->add_to(plain, x_), x_); };
   linear.attach(first);
   linear.attach(second);
-  const auto both = [&] {
-    const c10::InferenceMode inference;
-    return linear(x_);  // folded
-  };
-  const Tensor added = linear(x_);  // gradients are on: added at each use
-  EXPECT_TRUE(golden::close(both(), added, kRounding));
-  EXPECT_GT((added - plain).abs().max().item<double>(), 0.01);
-  first->factor = 0.3;
-  EXPECT_TRUE(golden::close(both(), linear(x_), kRounding));
-  first->factor = 0;
-  EXPECT_TRUE(golden::close(both(), linear(x_), kRounding));
+  EXPECT_TRUE(golden::equal(linear(x_), want()));
+  for (const double factor : {1.0, 0.3, 0.0}) {
+    first->factor = factor;
+    linear.fold();
+    EXPECT_TRUE(golden::close(linear(x_), want(), kRounding)) << factor;
+    EXPECT_FALSE(golden::equal(linear(x_), plain));
+    EXPECT_TRUE(golden::equal(linear.weight(), weight_));
+  }
   linear.detach(second.get());
-  EXPECT_TRUE(golden::equal(both(), plain));
-  EXPECT_TRUE(golden::equal(linear.weight(), weight_));
+  EXPECT_TRUE(golden::equal(linear(x_), plain));
+}
+
+TEST_F(LinearFile, NothingIsFoldedThatIsConvertedAtEachUse) {
+  Linear linear = load(at::kBFloat16, true);
+  const auto change = adapter(1.0);
+  const Tensor plain = linear(x_);
+  linear.attach(change);
+  linear.fold();
+  EXPECT_TRUE(golden::equal(linear(x_), change->add_to(plain, x_)));
 }
 
 TEST_F(LinearFile, TrainedAdaptersAreNeverFolded) {
-  const Linear linear = load(at::kFloat, false);
+  Linear linear = load(at::kFloat, false);
   const auto trained = adapter(1.0);
   trained->trained = true;
   linear.attach(trained);
-  const c10::NoGradGuard no_grad;
+  linear.fold();
   const Tensor before = linear(x_);
   trained->delta.add_(1.0);
   EXPECT_FALSE(at::equal(linear(x_), before));
-}
-
-TEST_F(LinearFile, MergingLeavesTheFileAlone) {
-  const Linear linear = load(at::kFloat, false);
-  const Tensor delta = at::randn({kOut, kIn});
-  linear.add_to_weight(delta);
-  EXPECT_TRUE(golden::close(linear(x_), at::linear(x_, weight_ + delta, bias_), kRounding));
-  EXPECT_TRUE(golden::equal(load(at::kFloat, false).weight(), weight_));
 }
 
 TEST_F(LinearFile, WhatDoesNotFitIsNamed) {

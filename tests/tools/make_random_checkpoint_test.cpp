@@ -79,8 +79,7 @@ TEST_F(RandomCheckpoint, ShardsAndSeeds) {
   EXPECT_GT(a.files().size(), 2u);
   EXPECT_EQ(b.files().size(), 1u);
   const auto bytes = [](const Checkpoint& checkpoint, const char* name) {
-    const auto& entry = checkpoint.entry(name);
-    const Bytes all = entry.file->bytes(entry.stored_name);
+    const Bytes all = checkpoint.entry(name).bytes();
     return std::string(reinterpret_cast<const char*>(all.data()), all.size());
   };
   const char* name = "single_transformer_blocks.1.proj_mlp.weight";

@@ -40,7 +40,7 @@ FluxTransformer tiny_transformer() {
 }
 
 // Those under `prefix`, attached for training.
-LoadedAdapter attach_golden(const FluxTransformer& model, const golden::Tensors& tensors,
+LoadedAdapter attach_golden(FluxTransformer& model, const golden::Tensors& tensors,
                             const std::string& prefix, int64_t top_k = 1) {
   std::vector<std::pair<std::string, Tensor>> named;
   for (const auto& [key, tensor] : tensors) {
@@ -149,7 +149,7 @@ TEST_P(FirstStep, LossPredictionEveryGradientAndClipping) {
   const std::string name = GetParam();
   const auto want = golden::load("training/first_step_" + name + ".safetensors");
   const GoldenStep step(golden::load("training/batches.safetensors"), 0);
-  const FluxTransformer model = tiny_transformer();
+  FluxTransformer model = tiny_transformer();
   const LoadedAdapter adapter = attach_golden(model, want, "lora.", name == "moe_top2" ? 2 : 1);
   const StepOutput out = objective(model, step.in, step.t, step.x_1);
   out.loss.backward();
@@ -237,7 +237,7 @@ TEST_P(Runs, LossesNormsAndWeightsOfEveryStep) {
   SCOPED_TRACE(run.name);
   const auto want = golden::load(str("training/", run.name, ".safetensors"));
   const auto batches = golden::load("training/batches.safetensors");
-  const FluxTransformer model = tiny_transformer();
+  FluxTransformer model = tiny_transformer();
   const LoadedAdapter adapter =
       attach_golden(model, golden::load(str("training/", run.init, ".safetensors")), "init.");
   const NamedTensors parameters = adapter.tensors();
@@ -335,7 +335,7 @@ TEST(Objective, OffsetNoiseComesLastAndIsTheSameForAllTokens) {
 
 TEST(Objective, TheMaskedLossIsTheMeanOverTheRightHalf) {
   const GoldenStep step(golden::load("training/batches.safetensors"), 0);
-  const FluxTransformer model = tiny_transformer();
+  FluxTransformer model = tiny_transformer();
   const at::NoGradGuard no_grad;
   ObjectiveOptions options;
   options.loss = LossTokens::kRightHalf;
@@ -347,7 +347,7 @@ TEST(Objective, TheMaskedLossIsTheMeanOverTheRightHalf) {
 
 TEST(Objective, TheLossOnWhatChangesWeighsEveryTokenByItsChangeAndEveryPairAlike) {
   GoldenStep step(golden::load("training/batches.safetensors"), 0);
-  const FluxTransformer model = tiny_transformer();
+  FluxTransformer model = tiny_transformer();
   const at::NoGradGuard no_grad;
   // The first pair changes in one token alone, by 0.25 in every channel; the second not at all.
   Tensor x_0 = step.in.x_0.clone().unflatten(1, {4, 8});  // 4 rows of 8 tokens

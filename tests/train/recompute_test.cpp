@@ -20,10 +20,10 @@ StepInputs step_inputs(const golden::Tensors& t) {
 TEST(Recompute, EveryWeightsGradientIsBitForBitTheSame) {
   const auto t = golden::load("training/batches.safetensors");
   const Path folder = golden::path("tiny-fill/transformer");
-  const auto model =
+  auto model =
       FluxTransformer::load(Checkpoint::open(folder), JsonFile(folder / "config.json"), {});
   std::vector<Tensor> weights;
-  for (const auto& [path, linear] : model.linears())
+  for (auto& [path, linear] : model.linears())
     for (const Tensor& weight : linear.train_weights()) weights.push_back(weight);
   std::vector<Tensor> kept, losses;
   for (const bool recompute : {false, true}) {

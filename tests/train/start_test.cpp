@@ -39,13 +39,18 @@ Path golden_lora(const std::string& name) {
   return golden::path("lora/" + name + "/pytorch_lora_weights.safetensors");
 }
 
+Trainable trainable_of(const TrainConfig& config) {
+  FluxTransformer model = tiny();
+  return make_trainable(model, config);
+}
+
 template <class E>
 std::string error_from(const TrainConfig& config) {
-  return error_of<E>([&] { make_trainable(tiny(), config); });
+  return error_of<E>([&] { trainable_of(config); });
 }
 
 TEST(InitLora, TheRunStartsWithItsWeights) {
-  const Trainable trainable = make_trainable(tiny(), config_from(golden_lora("alpha4")));
+  const Trainable trainable = trainable_of(config_from(golden_lora("alpha4")));
   const auto want = load_tensors(golden_lora("alpha4"));
   ASSERT_EQ(trainable.parameters.size(), want.size());
   const golden::Tensors by_name(want.begin(), want.end());
@@ -59,7 +64,7 @@ TEST(InitLora, WithoutTargetsTheFileNamesThem) {
   const TrainConfig config = config_from(
       golden_lora("second"), {"train.lora_config.target_modules=null", "train.lora_config.r=2",
                               "train.lora_config.lora_alpha=2"});
-  const Trainable trainable = make_trainable(tiny(), config);
+  const Trainable trainable = trainable_of(config);
   EXPECT_EQ(trainable.parameters.size(), load_tensors(golden_lora("second")).size());
 }
 
@@ -106,7 +111,7 @@ TEST(InitLora, AMixture) {
                                        set("num_experts", moe.a.size()),
                                        set("expert_rank", moe.a[0].size(0)),
                                        set("expert_alpha", moe.alpha)};
-  const Trainable trainable = make_trainable(tiny(), config_from(file, settings));
+  const Trainable trainable = trainable_of(config_from(file, settings));
   EXPECT_EQ(trainable.parameters.size(), load_tensors(file).size());
   settings.push_back(set("num_experts", moe.a.size() + 1));
   EXPECT_TRUE(has(error_from<UsageError>(config_from(file, settings)), "num_experts"));
@@ -127,7 +132,7 @@ TEST(TrainingMemory, CountsWhatIsTrained) {
   };
   const TrainingMemory lora = of({});
   int64_t parameters = 0;
-  for (const auto& [name, tensor] : make_trainable(tiny(), config_from("")).parameters)
+  for (const auto& [name, tensor] : trainable_of(config_from("")).parameters)
     parameters += tensor.numel();
   EXPECT_EQ(lora.parameters, parameters);
   EXPECT_EQ(lora.trained, uint64_t(parameters) * 4 * 6);  // itself, gradient, Prodigy's four
@@ -138,7 +143,7 @@ TEST(TrainingMemory, CountsWhatIsTrained) {
   const std::vector<std::string> experts = {
       "train.mode=moe_lora", "train.lora_config.num_experts=2", "train.lora_config.expert_rank=3"};
   parameters = 0;
-  for (const auto& [name, tensor] : make_trainable(tiny(), config_from("", experts)).parameters)
+  for (const auto& [name, tensor] : trainable_of(config_from("", experts)).parameters)
     parameters += tensor.numel();
   EXPECT_EQ(of(experts).parameters, parameters);
   EXPECT_GT(of({"train.mode=full"}).parameters, parameters);

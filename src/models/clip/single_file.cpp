@@ -17,14 +17,12 @@ const ComponentMarks kClipMarks = {
 
 Checkpoint clip_single_file(const Checkpoint& file) {
   return component_of(file, kClipMarks).renamed([](const std::string& name) -> std::string {
-    const bool taken = name.rfind("text_model.", 0) == 0 &&
-                       !name.ends_with("embeddings.position_ids") &&
-                       !name.ends_with(".comfy_quant");
+    const bool taken =
+        name.rfind("text_model.", 0) == 0 && !name.ends_with("embeddings.position_ids");
     // Anything that is no known part of a CLIP stays, for the model to name as left over.
     const bool known = name.rfind("vision_model.", 0) == 0 || name.rfind("text_model.", 0) == 0 ||
                        name == "embeddings.position_ids" || name.rfind("text_projection", 0) == 0 ||
-                       name.rfind("visual_projection", 0) == 0 || name == "logit_scale" ||
-                       name == "scaled_fp8";
+                       name.rfind("visual_projection", 0) == 0 || name == "logit_scale";
     return taken || !known ? name : "";
   });
 }

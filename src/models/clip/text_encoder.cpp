@@ -78,8 +78,8 @@ ClipTextEncoder ClipTextEncoder::load(const Checkpoint& checkpoint, const JsonFi
                                       const LoadOptions& options) {
   const Weights w(checkpoint, options);
   ClipTextEncoder model(w, ClipConfig::from(config));
-  w.expect_all_used({"position_ids", "text_projection", "visual_projection", "vision_model.",
-                     "logit_scale", "scaled_fp8"});
+  w.expect_all_used(
+      {"position_ids", "text_projection", "visual_projection", "vision_model.", "logit_scale"});
   return model;
 }
 

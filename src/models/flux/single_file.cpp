@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "models/component_prefix.h"
 #include "models/flux/names.h"
+#include "nn/fp8_scales.h"
 
 namespace icedit {
 namespace {
@@ -14,17 +15,6 @@ const ComponentMarks kFluxMarks = {
     {"", "model.diffusion_model.", "diffusion_model.", "transformer.", "model."},
     {"img_in.weight", "x_embedder.weight", "double_blocks.0.img_attn.qkv.weight",
      "transformer_blocks.0.attn.to_q.weight"}};
-
-// What ComfyUI puts beside fp8 weights, and how it says that they are there.
-bool is_fp8_scale(const std::string& part) {
-  return part == "scale_weight" || part == "weight_scale" || part == "scale_input" ||
-         part == "input_scale";
-}
-bool is_marker(const std::string& name) {
-  const size_t dot = name.rfind('.');
-  const std::string last = name.substr(dot == std::string::npos ? 0 : dot + 1);
-  return last == "scaled_fp8" || last == "comfy_quant";
-}
 
 // 64 input channels: dev and schnell. 128: Canny and Depth. Fill adds the masked picture and the
 // mask.
@@ -40,10 +30,7 @@ void expect_fill(const Checkpoint& file) {
 
 Checkpoint::Entry rows_of(const Checkpoint::Entry& entry, RowRange rows) {
   Checkpoint::Entry part = entry;
-  const size_t row_bytes = (entry.info.end - entry.info.begin) / size_t(entry.info.shape[0]);
-  part.info.shape[0] = rows.end - rows.begin;
-  part.info.begin = entry.info.begin + size_t(rows.begin) * row_bytes;
-  part.info.end = entry.info.begin + size_t(rows.end) * row_bytes;
+  part.info = entry.info.rows(rows.begin, rows.end);
   return part;
 }
 
@@ -52,9 +39,7 @@ class Translation {
   explicit Translation(const Checkpoint& file) : file_(file) {}
 
   Checkpoint run() {
-    for (const auto& [name, entry] : file_.entries()) {
-      if (!is_marker(name)) add(name, entry);
-    }
+    for (const auto& [name, entry] : file_.entries()) add(name, entry);
     return {file_.where(), std::move(entries_)};
   }
 

@@ -33,7 +33,8 @@ class FluxTransformer {
                  Activations activations = Activations::kKeep) const;
 
   const FluxConfig& config() const { return config_; }
-  const std::vector<std::pair<std::string, Linear>>& linears() const { return weights_.linears(); }
+  const LinearList& linears() const { return weights_.linears(); }
+  LinearList& linears() { return weights_.linears(); }  // to attach, to fold, to train
   const Weights& weights() const { return weights_; }
 
  private:

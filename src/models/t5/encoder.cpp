@@ -101,9 +101,9 @@ T5Encoder T5Encoder::load(const Checkpoint& checkpoint, const JsonFile& config,
                           const LoadOptions& options) {
   const Weights w(checkpoint, options);
   T5Encoder model(w, T5Config::from(config));
-  // ComfyUI's files also carry the tokenizer and a mark that they are in fp8.
+  // ComfyUI's files also carry the tokenizer.
   w.expect_all_used({"shared.weight", "encoder.embed_tokens.weight", "decoder.", "lm_head.weight",
-                     "spiece_model", "scaled_fp8"});
+                     "spiece_model"});
   return model;
 }
 

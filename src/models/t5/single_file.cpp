@@ -23,8 +23,7 @@ Checkpoint t5_single_file(const Checkpoint& file) {
   return t5.renamed([&](const std::string& name) -> std::string {
     if (name == "encoder.embed_tokens.weight") return shared ? "" : "shared.weight";
     const bool other = starts_with(name, "decoder.") || starts_with(name, "lm_head.") ||
-                       name == "scaled_fp8" || name == "spiece_model" || name == "logit_scale" ||
-                       name.ends_with(".comfy_quant");
+                       name == "spiece_model" || name == "logit_scale";
     return other ? "" : name;
   });
 }

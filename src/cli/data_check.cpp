@@ -9,6 +9,7 @@
 #include "cli/paths.h"
 #include "cli/train_options.h"
 #include "data/check.h"
+#include "data/listing.h"
 #include "data/locate.h"
 #include "data/parquet_file.h"
 
@@ -19,18 +20,15 @@ namespace {
 constexpr size_t kCheckCacheBytes = size_t{64} << 20;
 
 bool is_config(const std::string& place) {
-  const std::string extension = Path(place).extension().string();
+  const std::string extension = extension_of(place);
   return extension == ".yaml" || extension == ".yml";
-}
-
-bool has_parquet(const std::string& place) {
-  return !is_folder(place) || !parquet_below(place).empty();
 }
 
 // By what is there: a folder without Parquet files or a JSONL file, or the first file's columns.
 DatasetType guess_type(const std::vector<std::string>& places) {
   const std::string& first = places.front();
-  if (Path(first).extension() == ".jsonl" || !has_parquet(first)) return DatasetType::kFolder;
+  if (extension_of(first) == ".jsonl" || (is_folder(first) && parquet_below(first).empty()))
+    return DatasetType::kFolder;
   const std::vector<std::string> columns =
       ParquetFile(find_parquet({first}, "", "").front()).column_names();
   const bool omni = std::find(columns.begin(), columns.end(), "src_img") != columns.end();

@@ -10,7 +10,6 @@
 #include "cli/eval_options.h"
 #include "cli/help.h"
 #include "cli/memory_estimate.h"
-#include "cli/paths.h"
 #include "data/locate.h"
 #include "edit/recipe.h"
 #include "eval/evaluation.h"
@@ -22,18 +21,6 @@ constexpr size_t kRowCacheBytes = size_t{256} << 20;  // of row groups
 constexpr int64_t kSmallBatch = 8;                    // of a model that stays in memory whole
 constexpr int64_t kGroup =
     64;  // rows for which components are loaded again, where not all can stay
-
-// A file, a folder's files, or what a glob matches.
-std::vector<Path> find_data(const std::string& place) {
-  if (place.empty()) throw UsageError("what is to be edited? Give --data FILE.parquet");
-  const std::vector<Path> files = is_folder(place)  ? glob_files(place + "/*.parquet")
-                                  : is_there(place) ? std::vector<Path>{place}
-                                                    : glob_files(place);
-  if (!files.empty()) return files;
-  if (is_folder(place))
-    throw NoInputError(str(place, ": there is no .parquet file in this folder"));
-  throw NoInputError(str("--data ", place, ": there is no such file, and it matches none"));
-}
 
 int64_t batch_of(const EvalCommand& options, Keep keep) {
   return options.batch.value_or(keep == Keep::kAll ? kSmallBatch : 1);
@@ -58,7 +45,8 @@ int run_eval(const Arguments& arguments) {
     std::cout << eval_help();
     return 0;
   }
-  const std::vector<Path> files = find_data(options.data);
+  if (options.data.empty()) throw UsageError("what is to be edited? Give --data FILE.parquet");
+  const std::vector<Path> files = find_parquet({options.data}, "", "test", "", "--data");
   const auto rows = magicbrush_rows(files, kRowCacheBytes);
   const int threads = use_threads(options.model);
   const ModelFiles model = ModelFiles::find(options.model.request);

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "data/check.h"
+#include "io/utf8.h"
 
 namespace icedit {
 namespace {
@@ -83,7 +84,7 @@ std::string report_text(const DataReport& report, size_t shown) {
     text += str("  and ", sizes.size() - kSizesShown, " more sizes\n");
   if (!report.tasks.empty()) text += "tasks\n";
   for (const auto& [task, count] : report.tasks)
-    text += table_line(task.empty() ? "(none)" : task, count);
+    text += table_line(task.empty() ? "(none)" : one_line(task), count);
   return text;
 }
 

@@ -4,8 +4,12 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "data/listing.h"
 #include "data/locate.h"
 #include "data/rows.h"
+#include "io/bytes.h"
+#include "io/picture_kind.h"
+#include "io/utf8.h"
 
 namespace icedit {
 namespace {
@@ -35,8 +39,8 @@ class FolderRows : public EditRows {
     };
     auto files = std::make_shared<Files>(Files{read_text(pair.source), read_text(pair.target)});
     EncodedSample sample;
-    sample.source = std::as_bytes(std::span(files->source));
-    sample.target = std::as_bytes(std::span(files->target));
+    sample.source = as_bytes(files->source);
+    sample.target = as_bytes(files->target);
     sample.owner = std::move(files);
     sample.instructions = pair.instructions;
     sample.task = pair.task;
@@ -68,13 +72,13 @@ std::string text_of(const json& line, const char* key, const std::string& where)
 }
 
 Pair pair_of(const std::string& text, const Path& folder, const std::string& where) {
-  const json line = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const json line = json::parse(utf8_text(text, where), nullptr, /*allow_exceptions=*/false);
   if (!line.is_object()) throw DataError(str(where, ": this is no JSON object"));
   Pair pair;
   const Path source = text_of(line, "source", where);
   pair.name = (source.parent_path() / source.stem()).string();
-  pair.source = folder / source;
-  pair.target = folder / text_of(line, "target", where);
+  pair.source = in_either_form(folder / source);
+  pair.target = in_either_form(folder / text_of(line, "target", where));
   const auto instructions = line.find("instruction");
   if (instructions != line.end() && instructions->is_array()) {
     for (const json& instruction : *instructions) {
@@ -87,56 +91,75 @@ Pair pair_of(const std::string& text, const Path& folder, const std::string& whe
   } else {
     pair.instructions = {text_of(line, "instruction", where)};
   }
-  if (line.contains("task")) pair.task = text_of(line, "task", where);
+  for (std::string& text : pair.instructions) text = utf8_text(text, where + ": the instruction");
+  if (line.contains("task") && line["task"].is_string()) pair.task = line["task"];
   pair.where = where;
   return pair;
 }
 
-// A line that cannot be read is a row that cannot be read, unless all are.
+// A line that cannot be read is a row that cannot be read.
 std::vector<Pair> read_jsonl(const Path& file) {
   std::ifstream in(file);
   if (!in) throw NoInputError(str(file.string(), ": cannot be opened"));
   std::vector<Pair> pairs;
   int64_t number = 0;
-  bool any_good = false;
   for (std::string line; std::getline(in, line);) {
     ++number;
     if (line.find_first_not_of(" \t\r") == line.npos) continue;
     const std::string where = str(file.string(), ": line ", number);
-    try {
-      pairs.push_back(pair_of(line, file.parent_path(), where));
-      any_good = true;
-    } catch (const DataError& error) {
-      pairs.push_back({{}, {}, {}, "", where, "", error.what()});
-    }
+    std::string bad;
+    auto pair = if_readable([&] { return pair_of(line, file.parent_path(), where); }, &bad);
+    pairs.push_back(pair ? std::move(*pair) : Pair{{}, {}, {}, "", where, "", bad});
   }
-  if (!pairs.empty() && !any_good) throw DataError(pairs[0].bad);
   return pairs;
 }
 
-bool is_picture(const Path& file) {
-  std::string extension = file.extension().string();
-  for (char& c : extension) c = char(std::tolower(uint8_t(c)));
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".webp";
+bool has_picture_name(const Path& file) {
+  const std::string e = extension_of(file);
+  return e == ".png" || e == ".jpg" || e == ".jpeg" || e == ".webp";
+}
+
+std::string head_of(const Path& file) {
+  std::string head(64, '\0');
+  std::ifstream(file, std::ios::binary).read(head.data(), std::streamsize(head.size()));
+  return head;
+}
+
+// By its content: JPEGs under other names, and formats that we do not read, which is then said.
+bool is_other_picture(const Path& file) {
+  return !has_picture_name(file) && extension_of(file) != ".txt" &&
+         is_picture_of_any_kind(as_bytes(head_of(file)));
 }
 
 using ByName = std::map<std::string, Path>;
 
 // Files of `folder` that `good` takes, by their stem less `ending`; those without the ending are
-// passed over.
+// passed over. `what` they are: for the error.
 template <class Good>
-ByName files_by_name(const Path& folder, const std::string& ending, Good good) {
+ByName files_by_name(const Path& folder, const std::string& ending, const char* what, Good good) {
   ByName files;
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) return files;
   for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string stem = entry.path().stem().string();
-    if (!entry.is_regular_file() || !good(entry.path()) || !stem.ends_with(ending)) continue;
+    const std::string stem = composed_name(entry.path().stem());
+    if (!stem.ends_with(ending) || is_hidden(entry.path())) continue;
+    if (!entry.is_regular_file() || !good(entry.path())) continue;
     const std::string name = stem.substr(0, stem.size() - ending.size());
     if (!files.emplace(name, entry.path()).second)
-      throw DataError(str(folder.string(), ": there are two pictures named ", stem));
+      throw DataError(str(folder.string(), ": there are two ", what, " named ", stem));
   }
   return files;
+}
+
+ByName pictures_by_name(const Path& folder, const std::string& ending = "") {
+  ByName pictures = files_by_name(folder, ending, "pictures", has_picture_name);
+  pictures.merge(files_by_name(folder, ending, "pictures", is_other_picture));
+  return pictures;
+}
+
+ByName texts_by_name(const Path& folder) {
+  return files_by_name(folder, "", "texts",
+                       [](const Path& file) { return extension_of(file) == ".txt"; });
 }
 
 std::string trimmed(std::string text) {
@@ -144,6 +167,10 @@ std::string trimmed(std::string text) {
   text.erase(std::find_if_not(text.rbegin(), text.rend(), is_space).base(), text.end());
   text.erase(text.begin(), std::find_if_not(text.begin(), text.end(), is_space));
   return text;
+}
+
+std::string caption(const Path& file) {
+  return trimmed(utf8_text(read_text(file, 1 << 20), file.string()));
 }
 
 std::vector<Pair> match(const Path& folder, const ByName& sources, const ByName& targets,
@@ -157,24 +184,35 @@ std::vector<Pair> match(const Path& folder, const ByName& sources, const ByName&
       throw DataError(str(file.string(), ": there is no target of that name"));
     if (!texts.count(name))
       throw DataError(str(file.string(), ": there is no instruction, a text file of that name"));
-    pairs.push_back({file,
-                     targets.at(name),
-                     {trimmed(read_text(texts.at(name), 1 << 20))},
-                     "",
-                     str(folder.string(), ": ", name),
-                     name});
+    pairs.push_back({file, targets.at(name), {}, "", str(folder.string(), ": ", name), name});
+    Pair& pair = pairs.back();
+    const auto text = if_readable([&] { return caption(texts.at(name)); }, &pair.bad);
+    pair.instructions = {text.value_or("")};
+    for (const Path& picture : {pair.source, pair.target})
+      if (pair.bad.empty() && !has_picture_name(picture))
+        if_readable([&] { return picture_kind(as_bytes(head_of(picture)), picture.string()); },
+                    &pair.bad);
   }
   return pairs;
 }
 
 std::vector<Pair> read_names(const Path& folder) {
-  const auto is_text = [](const Path& file) { return file.extension() == ".txt"; };
-  const ByName sources = files_by_name(folder / "source", "", is_picture);
+  const ByName sources = pictures_by_name(folder / "source");
   if (!sources.empty())
-    return match(folder, sources, files_by_name(folder / "target", "", is_picture),
-                 files_by_name(folder / "instruction", "", is_text));
-  return match(folder, files_by_name(folder, "_source", is_picture),
-               files_by_name(folder, "_target", is_picture), files_by_name(folder, "", is_text));
+    return match(folder, sources, pictures_by_name(folder / "target"),
+                 texts_by_name(folder / "instruction"));
+  return match(folder, pictures_by_name(folder, "_source"), pictures_by_name(folder, "_target"),
+               texts_by_name(folder));
+}
+
+// The JSONL file that is meant; empty where there is none.
+Path list_in(const std::string& place) {
+  const ByName lists = files_by_name(
+      place, "", "lists", [](const Path& file) { return extension_of(file) == ".jsonl"; });
+  if (lists.size() > 1)
+    throw UsageError(str("train.dataset.path: ", place, " holds ", lists.size(),
+                         " JSONL files, name the one that is meant"));
+  return lists.empty() ? Path() : lists.begin()->second;
 }
 
 }  // namespace
@@ -182,21 +220,19 @@ std::vector<Pair> read_names(const Path& folder) {
 std::unique_ptr<EditRows> folder_rows(const std::string& place, const std::string& config_folder) {
   std::error_code ignored;
   if (!fs::exists(place, ignored)) throw_not_there(place, config_folder);
-  if (fs::is_regular_file(place, ignored)) return std::make_unique<FolderRows>(read_jsonl(place));
-  if (!fs::is_directory(place, ignored))
+  const bool is_list = fs::is_regular_file(place, ignored);
+  if (!is_list && !fs::is_directory(place, ignored))
     throw UsageError(str("train.dataset.path: '", place,
                          "' is no folder and no JSONL file, which the type 'folder' reads"));
-  const ByName lists =
-      files_by_name(place, "", [](const Path& f) { return f.extension() == ".jsonl"; });
-  if (lists.size() > 1)
-    throw UsageError(str("train.dataset.path: ", place, " holds ", lists.size(),
-                         " JSONL files, name the one that is meant"));
-  std::vector<Pair> pairs = lists.empty() ? read_names(place) : read_jsonl(lists.begin()->second);
+  const Path list = is_list ? Path(place) : list_in(place);
+  std::vector<Pair> pairs = list.empty() ? read_names(place) : read_jsonl(list);
   if (pairs.empty())
     throw DataError(str(place,
                         ": no pair of pictures; expected a JSONL file, or source/NAME.png, "
                         "target/NAME.png and instruction/NAME.txt, or NAME_source.png, "
                         "NAME_target.png and NAME.txt"));
+  if (std::none_of(pairs.begin(), pairs.end(), [](const Pair& p) { return p.bad.empty(); }))
+    throw DataError(pairs[0].bad);
   return std::make_unique<FolderRows>(std::move(pairs));
 }
 

@@ -1,12 +1,13 @@
 #include "data/locate.h"
 
-#include <glob.h>
-
 #include <algorithm>
 #include <cctype>
 
+#include "base/counted.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/shell.h"
+#include "data/listing.h"
 #include "io/hub.h"
 
 namespace icedit {
@@ -14,50 +15,98 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What the datasets library takes for the name of a split (its data_files.py), and as it does: a
+// word of the file's or a folder's name, with or without digits behind it.
+constexpr const char* kSplits[] = {"train", "training", "validation", "valid", "dev",
+                                   "val",   "test",     "testing",    "eval",  "evaluation"};
+
 std::vector<std::string> words_of(const std::string& name) {
   std::vector<std::string> words(1);
   for (const char c : name) {
     if (std::isalnum(uint8_t(c)))
-      words.back() += c;
+      words.back() += char(std::tolower(uint8_t(c)));
     else
       words.emplace_back();
   }
   return words;
 }
 
-bool is_of_split(const Path& file, const std::string& split) {
-  const auto words = words_of(file.stem().string());
-  return std::find(words.begin(), words.end(), split) != words.end() ||
-         file.parent_path().filename() == split;
+// `below`: the folder from which names count.
+bool is_of_split(const Path& file, const Path& below, const std::string& split) {
+  const auto words = words_of(file.lexically_relative(below).replace_extension().string());
+  return std::any_of(words.begin(), words.end(), [&split](const std::string& word) {
+    const std::string letters = word.substr(0, word.find_last_not_of("0123456789") + 1);
+    return word == split || letters == split || (split == "train" && letters == "training");
+  });
 }
 
+bool is_of_a_split(const Path& file, const Path& below) {
+  return std::any_of(std::begin(kSplits), std::end(kSplits),
+                     [&](const char* split) { return is_of_split(file, below, split); });
+}
+
+// What one place stands for.
+struct Found {
+  std::vector<Path> files;
+  Path folder = {};  // that is meant whole, with all splits; "" for files and globs
+};
+
 // Splits are joined by '+', as the datasets library has it.
-std::vector<Path> of_splits(const std::vector<Path>& files, const std::string& splits, bool must) {
+std::vector<Path> of_splits(const Found& all, const std::string& splits, bool must) {
   std::vector<Path> found;
   size_t at = 0;
   while (at <= splits.size()) {
     const size_t end = std::min(splits.find('+', at), splits.size());
     const std::string split = splits.substr(at, end - at);
     const size_t before = found.size();
-    std::copy_if(files.begin(), files.end(), std::back_inserter(found),
-                 [&split](const Path& file) { return is_of_split(file, split); });
+    for (const Path& file : all.files) {
+      // The name of the folder itself counts where the split is asked for.
+      const Path& place = all.folder.empty() ? file.parent_path() : all.folder;
+      if (is_of_split(file, must ? place.parent_path() : place, split) ||
+          (must && file.parent_path().filename() == split))
+        found.push_back(file);
+    }
     if (must && found.size() == before)
       throw UsageError(str("train.dataset.split asks for '", split, "', but none of the ",
-                           files.size(), " Parquet files has it in its name (",
-                           files.front().string(), ", ...)"));
+                           all.files.size(), " Parquet files has it in its name (",
+                           all.files.front().string(), ", ...)"));
     at = end + 1;
   }
   return found;
 }
 
-struct Found {
-  std::vector<Path> files;
-  bool whole = false;  // a folder or an id, which holds all the splits
-};
+std::string some_names(const std::vector<Path>& files, const Path& below) {
+  std::string text;
+  constexpr size_t kShown = 3;
+  for (size_t i = 0; i < std::min(kShown, files.size()); ++i)
+    text += str(i == 0 ? "" : ", ", files[i].lexically_relative(below).string());
+  return files.size() > kShown ? str(text, " and ", files.size() - kShown, " more") : text;
+}
+
+// Of a folder that is meant whole: what is plainly of another split is left out.
+std::vector<Path> usual_files(const Found& all, const std::string& usual_split,
+                              const std::string& key) {
+  std::vector<Path> chosen = of_splits(all, usual_split, /*must=*/false);
+  if (chosen.empty())
+    std::copy_if(all.files.begin(), all.files.end(), std::back_inserter(chosen),
+                 [&](const Path& file) { return !is_of_a_split(file, all.folder); });
+  const std::string place = str(key, ": ", all.folder.string(), ": ");
+  if (chosen.empty()) {
+    log::warn(str(place, "all files are of other splits than ", usual_split,
+                  "; they are taken: ", some_names(all.files, all.folder)));
+    return all.files;
+  }
+  std::vector<Path> rest;
+  for (const Path& file : all.files)
+    if (std::find(chosen.begin(), chosen.end(), file) == chosen.end()) rest.push_back(file);
+  log::info(str(place, counted(chosen.size(), "file"), " taken (", some_names(chosen, all.folder),
+                ")", rest.empty() ? "" : "; left out: ", some_names(rest, all.folder)));
+  return chosen;
+}
 
 // Rather than an id: ids have one slash, and may have dots ("OmniEdit-Filtered-1.2M").
 bool is_file_name(const std::string& place) {
-  const std::string extension = Path(place).extension().string();
+  const std::string extension = extension_of(place);
   return std::count(place.begin(), place.end(), '/') > 1 || extension == ".parquet" ||
          extension == ".jsonl" || extension == ".json";
 }
@@ -78,24 +127,36 @@ std::string seen_from(const std::string& place, const std::string& config_folder
   return text + ", which relative paths start from";
 }
 
+Found whole_folder(Path folder, const std::string& key) {
+  folder = (folder / "").parent_path();  // without a slash at its end
+  Found found = {parquet_below(folder), folder};
+  if (found.files.empty())
+    throw NoInputError(str(key, ": there is no .parquet file in the folder ", folder.string()));
+  return found;
+}
+
 Found find_place(const std::string& place, const std::string& config_folder,
                  const std::string& key) {
   std::error_code ignored;
-  if (fs::is_directory(place, ignored)) {
-    Found found = {parquet_below(place), true};
-    if (found.files.empty())
-      throw UsageError(str(key, ": there is no .parquet file in the folder ", place));
-    return found;
+  if (fs::is_directory(place, ignored)) return whole_folder(place, key);
+  if (fs::exists(place, ignored)) return {{place}};
+  const std::vector<Path> matches = glob_files(place);
+  if (matches.size() == 1 && place.starts_with('~') && fs::is_directory(matches[0], ignored))
+    return whole_folder(matches[0], key);
+  Found found;
+  for (const Path& match : matches) {
+    // Spark writes a folder of that name.
+    const bool is_folder = fs::is_directory(match, ignored);
+    const std::vector<Path> files = is_folder ? parquet_below(match) : std::vector<Path>{match};
+    found.files.insert(found.files.end(), files.begin(), files.end());
   }
-  if (fs::exists(place, ignored)) return {{place}, false};
-  Found found = {glob_files(place), false};
   if (!found.files.empty()) return found;
   if (place.find_first_of("*?[{") != place.npos)
     throw UsageError(str(key, ": '", place, "' matches no file", seen_from(place, config_folder),
                          "; `icedit data fetch` says how to get MagicBrush and OmniEdit"));
   if (looks_like_hub_id(place) && !is_file_name(place)) {
     const Path folder = dataset_in_hub_cache(place);
-    if (fs::is_directory(folder, ignored)) found = {parquet_below(folder), true};
+    if (fs::is_directory(folder, ignored)) found = {parquet_below(folder), folder};
     if (!found.files.empty()) return found;
     throw UsageError(str(key, ": '", place,
                          "' is neither a file, a folder nor a data set in the Hugging Face cache ",
@@ -113,15 +174,6 @@ void throw_not_there(const std::string& place, const std::string& config_folder,
       str(key, ": there is no file or folder '", place, "'", seen_from(place, config_folder)));
 }
 
-std::vector<Path> parquet_below(const Path& folder) {
-  std::vector<Path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder))
-    if (entry.is_regular_file() && entry.path().extension() == ".parquet")
-      files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 // datasets--ORG--NAME/{refs/main,snapshots/COMMIT} below the cache.
 Path dataset_in_hub_cache(const std::string& id) {
   const size_t slash = id.find('/');
@@ -136,16 +188,6 @@ Path dataset_in_hub_cache(const std::string& id) {
   return base / "snapshots" / commit;
 }
 
-std::vector<Path> glob_files(const std::string& pattern) {
-  glob_t result = {};
-  std::vector<Path> files;
-  if (glob(pattern.c_str(), GLOB_BRACE | GLOB_TILDE, nullptr, &result) == 0)
-    files.assign(result.gl_pathv, result.gl_pathv + result.gl_pathc);
-  globfree(&result);
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 std::vector<Path> find_parquet(const std::vector<std::string>& places, const std::string& split,
                                const std::string& usual_split, const std::string& config_folder,
                                const std::string& key) {
@@ -154,10 +196,9 @@ std::vector<Path> find_parquet(const std::vector<std::string>& places, const std
     const Found found = find_place(place, config_folder, key);
     std::vector<Path> chosen = found.files;
     if (!split.empty())
-      chosen = of_splits(found.files, split, /*must=*/true);
-    else if (found.whole)
-      chosen = of_splits(found.files, usual_split, /*must=*/false);
-    if (chosen.empty()) chosen = found.files;
+      chosen = of_splits(found, split, /*must=*/true);
+    else if (!found.folder.empty() && !usual_split.empty())
+      chosen = usual_files(found, usual_split, key);
     files.insert(files.end(), chosen.begin(), chosen.end());
   }
   if (files.empty()) throw UsageError(key + " is empty: name a Parquet file, a glob or a folder");

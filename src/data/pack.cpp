@@ -5,7 +5,6 @@
 #include "base/progress.h"
 #include "data/magicbrush_writer.h"
 #include "data/scan.h"
-#include "io/utf8.h"
 
 namespace icedit {
 namespace {
@@ -21,9 +20,6 @@ PackedRow read_row(const EditRows& rows, int64_t row) {
       [&] {
         EncodedSample read = rows.read(row);
         decode(read);
-        for (const std::string& text : read.instructions)
-          if (utf8_without_nul(text) != text)
-            throw DataError(str(read.where, ": the instruction is no UTF-8 text"));
         return read;
       },
       &packed.unreadable);

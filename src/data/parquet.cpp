@@ -9,8 +9,10 @@
 #include <semaphore>
 
 #include "base/error.h"
+#include "data/listing.h"
 #include "data/parquet_file.h"
 #include "data/parquet_values.h"
+#include "data/rows.h"
 
 namespace icedit {
 
@@ -18,6 +20,7 @@ struct ParquetRow::Group {
   std::vector<Column> columns;
   std::vector<Chunks> values;
   size_t bytes = 0;
+  std::string damaged;  // why there are no values: kept, so that its other rows do not try again
 
   // The piece of the column that holds the row, and the row's number in it; nullptr for a missing
   // column.
@@ -29,18 +32,26 @@ struct ParquetRow::Group {
     return {nullptr, 0};
   }
 
-  // get(array, row), or an error that names the column.
+  // get(array, row); nothing where there is no value.
+  template <class Get>
+  auto value(size_t column, int64_t row, Get get) const {
+    const auto [array, at] = find(column, row);
+    return array ? get(*array, at) : std::nullopt;
+  }
+
+  // The same, or an error that names the column.
   template <class Get>
   auto value(size_t column, int64_t row, const std::string& where, Get get) const {
-    const auto [array, at] = find(column, row);
-    if (array)
-      if (auto found = get(*array, at)) return std::move(*found);
+    if (auto found = value(column, row, get)) return std::move(*found);
     throw DataError(str(where, ": column '", columns.at(column).name, "' has no value"));
   }
 };
 
 Bytes ParquetRow::picture(size_t column) const {
-  return std::as_bytes(std::span(group_->value(column, row_, where_, picture_at)));
+  const auto file = files_.find(column);
+  return std::as_bytes(std::span<const char>(
+      file != files_.end() ? std::string_view(file->second)
+                           : group_->value(column, row_, where_, picture_at)));
 }
 
 std::string ParquetRow::text(size_t column) const {
@@ -51,16 +62,22 @@ std::vector<std::string> ParquetRow::texts(size_t column) const {
   return group_->value(column, row_, where_, texts_at);
 }
 
-double ParquetRow::number(size_t column) const {
-  return group_->value(column, row_, where_, number_at);
-}
-
 bool ParquetRow::has(size_t column) const {
   const auto [array, at] = group_->find(column, row_);
   return array && !array->IsNull(at);
 }
 
 namespace {
+
+std::string picture_file(const std::string& where, const Path& folder, const std::string& path) {
+  const Path file = in_either_form(folder / path);
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(file, ignored)) return read_text(file);
+  throw NoInputError(
+      str(where, " has the path '", path, "' and no bytes, and there is no file ", file.string(),
+          "; put it there, or write the pictures themselves into the table: ds.with_format('arrow')"
+          ".map(datasets.table.embed_table_storage, batched=True)"));
+}
 
 class LoadPermit {
  public:
@@ -84,7 +101,6 @@ struct ParquetTable::Impl {
   struct File {
     Path path;
     std::vector<int64_t> group_rows;
-    std::vector<std::string> column_names;
   };
   struct GroupPlace {
     size_t file = 0;
@@ -119,7 +135,7 @@ struct ParquetTable::Impl {
 void ParquetTable::Impl::add(const Path& path) {
   const ParquetFile file(path);
   file.check(columns);
-  files.push_back({path, file.group_rows(), file.column_names()});
+  files.push_back({path, file.group_rows()});
   int64_t first_in_file = 0;
   for (size_t group = 0; group < files.back().group_rows.size(); ++group) {
     const int64_t rows = files.back().group_rows[group];
@@ -147,7 +163,12 @@ std::shared_ptr<const ParquetRow::Group> ParquetTable::Impl::load(size_t number)
     throw DataError(str(known.path.string(), ": the file has changed since the run began"));
   auto group = std::make_shared<Group>();
   group->columns = columns;
-  group->values = file.read(place.group, columns, &group->bytes);
+  auto values =
+      if_readable([&] { return file.read(place.group, columns, &group->bytes); }, &group->damaged);
+  if (values)
+    group->values = std::move(*values);
+  else
+    group->bytes = 0;
   return group;
 }
 
@@ -205,13 +226,6 @@ int64_t ParquetTable::rows() const {
   return impl_->first_rows.back();
 }
 
-bool ParquetTable::has_column(const std::string& name) const {
-  return std::all_of(impl_->files.begin(), impl_->files.end(), [&name](const Impl::File& file) {
-    return std::find(file.column_names.begin(), file.column_names.end(), name) !=
-           file.column_names.end();
-  });
-}
-
 ParquetRow ParquetTable::read(int64_t row) const {
   if (row < 0 || row >= rows()) throw std::out_of_range(str("row ", row, " of ", rows()));
   const size_t group = impl_->group_of(row);
@@ -219,23 +233,33 @@ ParquetRow ParquetTable::read(int64_t row) const {
   found.where_ = where(row);
   found.row_ = row - impl_->first_rows[group];
   found.group_ = impl_->get(group);
+  if (!found.group_->damaged.empty()) throw DataError(found.group_->damaged);
+  for (size_t column = 0; column < impl_->columns.size(); ++column)
+    if (impl_->columns[column].kind == ColumnKind::kPicture)
+      if (const auto path = found.group_->value(column, found.row_, picture_path_at))
+        found.files_[column] =
+            picture_file(str(found.where_, ": column '", impl_->columns[column].name, "'"),
+                         place(row).first.parent_path(), std::string(*path));
   return found;
 }
 
 std::vector<std::string> ParquetTable::text_column(const std::string& name) const {
-  const std::vector<Column> wanted = {{name, ColumnKind::kText}};
+  const std::vector<Column> wanted = {{name, ColumnKind::kText, /*optional=*/true}};
   std::vector<std::string> texts;
   for (const Impl::File& known : impl_->files) {
     const ParquetFile file(known.path);
-    file.check(wanted);
     for (int group = 0; group < int(known.group_rows.size()); ++group) {
+      const size_t end = texts.size() + size_t(known.group_rows[size_t(group)]);
       size_t bytes = 0;
       const std::vector<Chunks> values = file.read(group, wanted, &bytes);
       for (const auto& chunk : values[0])
         for (int64_t row = 0; row < chunk->length(); ++row)
           texts.emplace_back(text_at(*chunk, row).value_or(""));
+      texts.resize(end);
     }
   }
+  if (std::all_of(texts.begin(), texts.end(), [](const auto& text) { return text.empty(); }))
+    texts.clear();
   return texts;
 }
 

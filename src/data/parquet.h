@@ -2,6 +2,7 @@
 // Rows of one or many Parquet files, in the files' order. Row groups are read when a row of theirs
 // is asked for and kept for a while; never a whole file.
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,16 +12,16 @@
 namespace icedit {
 
 enum class ColumnKind {
-  kPicture,  // encoded bytes: a Hugging Face {bytes, path} struct, or a plain binary column
+  kPicture,  // encoded bytes: a binary column, or a Hugging Face {bytes, path} struct; without
+             // bytes those of the file at `path`, from the Parquet file's folder
   kText,     // a string
   kTexts,    // a list of strings, or one string
-  kNumber,   // integers or floats
 };
 
 struct Column {
   std::string name;
   ColumnKind kind;
-  bool optional = false;  // may be missing; it then reads as null
+  bool optional = false;  // may be missing or of another type; it then reads as null
 };
 
 // One row; keeps its row group in memory.
@@ -30,7 +31,6 @@ class ParquetRow {
   Bytes picture(size_t column) const;  // lasts as long as this row
   std::string text(size_t column) const;
   std::vector<std::string> texts(size_t column) const;
-  double number(size_t column) const;
   bool has(size_t column) const;                       // neither null nor missing
   const std::string& where() const { return where_; }  // "FILE: row N"
 
@@ -40,6 +40,7 @@ class ParquetRow {
   std::shared_ptr<const Group> group_;
   int64_t row_ = 0;  // in the group
   std::string where_;
+  std::map<size_t, std::string> files_;  // contents, of the columns whose pictures are files
 };
 
 class ParquetTable {
@@ -52,10 +53,11 @@ class ParquetTable {
   ParquetTable(ParquetTable&&) noexcept;
 
   int64_t rows() const;
-  bool has_column(const std::string& name) const;  // in every file
-  // Threads may read at once. Throws DataError (damaged), IoError.
+  // Threads may read at once. Throws DataError (damaged), IoError, NoInputError: the file of a
+  // picture is not there.
   ParquetRow read(int64_t row) const;
-  // One text column of all rows, the pictures beside it unread; "" for null.
+  // One text column of all rows, the pictures beside it unread; "" for null, and in files without
+  // such a column; empty where no row has a text.
   std::vector<std::string> text_column(const std::string& name) const;
   // Where a row lies: its file and its number there, from 0.
   std::pair<Path, int64_t> place(int64_t row) const;

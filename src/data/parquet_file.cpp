@@ -6,6 +6,8 @@
 #include <parquet/api/reader.h>
 #include <parquet/arrow/reader.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/progress.h"
 #include "data/parquet_values.h"
@@ -15,6 +17,10 @@ namespace {
 
 // A row group is read whole. Writers of picture sets put about 100 rows into one.
 constexpr int64_t kMaxGroupBytes = int64_t{4} << 30;
+// So many bytes of it, on average, become one piece: Arrow makes no struct of pictures that take
+// 2 GiB together.
+constexpr int64_t kBatchBytes = int64_t{64} << 20;
+constexpr int64_t kMaxBatchRows = 1000;
 
 [[noreturn]] void throw_damaged(const Path& path, const std::string& reason) {
   throw DataError(str(path.string(), ": this is no Parquet file, or a damaged one (", reason,
@@ -22,6 +28,9 @@ constexpr int64_t kMaxGroupBytes = int64_t{4} << 30;
 }
 
 void expect(const Path& path, const arrow::Status& status) {
+  if (status.IsNotImplemented())
+    throw DataError(str(path.string(), ": Arrow cannot read this Parquet file (", status.message(),
+                        "); write it again with row_group_size=100"));
   if (!status.ok()) throw_damaged(path, status.message());
 }
 
@@ -47,7 +56,9 @@ struct ParquetFile::Impl {
   std::shared_ptr<arrow::Schema> schema;
 
   const parquet::FileMetaData& metadata() const { return *reader->parquet_reader()->metadata(); }
+  bool can_read(const Column& column) const;
   std::vector<int> leaves(const std::vector<Column>& columns) const;
+  int64_t batch_rows(int group) const;
   void check_groups(int64_t file_size) const;
 };
 
@@ -69,17 +80,28 @@ void ParquetFile::Impl::check_groups(int64_t file_size) const {
   }
 }
 
-// The numbers of the leaf columns that make up the wanted ones. Of {bytes, path} only the bytes are
-// read.
+bool ParquetFile::Impl::can_read(const Column& column) const {
+  const auto fields = schema->GetAllFieldsByName(column.name);
+  return fields.size() == 1 && is_readable(*fields[0]->type(), column.kind);
+}
+
+int64_t ParquetFile::Impl::batch_rows(int group) const {
+  const auto info = metadata().RowGroup(group);
+  const int64_t row_bytes = info->total_byte_size() / std::max<int64_t>(info->num_rows(), 1) + 1;
+  return std::clamp<int64_t>(kBatchBytes / row_bytes, 1, kMaxBatchRows);
+}
+
+// The numbers of the leaf columns that make up the wanted ones; of a picture's struct no more than
+// bytes and path.
 std::vector<int> ParquetFile::Impl::leaves(const std::vector<Column>& columns) const {
   std::vector<int> found;
   const auto* leaf_schema = metadata().schema();
   for (int leaf = 0; leaf < leaf_schema->num_columns(); ++leaf) {
     const auto path_in_file = leaf_schema->Column(leaf)->path()->ToDotVector();
     for (const Column& column : columns) {
-      if (path_in_file[0] != column.name) continue;
+      if (path_in_file[0] != column.name || !can_read(column)) continue;
       const bool aside = column.kind == ColumnKind::kPicture && path_in_file.size() == 2 &&
-                         path_in_file[1] != "bytes";
+                         path_in_file[1] != "bytes" && path_in_file[1] != "path";
       if (!aside) found.push_back(leaf);
       break;
     }
@@ -127,32 +149,37 @@ std::vector<std::string> ParquetFile::column_names() const {
 
 void ParquetFile::check(const std::vector<Column>& columns) const {
   for (const Column& column : columns) {
-    const auto field = impl_->schema->GetFieldByName(column.name);
-    if (!field && column.optional) continue;
-    if (!field)
-      throw DataError(str(impl_->path.string(), ": there is no column '", column.name,
-                          "', there are ", column_names(),
-                          "; is it the file for this dataset type?"));
-    if (!is_readable(*field->type(), column.kind))
-      throw DataError(str(impl_->path.string(), ": column '", column.name, "' is of type ",
-                          field->type()->ToString(), ", expected ", kind_text(column.kind)));
+    if (column.optional || impl_->can_read(column)) continue;
+    const auto fields = impl_->schema->GetAllFieldsByName(column.name);
+    const std::string file = impl_->path.string();
+    if (fields.empty())
+      throw DataError(str(file, ": there is no column '", column.name, "', there are ",
+                          column_names(), "; is it the file for this dataset type?"));
+    if (fields.size() > 1)
+      throw DataError(str(file, ": there are ", fields.size(), " columns '", column.name,
+                          "', and which is meant is not said; write it again with one"));
+    throw DataError(str(file, ": column '", column.name, "' is of type ",
+                        fields[0]->type()->ToString(), ", expected ", kind_text(column.kind)));
   }
 }
 
 std::vector<Chunks> ParquetFile::read(int group, const std::vector<Column>& columns,
                                       size_t* bytes) const {
   return guarded(impl_->path, [&] {
-    const auto read = impl_->reader->ReadRowGroup(group, impl_->leaves(columns));
-    expect(impl_->path, read.status());
-    const auto& table = *read;
-    expect(impl_->path, table->Validate());  // offsets within their buffers
-    *bytes += size_t(arrow::util::TotalBufferSize(*table));
-    std::vector<Chunks> values;
-    for (const Column& column : columns) {
-      const auto chunked = table->GetColumnByName(column.name);
-      values.push_back(chunked ? chunked->chunks() : Chunks());
+    impl_->reader->set_batch_size(impl_->batch_rows(group));
+    const auto batches = impl_->reader->GetRecordBatchReader({group}, impl_->leaves(columns));
+    expect(impl_->path, batches.status());
+    std::vector<Chunks> values(columns.size());
+    for (;;) {
+      const auto batch = (*batches)->Next();
+      expect(impl_->path, batch.status());
+      if (*batch == nullptr) return values;
+      expect(impl_->path, (*batch)->Validate());  // offsets within their buffers
+      *bytes += size_t(arrow::util::TotalBufferSize(**batch));
+      for (size_t i = 0; i < columns.size(); ++i)
+        if (auto array = (*batch)->GetColumnByName(columns[i].name))
+          values[i].push_back(std::move(array));
     }
-    return values;
   });
 }
 

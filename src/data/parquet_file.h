@@ -23,10 +23,11 @@ class ParquetFile {
 
   std::vector<int64_t> group_rows() const;
   std::vector<std::string> column_names() const;
-  // Throws DataError unless the file has the columns, of types that can be read so.
+  // Throws DataError unless the file has the columns once, of types that can be read so; the
+  // optional ones need not.
   void check(const std::vector<Column>& columns) const;
-  // The columns' values, empty for an optional one that is missing; the bytes they take are added
-  // to `bytes`.
+  // The columns' values, empty for an optional one that is missing or of another type; the bytes
+  // they take are added to `bytes`.
   std::vector<Chunks> read(int group, const std::vector<Column>& columns, size_t* bytes) const;
 
  private:

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "data/parquet.h"
 #include "data/rows.h"
+#include "io/utf8.h"
 
 namespace icedit {
 namespace {
@@ -27,8 +28,9 @@ class ParquetRows : public EditRows {
     const std::set<std::string> known(tasks_.begin(), tasks_.end());
     for (const std::string& task : wanted)
       if (!known.count(task))
-        throw UsageError(str("train.dataset.specific_task: no row is of the task '", task,
-                             "', there are: ", listed(known)));
+        throw UsageError(str(
+            "train.dataset.specific_task: no row is of the task '", task, "', ",
+            known.empty() ? "there is no text in a column 'task'" : "there are: " + listed(known)));
     const std::set<std::string> kept(wanted.begin(), wanted.end());
     std::vector<std::string> kept_tasks;
     for (size_t row = 0; row < tasks_.size(); ++row) {
@@ -52,7 +54,8 @@ class ParquetRows : public EditRows {
     sample.where = found->where();
     sample.source = found->picture(kSource);
     sample.target = found->picture(kTarget);
-    sample.instructions = found->texts(kInstruction);
+    for (const std::string& text : found->texts(kInstruction))
+      sample.instructions.push_back(utf8_text(text, sample.where + ": the instruction"));
     if (sample.instructions.empty())
       throw DataError(str(sample.where, ": the list of instructions is empty"));
     if (found->has(kTask)) sample.task = found->text(kTask);
@@ -61,8 +64,7 @@ class ParquetRows : public EditRows {
   }
 
   std::vector<std::string> tasks() const override {
-    if (!tasks_.empty()) return tasks_;
-    return table_.has_column("task") ? table_.text_column("task") : std::vector<std::string>();
+    return tasks_.empty() ? table_.text_column("task") : tasks_;
   }
 
  private:
@@ -89,7 +91,7 @@ std::unique_ptr<EditRows> omniedit_rows(std::vector<Path> files,
   const std::vector<Column> columns = {{"src_img", ColumnKind::kPicture},
                                        {"edited_img", ColumnKind::kPicture},
                                        {"edited_prompt_list", ColumnKind::kTexts},
-                                       {"task", ColumnKind::kText}};
+                                       {"task", ColumnKind::kText, /*optional=*/true}};
   auto rows = std::make_unique<ParquetRows>(std::move(files), columns, cache_bytes);
   if (!only_tasks.empty()) rows->keep(only_tasks);
   return rows;

@@ -17,16 +17,16 @@ bool is_bytes(Type::type id) {
   return is_text(id) || id == Type::BINARY || id == Type::LARGE_BINARY || id == Type::BINARY_VIEW;
 }
 
-bool is_number(Type::type id) {
-  return arrow::is_integer(id) || id == Type::FLOAT || id == Type::DOUBLE;
-}
-
-// Hugging Face's Image feature: {bytes: binary, path: string}.
+// Hugging Face's Image feature: {bytes: binary, path: string}, either of which may be missing, or
+// null in every row and then of no type.
 bool is_image_struct(const arrow::DataType& type) {
   if (type.id() != Type::STRUCT) return false;
   const auto& fields = static_cast<const arrow::StructType&>(type);
-  const auto bytes = fields.GetFieldByName("bytes");
-  return bytes && is_bytes(bytes->type()->id());
+  const auto has = [&fields](const char* name) {
+    const auto field = fields.GetFieldByName(name);
+    return field && is_bytes(field->type()->id());
+  };
+  return has("bytes") || has("path");
 }
 
 bool is_text_or_dictionary(const arrow::DataType& type) {
@@ -67,9 +67,10 @@ std::vector<std::string> list_at(const arrow::Array& array, int64_t row) {
   return texts;
 }
 
-template <class Array>
-double value_at(const arrow::Array& array, int64_t row) {
-  return double(static_cast<const Array&>(array).Value(row));
+std::optional<std::string_view> field_at(const arrow::Array& array, int64_t row, const char* name) {
+  if (array.IsNull(row)) return std::nullopt;
+  const auto field = static_cast<const arrow::StructArray&>(array).GetFieldByName(name);
+  return field ? bytes_at(*field, row) : std::nullopt;
 }
 
 }  // namespace
@@ -82,8 +83,6 @@ bool is_readable(const arrow::DataType& type, ColumnKind kind) {
       return is_text_or_dictionary(type);
     case ColumnKind::kTexts:
       return is_texts(type);
-    case ColumnKind::kNumber:
-      return is_number(type.id());
   }
   return false;
 }
@@ -96,16 +95,17 @@ const char* kind_text(ColumnKind kind) {
       return "text";
     case ColumnKind::kTexts:
       return "a list of texts, or text";
-    case ColumnKind::kNumber:
-      return "numbers";
   }
   return "";
 }
 
 std::optional<std::string_view> picture_at(const arrow::Array& array, int64_t row) {
-  if (array.type_id() != Type::STRUCT) return bytes_at(array, row);
-  if (array.IsNull(row)) return std::nullopt;
-  return bytes_at(*static_cast<const arrow::StructArray&>(array).GetFieldByName("bytes"), row);
+  return array.type_id() == Type::STRUCT ? field_at(array, row, "bytes") : bytes_at(array, row);
+}
+
+std::optional<std::string_view> picture_path_at(const arrow::Array& array, int64_t row) {
+  if (array.type_id() != Type::STRUCT || picture_at(array, row)) return std::nullopt;
+  return field_at(array, row, "path");
 }
 
 std::optional<std::string_view> text_at(const arrow::Array& array, int64_t row) {
@@ -124,34 +124,6 @@ std::optional<std::vector<std::string>> texts_at(const arrow::Array& array, int6
   const auto text = text_at(array, row);
   if (!text) return std::nullopt;
   return std::vector<std::string>{std::string(*text)};
-}
-
-std::optional<double> number_at(const arrow::Array& array, int64_t row) {
-  if (array.IsNull(row)) return std::nullopt;
-  switch (array.type_id()) {
-    case Type::INT8:
-      return value_at<arrow::Int8Array>(array, row);
-    case Type::INT16:
-      return value_at<arrow::Int16Array>(array, row);
-    case Type::INT32:
-      return value_at<arrow::Int32Array>(array, row);
-    case Type::INT64:
-      return value_at<arrow::Int64Array>(array, row);
-    case Type::UINT8:
-      return value_at<arrow::UInt8Array>(array, row);
-    case Type::UINT16:
-      return value_at<arrow::UInt16Array>(array, row);
-    case Type::UINT32:
-      return value_at<arrow::UInt32Array>(array, row);
-    case Type::UINT64:
-      return value_at<arrow::UInt64Array>(array, row);
-    case Type::FLOAT:
-      return value_at<arrow::FloatArray>(array, row);
-    case Type::DOUBLE:
-      return value_at<arrow::DoubleArray>(array, row);
-    default:
-      return std::nullopt;
-  }
 }
 
 }  // namespace icedit

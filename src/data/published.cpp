@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "base/shell.h"
+#include "data/listing.h"
 #include "data/locate.h"
 #include "io/hub.h"
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/counted.h"
+#include "io/utf8.h"
 
 namespace icedit {
 namespace {
@@ -37,7 +38,7 @@ std::string line_of(const TaskSummary& s, size_t width) {
   std::snprintf(figures, sizeof figures, "%6lld  %4lld / %-4lld %5.1f %%  %.4f  %.4f  %5.2f dB\n",
                 static_cast<long long>(s.rows), static_cast<long long>(s.successes),
                 static_cast<long long>(s.judged), 100 * rate(s), s.l1, s.l2, s.psnr);
-  return s.task + std::string(width - s.task.size(), ' ') + figures;
+  return one_line(s.task) + std::string(width - s.task.size(), ' ') + figures;
 }
 
 Json json_of(const TaskSummary& s) {

@@ -86,6 +86,27 @@ TEST(Check, TextAndJsonSayTheSame) {
   EXPECT_EQ(json["tasks"]["u"], 2);
 }
 
+// What training would be given is what the check sees.
+TEST(Check, TextAndPicturesThatCannotBeReadAreFound) {
+  const TemporaryFolder folder;
+  const std::string a = numbered_png(1), b = numbered_png(2);
+  write_parquet(folder / "x.parquet",
+                {{"source_img", WrittenColumn::kImages, {a, a, "@none.png", "@a.png"}},
+                 {"target_img", WrittenColumn::kImages, {b, b, b, b}},
+                 {"instruction", WrittenColumn::kString, {"x", "caf\xe9", "y", "z"}},
+                 {"task", WrittenColumn::kString, {"new\nline", "new\nline", "t", "t"}}});
+  folder.write("a.png", a);
+  DatasetConfig config;
+  config.type = DatasetType::kEdit;
+  config.path = {(folder / "x.parquet").string()};
+  const DataReport report = check_dataset(EditDataset(config), 1);
+  ASSERT_EQ(report.unreadable.rows.size(), 2u);
+  EXPECT_NE(report.unreadable.rows[0].reason.find("no valid UTF-8"), std::string::npos);
+  EXPECT_NE(report.unreadable.rows[1].reason.find("'none.png'"), std::string::npos);
+  EXPECT_NE(report_text(report).find("\n  new line  "), std::string::npos) << report_text(report);
+  EXPECT_EQ(nlohmann::json::parse(report_json(report))["tasks"]["new\nline"], 2);
+}
+
 TEST(Check, ListsAreBounded) {
   Findings findings;
   for (int i = 0; i < 1500; ++i) findings.add("x: row " + std::to_string(i), "y");

@@ -54,7 +54,70 @@ TEST(FindParquet, GlobsFoldersAndSplits) {
   EXPECT_NE(error({root + "/data"}, "valid").find("asks for 'valid'"), std::string::npos);
   EXPECT_NE(error({root + "/nothing*"}, "").find("matches no file"), std::string::npos);
   folder.write("empty/readme.md", "");
-  EXPECT_NE(error({root + "/empty"}, "").find("no .parquet file in the folder"), std::string::npos);
+  EXPECT_NE(error_of<NoInputError>([&] {
+              find_parquet({root + "/empty"}, "", "train");
+            }).find("no .parquet file in the folder"),
+            std::string::npos);
+}
+
+// What is found, and the lines that say so.
+std::pair<Names, std::string> found_in(const Path& place, const std::string& usual_split,
+                                       const std::string& split = "") {
+  ::testing::internal::CaptureStderr();
+  const Names found = names(find_parquet({place.string()}, split, usual_split));
+  return {found, ::testing::internal::GetCapturedStderr()};
+}
+
+TEST(FindParquet, AnotherSplitIsLeftOutAndNamed) {
+  const TemporaryFolder folder;
+  for (const char* name :
+       {"named/training.parquet", "named/test.parquet", "named/val-00000-of-00001.parquet",
+        "unnamed/a.parquet", "unnamed/Testing_2.parquet", "unnamed/latest.parquet",
+        "folders/train/0.parquet", "folders/test/0.parquet", "evaluation/0.parquet",
+        "spark/train.parquet/part-0.parquet", "spark/test.parquet/part-1.parquet",
+        "tests only/test.parquet"})
+    folder.write(name, "");
+  const auto [named, line] = found_in(folder / "named", "train+dev");
+  EXPECT_EQ(named, Names{"training.parquet"});
+  EXPECT_NE(line.find("1 file taken (training.parquet); left out: "
+                      "test.parquet, val-00000-of-00001.parquet"),
+            std::string::npos)
+      << line;
+  EXPECT_EQ(found_in(folder / "named", "test").first, Names{"test.parquet"});
+  EXPECT_EQ(found_in(folder / "named", "train", "train+test").first,
+            (Names{"training.parquet", "test.parquet"}));
+  EXPECT_EQ(found_in(folder / "unnamed", "train").first, (Names{"a.parquet", "latest.parquet"}));
+  const auto [inner, inner_line] = found_in(folder / "folders/", "train");
+  EXPECT_EQ(inner, Names{"0.parquet"});
+  EXPECT_NE(inner_line.find("(train/0.parquet); left out: test/0.parquet"), std::string::npos)
+      << inner_line;
+  EXPECT_EQ(found_in(folder / "evaluation", "train").second.find("left out"), std::string::npos);
+  EXPECT_EQ(found_in(folder / "spark", "train").first, Names{"part-0.parquet"});
+  const auto [tests, warning] = found_in(folder / "tests only", "train");
+  EXPECT_EQ(tests, Names{"test.parquet"});
+  EXPECT_NE(warning.find("warning: "), std::string::npos) << warning;
+  EXPECT_EQ(found_in(folder / "named", "").second, "");
+}
+
+TEST(FindParquet, WhatCounts) {
+  const TemporaryFolder folder;
+  for (const char* name :
+       {"all/a.parquet", "all/._a.parquet", "all/.ipynb_checkpoints/a.parquet",
+        "all/__MACOSX/a.parquet", "all/.cache/b.parquet", "all/UPPER.PARQUET", "linked/c.parquet",
+        ".hidden/d.parquet", "spark/e.parquet/part-0.parquet", "spark/e.parquet/_SUCCESS",
+        "[v2] {x}/f.parquet"})
+    folder.write(name, "");
+  const Path all = folder / "all";
+  std::filesystem::create_directory_symlink("../linked", all / "more");
+  std::filesystem::create_directory_symlink("../all", folder / "linked/back");  // a circle
+  std::filesystem::create_symlink("nothing", all / "gone.parquet");
+  EXPECT_EQ(found_in(all, "train").first,
+            (Names{"UPPER.PARQUET", "a.parquet", "gone.parquet", "c.parquet"}));
+  EXPECT_EQ(found_in(folder / ".hidden", "train").first, Names{"d.parquet"});  // asked for
+  EXPECT_EQ(found_in(folder / "spark/*.parquet", "train").first, Names{"part-0.parquet"});
+  EXPECT_EQ(found_in(folder / "[v2] {x}/*.parquet", "train").first, Names{"f.parquet"});
+  EXPECT_EQ(found_in(folder / "[v2] {x}", "train").first, Names{"f.parquet"});
+  EXPECT_EQ(found_in(all / "[ab].parquet", "train").first, Names{"a.parquet"});  // still a class
 }
 
 TEST(FindParquet, DataSetsInTheHubCache) {
@@ -163,6 +226,131 @@ TEST(FolderRows, ByName) {
     ASSERT_EQ(dataset.size(), 2);
     EXPECT_EQ(dataset.read(1).instructions, Names{"edit two"});
     EXPECT_EQ(*decode(dataset.read(0)).target.image.at(0, 0), 4);
+  }
+}
+
+TEST(FolderRows, NamesInAnyForm) {
+  const TemporaryFolder folder, list;
+  folder.write("source/\u00e9t\u00e9.png", numbered_png(3));
+  folder.write("target/e\u0301te\u0301.PNG", numbered_png(4));
+  folder.write("instruction/\u00e9te\u0301.TXT", "winter");
+  for (const char* hidden : {"source/._\u00e9t\u00e9.png", "target/.x.png", "._pairs.jsonl"})
+    folder.write(hidden, std::string("\0\5\26\7", 4));
+  list.write("e\u0301.png", numbered_png(3));
+  list.write("\u00e9t.png", numbered_png(4));
+  list.write("X.JSONL",
+             "{\"source\": \"\u00e9.png\", \"target\": \"e\u0301t.png\", "
+             "\"instruction\": \"winter\"}");
+  for (const Path& place : {folder.path(), list.path()}) {
+    const EditDataset dataset(folder_config(place));
+    ASSERT_EQ(dataset.size(), 1);
+    EXPECT_EQ(dataset.read(0).instructions, Names{"winter"});
+    EXPECT_EQ(*decode(dataset.read(0)).target.image.at(0, 0), 4);
+  }
+}
+
+TEST(FolderRows, PicturesAreToldByTheirContentWhereTheNameIsUnknown) {
+  const TemporaryFolder folder;
+  const auto add = [&folder](const std::string& name, const std::string& target,
+                             const std::string& content) {
+    folder.write("source/" + name + ".png", numbered_png(3));
+    folder.write("target/" + target, content);
+    folder.write("instruction/" + name + ".txt", "x");
+  };
+  add("a", "a.jfif", numbered_png(4));
+  folder.write("target/a.txt", "BM, a note beside it");
+  add("b", "b.bmp", "BM and so on");
+  folder.write("target/c.tif", std::string("II*\0", 4));
+  add("c", "c.png", numbered_png(5));
+  const EditDataset dataset(folder_config(folder.path()));
+  ASSERT_EQ(dataset.size(), 3);
+  EXPECT_EQ(*decode(dataset.read(0)).target.image.at(0, 0), 4);
+  const std::string error = error_of<DataError>([&] { dataset.read(1); });
+  EXPECT_NE(error.find((folder / "target/b.bmp").string() + ": this is a BMP file"),
+            std::string::npos)
+      << error;
+  EXPECT_EQ(*decode(dataset.read(2)).target.image.at(0, 0), 5);
+}
+
+// {what the file holds, what the error says; "" where "make it red" is read}.
+const std::vector<std::pair<std::string, std::string>> kEncodings = {
+    {"make it red", ""},
+    {"\xef\xbb\xbfmake it red", ""},
+    {std::string("\xff\xfem\0a\0k\0e\0", 10), "UTF-16"},
+    {std::string("\xfe\xff\0m\0a\0k\0e", 10), "UTF-16"},
+    {std::string("m\0a\0k\0e\0", 8), "UTF-16"},
+    {std::string("\xff\xfe\0\0m\0\0\0a\0\0\0", 12), "UTF-32"},
+    {"the caf\xe9\x92s wall", "no valid UTF-8; is it in another encoding, such as Windows-1252"},
+    {std::string("make it\0 red", 12), "NUL"}};
+
+TEST(FolderRows, TextInAnotherEncoding) {
+  const TemporaryFolder names, lists, first;
+  const auto name = [](size_t i) { return str("p", i); };
+  std::string lines;
+  for (size_t i = 0; i < kEncodings.size(); ++i) {
+    names.write("source/" + name(i) + ".png", numbered_png(3));
+    names.write("target/" + name(i) + ".png", numbered_png(4));
+    names.write("instruction/" + name(i) + ".txt", kEncodings[i].first);
+    lines += str("{\"source\": \"", name(i), "\", \"target\": \"x\", \"instruction\": \"",
+                 kEncodings[i].first, "\"}\n");
+  }
+  const EditDataset by_name(folder_config(names.path()));
+  ASSERT_EQ(by_name.size(), int64_t(kEncodings.size()));
+  for (size_t i = 0; i < kEncodings.size(); ++i) {
+    const std::string& problem = kEncodings[i].second;
+    if (problem.empty()) {
+      EXPECT_EQ(by_name.read(int64_t(i)).instructions, Names{"make it red"}) << i;
+      continue;
+    }
+    const std::string error = error_of<DataError>([&] { by_name.read(int64_t(i)); });
+    EXPECT_NE(error.find(str(name(i), ".txt")), std::string::npos) << error;
+    EXPECT_NE(error.find(problem), std::string::npos) << error;
+  }
+  lists.write("x.jsonl", lines);
+  lists.write("x", "");
+  for (size_t i = 0; i < kEncodings.size(); ++i) lists.write(name(i), "");
+  const EditDataset by_line(folder_config(lists.path()));
+  for (size_t i = 2; i < kEncodings.size(); ++i) {
+    const std::string error = error_of<DataError>([&] { by_line.read(int64_t(i)); });
+    EXPECT_NE(error.find(str("x.jsonl: line ", i + 1)), std::string::npos) << error;
+  }
+  EXPECT_NE(error_of<DataError>([&] { by_line.read(6); }).find("Windows-1252"), std::string::npos);
+  EXPECT_EQ(by_line.read(1).instructions, Names{"make it red"});
+  // A mark before the first line, a NUL behind JSON's back, and a file that is another encoding.
+  first.write("x", "");
+  const std::string rest = "{\"source\": \"x\", \"target\": \"x\", \"instruction\": \"a";
+  first.write("x.jsonl", "\xef\xbb\xbf" + rest + "\"}\n" + rest + "\\u0000\"}\n");
+  const EditDataset marked(folder_config(first.path()));
+  EXPECT_EQ(marked.read(0).instructions, Names{"a"});
+  EXPECT_NE(
+      error_of<DataError>([&] { marked.read(1); }).find("line 2: the instruction holds a NUL"),
+      std::string::npos);
+  std::string wide = "\xff\xfe";
+  for (const char c : rest + "\"}\n") wide += {c, '\0'};
+  first.write("x.jsonl", wide);
+  EXPECT_NE(error_of<DataError>([&] {
+              EditDataset{folder_config(first.path())};
+            }).find("x.jsonl: line 1 is UTF-16 text; save it as UTF-8"),
+            std::string::npos);
+}
+
+TEST(MagicbrushRows, TextInAnotherEncoding) {
+  const TemporaryFolder folder;
+  std::vector<std::optional<std::string>> texts, pictures(kEncodings.size(), "p");
+  for (const auto& [text, problem] : kEncodings) texts.push_back(text);
+  write_parquet(folder / "x.parquet", {{"source_img", WrittenColumn::kStruct, pictures},
+                                       {"target_img", WrittenColumn::kStruct, pictures},
+                                       {"instruction", WrittenColumn::kString, texts}});
+  const auto rows = magicbrush_rows({folder / "x.parquet"}, 1 << 20);
+  for (size_t i = 0; i < kEncodings.size(); ++i) {
+    const std::string& problem = kEncodings[i].second;
+    if (problem.empty()) {
+      EXPECT_EQ(rows->read(int64_t(i)).instructions, Names{"make it red"}) << i;
+      continue;
+    }
+    const std::string error = error_of<DataError>([&] { rows->read(int64_t(i)); });
+    EXPECT_NE(error.find(str("x.parquet: row ", i, ": the instruction")), std::string::npos);
+    EXPECT_NE(error.find(problem), std::string::npos) << error;
   }
 }
 

@@ -46,10 +46,8 @@ TEST(Pack, AFolderComesBackByteForByte) {
     EXPECT_EQ(got.instructions, want.instructions);
     EXPECT_EQ(got.task, "");
   }
-  const ParquetTable ids({folder / "x.parquet"},
-                         {{"img_id", ColumnKind::kText}, {"turn_index", ColumnKind::kNumber}});
+  const ParquetTable ids({folder / "x.parquet"}, {{"img_id", ColumnKind::kText}});
   EXPECT_EQ(ids.read(1).text(0), "b");
-  EXPECT_EQ(ids.read(1).number(1), 1);
 }
 
 TEST(Pack, TasksAndSeveralInstructionsOfAList) {
@@ -85,6 +83,8 @@ TEST(Pack, TheSchemaIsThatOfThePublishedSet) {
   EXPECT_EQ(schema->field_names(), (std::vector<std::string>{"img_id", "turn_index", "source_img",
                                                              "instruction", "target_img"}));
   EXPECT_EQ(schema->field(2)->type()->ToString(), "struct<bytes: binary, path: string>");
+  const auto table = reader->ReadTable().ValueOrDie();
+  EXPECT_EQ(table->GetColumnByName("turn_index")->GetScalar(0).ValueOrDie()->ToString(), "1");
   ASSERT_TRUE(schema->metadata());
   const std::string features = schema->metadata()->Get("huggingface").ValueOrDie();
   EXPECT_NE(features.find(R"("source_img":{"_type":"Image"})"), std::string::npos) << features;

@@ -110,21 +110,18 @@ TEST(ParquetTable, WritersDifferInTheirTypes) {
     for (const auto text : {WrittenColumn::kString, WrittenColumn::kLargeString}) {
       write_parquet(folder / "x.parquet", {{"picture", kind, {"PNG", std::nullopt}},
                                            {"text", text, {"one", std::nullopt}},
-                                           {"texts", WrittenColumn::kList, {"a|b", std::nullopt}},
-                                           {"number", WrittenColumn::kInt64, {"7", std::nullopt}}});
+                                           {"texts", WrittenColumn::kList, {"a|b", std::nullopt}}});
       const ParquetTable table({folder / "x.parquet"}, {{"picture", ColumnKind::kPicture},
                                                         {"text", ColumnKind::kText},
                                                         {"texts", ColumnKind::kTexts},
-                                                        {"number", ColumnKind::kNumber},
                                                         {"text", ColumnKind::kTexts},
                                                         {"nothing", ColumnKind::kText, true}});
       const ParquetRow row = table.read(0);
       EXPECT_EQ(as_string(row.picture(0)), "PNG");
       EXPECT_EQ(row.text(1), "one");
       EXPECT_EQ(row.texts(2), (std::vector<std::string>{"a", "b"}));
-      EXPECT_EQ(row.number(3), 7);
-      EXPECT_EQ(row.texts(4), std::vector<std::string>{"one"});
-      EXPECT_FALSE(row.has(5));
+      EXPECT_EQ(row.texts(3), std::vector<std::string>{"one"});
+      EXPECT_FALSE(row.has(4));
       const ParquetRow nulls = table.read(1);
       EXPECT_NE(error_of<DataError>([&] {
                   nulls.picture(0);
@@ -132,7 +129,6 @@ TEST(ParquetTable, WritersDifferInTheirTypes) {
                 std::string::npos);
       EXPECT_THROW(nulls.text(1), DataError);
       EXPECT_THROW(nulls.texts(2), DataError);
-      EXPECT_THROW(nulls.number(3), DataError);
     }
 }
 
@@ -150,7 +146,7 @@ TEST(ParquetTable, MissingAndMistypedColumnsAreNamed) {
   EXPECT_NE(mistyped.find("column 'width' is of type int64, expected pictures"), std::string::npos)
       << mistyped;
   EXPECT_THROW(ParquetTable({file}, {{"edited_prompt_list", ColumnKind::kText}}), DataError);
-  EXPECT_THROW(ParquetTable({file}, {{"task", ColumnKind::kNumber}}), DataError);
+  EXPECT_THROW(ParquetTable({file}, {{"width", ColumnKind::kTexts}}), DataError);
   EXPECT_THROW(ParquetTable({file}, {{"task", ColumnKind::kPicture}}), DataError);
 }
 
@@ -203,6 +199,105 @@ TEST(ParquetTable, AFileThatChangesUnderARunIsNoticed) {
   EXPECT_NE(error_of<DataError>([&] { table.read(0); }).find("has changed"), std::string::npos);
   write_magicbrush(folder / "a.parquet", 6);
   EXPECT_EQ(table.read(0).text(2), "edit 0");  // and tried again
+}
+
+// Other rows of a group that cannot be decoded say so too, and do not read it again.
+TEST(ParquetTable, ADamagedGroupIsReadOnce) {
+  const TemporaryFolder folder;
+  write_magicbrush(folder / "good.parquet", 6);
+  std::string bytes = read_text(folder / "good.parquet");
+  std::fill_n(bytes.begin() + 4, 100, '\xff');  // the first page's header
+  const ParquetTable table({folder.write("bad.parquet", bytes)}, kMagicbrush);
+  for (const int64_t row : {0, 1, 0, 2})
+    EXPECT_NE(error_of<DataError>([&] { table.read(row); }).find("damaged"), std::string::npos);
+  EXPECT_EQ(table.groups_read(), 1);
+  EXPECT_EQ(table.read(3).text(2), "edit 3");
+}
+
+// A row group comes in pieces of at most 1000 rows, since Arrow makes no struct of 2 GiB.
+TEST(ParquetTable, AGroupOfManyPiecesIsOneGroup) {
+  const TemporaryFolder folder;
+  WrittenColumn pictures = {"picture", WrittenColumn::kStruct, {}};
+  WrittenColumn texts = {"texts", WrittenColumn::kList, {}};
+  for (int row = 0; row < 2500; ++row) {
+    pictures.cells.push_back(str("picture ", row));
+    texts.cells.push_back(str("a ", row, "|b"));
+  }
+  write_parquet(folder / "x.parquet", {pictures, texts}, 2500);
+  const ParquetTable table({folder / "x.parquet"},
+                           {{"picture", ColumnKind::kPicture}, {"texts", ColumnKind::kTexts}});
+  for (const int row : {0, 999, 1000, 1001, 2499}) {
+    EXPECT_EQ(as_string(table.read(row).picture(0)), str("picture ", row));
+    EXPECT_EQ(table.read(row).texts(1), (std::vector<std::string>{str("a ", row), "b"}));
+  }
+  EXPECT_EQ(table.groups_read(), 1);
+}
+
+TEST(ParquetTable, PicturesMayBeFiles) {
+  const TemporaryFolder folder;
+  const Path absolute = folder.write("elsewhere/b.png", "the absolute one");
+  folder.write("data/files/a.png", "the relative one");
+  folder.write("data/files/e\u0301.png", "decomposed");
+  folder.write("data/files/\u00fc.png", "composed");
+  write_parquet(folder / "data/x.parquet",
+                {{"picture",
+                  WrittenColumn::kImages,
+                  {"@files/a.png", "bytes", "@" + absolute.string(), "@files/none.png",
+                   std::nullopt, "@files/\u00e9.png", "@files/u\u0308.png"}}});
+  const ParquetTable table({folder / "data/x.parquet"}, {{"picture", ColumnKind::kPicture}});
+  EXPECT_EQ(as_string(table.read(0).picture(0)), "the relative one");
+  EXPECT_EQ(as_string(table.read(1).picture(0)), "bytes");
+  const ParquetRow row = table.read(2);
+  EXPECT_EQ(as_string(ParquetRow(row).picture(0)), "the absolute one");
+  const std::string error = error_of<NoInputError>([&] { table.read(3); });
+  for (const std::string& part :
+       {std::string("x.parquet: row 3: column 'picture' has the path 'files/none.png'"),
+        (folder / "data/files/none.png").string(), std::string("embed_table_storage")})
+    EXPECT_NE(error.find(part), std::string::npos) << error;
+  EXPECT_NE(error_of<DataError>([&] { table.read(4).picture(0); }).find("has no value"),
+            std::string::npos);
+  EXPECT_EQ(as_string(table.read(5).picture(0)), "decomposed");
+  EXPECT_EQ(as_string(table.read(6).picture(0)), "composed");
+
+  write_parquet(folder / "data/y.parquet",
+                {{"picture", WrittenColumn::kPaths, {"files/a.png", std::nullopt}}});
+  const ParquetTable paths({folder / "data/y.parquet"}, {{"picture", ColumnKind::kPicture}});
+  EXPECT_EQ(as_string(paths.read(0).picture(0)), "the relative one");
+  EXPECT_THROW(paths.read(1).picture(0), DataError);
+}
+
+// `task` may be of any type, or in some of the files alone.
+TEST(ParquetTable, WhatIsNotNeededRefusesNoFile) {
+  const TemporaryFolder folder;
+  const WrittenColumn text = {"text", WrittenColumn::kString, {"a", "b"}};
+  const std::vector<std::pair<const char*, std::vector<WrittenColumn>>> others = {
+      {"null", {{"task", WrittenColumn::kNull, {std::nullopt, std::nullopt}}}},
+      {"int", {{"task", WrittenColumn::kInt64, {"1", "2"}}}},
+      {"list", {{"task", WrittenColumn::kList, {"x", "y"}}}},
+      {"twice",
+       {{"task", WrittenColumn::kString, {"x", "y"}},
+        {"task", WrittenColumn::kString, {"x", "y"}}}},
+      {"none", {}}};
+  const std::vector<Column> columns = {{"text", ColumnKind::kText},
+                                       {"task", ColumnKind::kText, /*optional=*/true}};
+  write_parquet(folder / "good.parquet",
+                {text, {"task", WrittenColumn::kString, {"swap", std::nullopt}}});
+  for (auto [name, written] : others) {
+    written.push_back(text);
+    const Path file = folder / str(name, ".parquet");
+    write_parquet(file, written);
+    const ParquetTable table({file}, columns);
+    EXPECT_EQ(table.read(1).text(0), "b") << name;
+    EXPECT_FALSE(table.read(1).has(1)) << name;
+    EXPECT_TRUE(table.text_column("task").empty()) << name;
+    EXPECT_EQ(ParquetTable({folder / "good.parquet", file}, columns).text_column("task"),
+              (std::vector<std::string>{"swap", "", "", ""}))
+        << name;
+  }
+  const std::string twice = error_of<DataError>([&] {
+    ParquetTable({folder / "twice.parquet"}, {{"task", ColumnKind::kText}});
+  });
+  EXPECT_NE(twice.find("there are 2 columns 'task'"), std::string::npos) << twice;
 }
 
 }  // namespace

@@ -46,15 +46,40 @@ std::shared_ptr<arrow::Array> lists(const Cells& cells) {
   return builder.Finish().ValueOrDie();
 }
 
+std::shared_ptr<arrow::Array> nulls(size_t count) {
+  return arrow::MakeArrayOfNull(arrow::null(), int64_t(count)).ValueOrDie();
+}
+
+std::shared_ptr<arrow::Array> image(std::shared_ptr<arrow::Array> bytes, const Cells& paths) {
+  return arrow::StructArray::Make({std::move(bytes), simple<arrow::StringBuilder>(paths)},
+                                  std::vector<std::string>{"bytes", "path"})
+      .ValueOrDie();
+}
+
+std::shared_ptr<arrow::Array> bytes_or_paths(const Cells& cells) {
+  Cells bytes = cells, paths(cells.size());
+  for (size_t i = 0; i < cells.size(); ++i)
+    if (cells[i] && cells[i]->starts_with('@')) {
+      paths[i] = cells[i]->substr(1);
+      bytes[i].reset();
+    }
+  return image(simple<arrow::BinaryBuilder>(bytes), paths);
+}
+
 std::shared_ptr<arrow::Array> array_of(const WrittenColumn& column) {
   switch (column.kind) {
     case WrittenColumn::kStruct: {
-      const Cells paths(column.cells.size(), "p.png");
-      return arrow::StructArray::Make(
-                 {simple<arrow::BinaryBuilder>(column.cells), simple<arrow::StringBuilder>(paths)},
-                 std::vector<std::string>{"bytes", "path"})
-          .ValueOrDie();
+      Cells paths = column.cells;
+      for (auto& path : paths)
+        if (path) path = "p.png";
+      return image(simple<arrow::BinaryBuilder>(column.cells), paths);
     }
+    case WrittenColumn::kImages:
+      return bytes_or_paths(column.cells);
+    case WrittenColumn::kPaths:
+      return image(nulls(column.cells.size()), column.cells);
+    case WrittenColumn::kNull:
+      return nulls(column.cells.size());
     case WrittenColumn::kBinary:
       return simple<arrow::BinaryBuilder>(column.cells);
     case WrittenColumn::kLargeBinary:

@@ -13,13 +13,16 @@ namespace icedit {
 
 struct WrittenColumn {
   enum Kind {
-    kStruct,  // {bytes: binary, path: string}: Hugging Face's Image
+    kStruct,  // {bytes: binary, path: string}: Hugging Face's Image; null bytes have a null path
+    kImages,  // the same; a cell "@PATH" has null bytes and that path, the others have no path
+    kPaths,   // {bytes: null, path: string}, as pandas writes where no row has bytes
     kBinary,  // binary
     kLargeBinary,
     kString,
     kLargeString,
     kList,  // list<string>; a cell's texts are split at '|'
-    kInt64
+    kInt64,
+    kNull  // of no type; every cell is null
   };
   std::string name;
   Kind kind;

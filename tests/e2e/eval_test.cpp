@@ -71,13 +71,13 @@ TEST_F(Eval, CtrlCLeavesWholeRows) {
 TEST_F(Eval, WrongInput) {
   expect_failure({"eval"}, 2, "--data FILE.parquet");
   expect_failure({"eval", "rows.parquet"}, 2, "give data with --data");
-  expect_failure({"eval", "--data", "none.parquet"}, 66, "there is no such file");
+  expect_failure({"eval", "--data", "none.parquet"}, 66, "there is no file or folder");
   expect_failure(eval({"--batch", "0"}), 2, "--batch is '0'");
   expect_failure(eval({"--width", "50"}), 2, "multiple of 16");
   write("text.parquet", "no Parquet");
   expect_failure({"eval", "--data", "text.parquet"}, 1, "text.parquet");
   fs::create_directory(work() / "empty");
-  expect_failure({"eval", "--data", "empty"}, 66, "no .parquet file in this folder");
+  expect_failure({"eval", "--data", "empty"}, 66, "no .parquet file in the folder");
 }
 
 }  // namespace

@@ -127,14 +127,15 @@ TEST_F(Evaluation, TheBatchChangesNoPictureThoughSizesMix) {
 
 TEST_F(Evaluation, RowsThatCannotBeReadAreListedAndTheOthersEdited) {
   const std::string good = numbered_png(1);
-  write_rows({good, "no picture", good, good, numbered_png(1, 1, 2000), good},
-             {good, good, good, "", good, good}, {"a", "b", "  ", "d", "e", "f"});
+  write_rows({good, "no picture", good, good, numbered_png(1, 1, 2000), good, good},
+             {good, good, good, "", good, good, good}, {"a", "b", "  ", "d", "e", "f", "caf\xe9"});
   options.batch = options.group = 6;
   ResultFolder out = kept();
   const auto results = run(&out);
   const Summary summary = summarise(results);
   EXPECT_EQ(summary.total.rows, 2);
-  ASSERT_EQ(summary.unreadable.size(), 4u);
+  ASSERT_EQ(summary.unreadable.size(), 5u);
+  EXPECT_TRUE(has(summary.unreadable[4].error, "row 6: the instruction is no valid UTF-8"));
   const char* reasons[] = {"row 1, source", "row 2: the instruction is empty", "row 3, target",
                            "row 4: a picture of 1x2000"};
   for (size_t i = 0; i < 4; ++i) {

@@ -169,6 +169,11 @@ TEST(Summary, MeansAndCountsPerTaskAndInAll) {
   EXPECT_NE(summary_json(summary).find("\"success_rate\": 1.0"), std::string::npos);
 }
 
+TEST(Summary, ATaskIsOneLineOfTheTable) {
+  const std::string table = table_text(summarise({result_of("two\nlines\t", 0.1, true)}));
+  EXPECT_NE(table.find("\ntwo lines "), std::string::npos) << table;
+}
+
 TEST(Sheet, FramesTellSuccess) {
   const Image picture = grey(10, 48, 96);
   const std::vector<std::optional<bool>> outcomes = {true, false, std::nullopt, true, false};

@@ -12,6 +12,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "io/utf8.h"
 
 namespace icedit {
 namespace {

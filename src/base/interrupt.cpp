@@ -25,6 +25,8 @@ void catch_interrupts() {
   action.sa_handler = on_signal;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  // A write beyond `ulimit -f` is then an error like that of a full disk.
+  std::signal(SIGXFSZ, SIG_IGN);
 }
 
 bool interrupted() {

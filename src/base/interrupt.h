@@ -4,7 +4,7 @@
 
 namespace icedit {
 
-void catch_interrupts();      // installs the handlers; called by main
+void catch_interrupts();      // installs the handlers, ignores SIGXFSZ; called by main
 bool interrupted();           // whether a signal came
 void throw_if_interrupted();  // throws Interrupted("stopped by ...")
 

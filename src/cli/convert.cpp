@@ -140,10 +140,16 @@ void convert_adapter(const ConvertOptions& options, const AdapterRequest& reques
   }
   if (request.scale != 1) scale_adapter(adapter, request.scale);
   if (options.dtype) change_dtype(adapter, *options.dtype);
-  const Path written = save_adapter(options.output, adapter, layout);
+  const NewFiles made(options.output);
+  save_adapter(made.path(), adapter, layout);
+  const std::vector<Path> wanted = targets(options.output, layout);
+  const std::vector<Path> files = targets(made.path(), layout);
+  std::vector<Path> got;
+  for (const Path& file : files) got.push_back(made.put(file, if_taken(options.force)));
+  for (size_t i = 0; i < files.size(); ++i) expect_name(wanted[i], got[i]);
   log::info(str(adapter.path.string(), ": ", adapter.lora.size() + adapter.moe.size(), " layers, ",
                 adapter.layout, " -> ", options.format));
-  std::cout << written.string() << "\n";
+  std::cout << wanted[0].string() << "\n";
 }
 
 void merge(ConvertOptions& options) {

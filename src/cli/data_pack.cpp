@@ -29,7 +29,9 @@ int pack_data(const DataOptions& options) {
     throw UsageError(str("-o ", options.output, ": expected a name that ends in .parquet"));
   expect_free(options.output, options.force);
   const auto rows = folder_rows(options.places[0]);
-  const PackResult result = pack_rows(*rows, options.output, threads_of(options));
+  const NewFiles made(options.output);
+  const PackResult result = pack_rows(*rows, made.path(), threads_of(options));
+  expect_name(options.output, made.put(made.path(), if_taken(options.force)));
   const uint64_t bytes = std::filesystem::file_size(options.output);
   if (options.json) {
     nlohmann::ordered_json bad = nlohmann::ordered_json::array();

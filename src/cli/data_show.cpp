@@ -139,7 +139,10 @@ int show_data(const DataOptions& options) {
   if (!options.output.empty()) {
     std::vector<SampleRow> rows;
     for (const Shown& sample : samples) rows.push_back(sample.picture);
-    write_image(options.output, sample_grid({"source, target", "mask"}, rows));
+    const Image grid = sample_grid({"source, target", "mask"}, rows);
+    expect_name(options.output,
+                write_text_atomically(options.output, encode_image(grid, format_of(options.output)),
+                                      if_taken(options.force)));
     log::info("wrote " + options.output);
   }
   print(samples, options);

@@ -119,7 +119,7 @@ class EditRun {
       log::warn(str("left out: ", message));
       return false;
     }
-    loader_.expect_disk_space(job, requests.back());
+    loader_.expect_disk_space(job, requests.back(), options_);
     return true;
   }
 
@@ -141,7 +141,10 @@ class EditRun {
     hooks.preview_every = options_.preview_every;
     hooks.preview_full = options_.preview_full;
     hooks.on_preview = [this](const Image& preview, int64_t step) {
-      write_image(preview_name(current_->outputs[image_], step + 1), preview);
+      const Path file = preview_name(current_->outputs[image_], step + 1);
+      if (options_.skip_existing && is_taken(file)) return;
+      write_text_atomically(file, encode_image(preview, ImageFormat::kPng),
+                            if_taken(options_.force));
     };
     return hooks;
   }
@@ -149,36 +152,35 @@ class EditRun {
   void write(const EditJob& job, const std::vector<EditedImage>& images) {
     const EditSettings& s = job.settings;
     const int quality = static_cast<int>(s.quality.value_or(kQuality));
-    std::string in_the_way;
+    std::string taken;
     for (size_t i = 0; i < images.size(); ++i) {
       const EditedImage& edited = images[i];
       const std::string settings =
           settings_json(s, editor_.residency().files().defaults(), edited.seed);
-      Path file = job.outputs[i];
-      // It may have come into being meanwhile; what took so long is not thrown away.
-      if (file != kStandardOutput && !options_.force && !options_.skip_existing && is_taken(file)) {
-        const Path other = free_neighbour(file, jobs_);
-        in_the_way =
-            str(file.string(), " was made by another program while this edit ran, which is ",
-                "kept as ", other.string());
-        file = other;
-      }
+      const Path& wanted = job.outputs[i];
+      if (options_.skip_existing && is_taken(wanted)) continue;  // of several images this one
       const PictureText text =
           recipe_text(run(), settings, s.image, s.mask, static_cast<int64_t>(i));
-      written_.push_back(
-          {file, &job, edited.seed, edited.image.width, edited.image.height, settings});
-      if (file == kStandardOutput) {
-        std::cout << encode_image(edited.image, ImageFormat::kPng, text, quality,
-                                  edited.colour_profile);
+      Written written = {wanted,  &job, edited.seed, edited.image.width, edited.image.height,
+                         settings};
+      const std::string bytes = encode_image(
+          edited.image, wanted == kStandardOutput ? ImageFormat::kPng : format_of(wanted), text,
+          quality, edited.colour_profile);
+      if (wanted == kStandardOutput) {
+        std::cout << bytes;
         log::info(str("seed ", edited.seed));
-        continue;
+      } else {
+        written.file = write_text_atomically(wanted, bytes, if_taken(options_.force));
+        if (!options_.json)
+          std::cout << written.file.string() << "  seed " << edited.seed << std::endl;
       }
-      write_image(file, edited.image, text, quality, edited.colour_profile);
-      if (!options_.json) std::cout << file.string() << "  seed " << edited.seed << std::endl;
+      // What took so long is not thrown away.
+      if (written.file != wanted && !job.any_name) taken = taken_meanwhile(wanted, written.file);
+      written_.push_back(std::move(written));
     }
-    if (in_the_way.empty()) return;
-    if (jobs_.size() == 1) throw UsageError(in_the_way);
-    failures_.push_back({&job, in_the_way, ExitCode::kUsage});
+    if (taken.empty()) return;
+    if (jobs_.size() == 1) throw UsageError(taken);
+    failures_.push_back({&job, taken, ExitCode::kUsage});
   }
 
   // Made when it is first needed: hashing the files takes time before the first step.
@@ -228,6 +230,7 @@ int run_edit(const Arguments& arguments) {
   }
   const int threads = use_threads(options.model);
   const ModelFiles files = ModelFiles::find(options.model.request);
+  check_previews(jobs, options, files.defaults().num_inference_steps);
   for (const std::string& line : settings_warnings(options, jobs, files.defaults()))
     log::warn(line);
   if (options.dry_run) {

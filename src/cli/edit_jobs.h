@@ -12,6 +12,7 @@ struct EditJob {
   EditSettings settings;      // complete: the seed is set, paths are relative to the working folder
   std::vector<Path> outputs;  // one a picture of num_images
   std::string where;          // "edits.jsonl, line 3", or the input
+  bool any_name = false;      // the outputs' names are not the user's: the next will do as well
 };
 
 // What is wrong with a job, with the line of the batch that it is from.

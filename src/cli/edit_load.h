@@ -15,11 +15,13 @@ class JobLoader {
   // another size, or the edit would not fit into the memory.
   EditRequest load(const EditJob& job);
 
-  // Throws IoError when the disk has no room for the job's outputs.
-  void expect_disk_space(const EditJob& job, const EditRequest& request) const;
+  // Throws IoError when the disk has no room for the job's outputs and previews.
+  void expect_disk_space(const EditJob& job, const EditRequest& request,
+                         const EditOptions& options) const;
 
  private:
   Size half(const EditRequest& request) const;
+  void load_mask(const EditSettings& settings, EditRequest& request) const;
 
   const ReadOptions read_;
   const Residency& residency_;

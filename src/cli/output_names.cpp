@@ -97,6 +97,7 @@ class Names {
             "--skip-existing needs to know what the outputs are called: name a folder with -o");
       } else {
         job.outputs = free_names(job.settings.image, count);
+        job.any_name = true;
       }
     }
   }
@@ -164,6 +165,16 @@ void expect_writable_folder(const Path& file) {
   }
 }
 
+// With the job that edits it; none for a mask.
+std::map<Path, const EditJob*> inputs_of(const std::vector<EditJob>& jobs) {
+  std::map<Path, const EditJob*> inputs;
+  for (const EditJob& job : jobs) {
+    inputs[same_place(job.settings.image)] = &job;
+    if (!job.settings.mask.empty()) inputs[same_place(job.settings.mask)] = nullptr;
+  }
+  return inputs;
+}
+
 }  // namespace
 
 bool is_picture_name(const Path& file) {
@@ -204,22 +215,9 @@ void name_outputs(std::vector<EditJob>& jobs, const EditOptions& options) {
   Names(options).name(jobs);
 }
 
-Path free_neighbour(const Path& output, const std::vector<EditJob>& jobs) {
-  std::set<Path> planned;
-  for (const EditJob& job : jobs) planned.insert(job.outputs.begin(), job.outputs.end());
-  for (int64_t k = 1;; ++k) {
-    const Path file = numbered(output, k);
-    if (!is_taken(file) && planned.count(file) == 0) return file;
-  }
-}
-
 void check_outputs(const std::vector<EditJob>& jobs, const EditOptions& options) {
   const bool overwrite = options.force || options.skip_existing;
-  std::map<Path, const EditJob*> inputs;
-  for (const EditJob& job : jobs) {
-    inputs[same_place(job.settings.image)] = &job;
-    if (!job.settings.mask.empty()) inputs[same_place(job.settings.mask)] = nullptr;
-  }
+  const std::map<Path, const EditJob*> inputs = inputs_of(jobs);
   std::set<Path> written;
   for (const EditJob& job : jobs) {
     for (const Path& output : job.outputs) {
@@ -234,12 +232,12 @@ void check_outputs(const std::vector<EditJob>& jobs, const EditOptions& options)
       }
       if (is_folder(output))
         throw UsageError(str(output.string(), " is a folder; end it with / to write into it"));
-      if (!overwrite && jobs.size() > 1 && is_taken(output)) {
+      if (!overwrite && !job.any_name && jobs.size() > 1 && is_taken(output)) {
         throw UsageError(str(output.string(),
                              " exists already; leave out what is done with --skip-existing, give "
                              "another folder with -o, or --force"));
       }
-      expect_free(output, overwrite);
+      expect_free(output, overwrite || job.any_name);
       if (!written.insert(place).second) {
         throw UsageError(str(job.where, ": two edits would be written to ", output.string(),
                              "; give each its 'output'"));
@@ -247,6 +245,29 @@ void check_outputs(const std::vector<EditJob>& jobs, const EditOptions& options)
       expect_writable_folder(output);
       if (options.preview_every > 0)
         expect_writable_folder(preview_name(output, kMostPreviewSteps));
+    }
+  }
+}
+
+void check_previews(const std::vector<EditJob>& jobs, const EditOptions& options, int64_t steps) {
+  if (options.preview_every == 0) return;
+  const std::map<Path, const EditJob*> inputs = inputs_of(jobs);
+  std::set<Path> written;
+  for (const EditJob& job : jobs)
+    for (const Path& output : job.outputs) written.insert(same_place(output));
+  for (const EditJob& job : jobs) {
+    const int64_t last = job.settings.request.steps.value_or(steps);
+    for (const Path& output : job.outputs) {
+      for (int64_t step = options.preview_every; step <= last; step += options.preview_every) {
+        const Path preview = preview_name(output, step);
+        const Path place = same_place(preview);
+        if (inputs.count(place) != 0 || !written.insert(place).second) {
+          throw UsageError(str("a preview would be written to ", preview.string(), ", which is ",
+                               inputs.count(place) != 0 ? "read" : "written", " by this run too; ",
+                               "give the edit another name with -o"));
+        }
+        if (!options.skip_existing) expect_free(preview, options.force);
+      }
     }
   }
 }

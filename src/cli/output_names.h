@@ -32,7 +32,8 @@ void name_outputs(std::vector<EditJob>& jobs, const EditOptions& options);
 // long for the file system; IoError where the folder cannot be made or written to.
 void check_outputs(const std::vector<EditJob>& jobs, const EditOptions& options);
 
-// "out-1.png", or the next number: neither there nor an output of the jobs.
-Path free_neighbour(const Path& output, const std::vector<EditJob>& jobs);
+// The same of the previews, which never replace a picture that is read either.
+// `steps`: of a job that says nothing.
+void check_previews(const std::vector<EditJob>& jobs, const EditOptions& options, int64_t steps);
 
 }  // namespace icedit::cli

@@ -1,22 +1,11 @@
 #pragma once
-// Questions about paths that a user typed: a name that no file can have (too long, say) is simply
-// not there.
+// Questions about paths that a user typed.
 #include "base/error.h"
-#include "io/files.h"
 #include "io/hub.h"
+#include "io/new_file.h"
+#include "io/there.h"
 
 namespace icedit::cli {
-
-inline bool is_there(const Path& path) {
-  std::error_code ignored;
-  return std::filesystem::exists(path, ignored);
-}
-
-// The same of a name: a link to nothing takes it too.
-inline bool is_taken(const Path& path) {
-  std::error_code ignored;
-  return is_there(path) || std::filesystem::is_symlink(path, ignored);
-}
 
 inline bool is_folder(const Path& path) {
   std::error_code ignored;
@@ -32,6 +21,21 @@ inline void expect_free(const Path& path, bool force, const char* flag = "-o",
   if (force || !is_taken(path)) return;
   throw UsageError(str(path.string(), " exists already; give another name with ", flag,
                        may_force ? ", or --force" : ""));
+}
+
+inline IfTaken if_taken(bool force) {
+  return force ? IfTaken::kReplace : IfTaken::kNextName;
+}
+
+// A name that was free when it was looked at, and then was not.
+inline std::string taken_meanwhile(const Path& wanted, const Path& got) {
+  return str(wanted.string(), " was made by another program meanwhile; what was to stand there is ",
+             "kept as ", got.string());
+}
+
+// Throws UsageError of that.
+inline void expect_name(const Path& wanted, const Path& got) {
+  if (same_place(got) != same_place(wanted)) throw UsageError(taken_meanwhile(wanted, got));
 }
 
 }  // namespace icedit::cli

@@ -128,7 +128,9 @@ int run_stage(const Arguments& arguments) {
   const c10::InferenceMode inference;
   const NamedTensors tensors = stage.run(options);
   for (const auto& [name, tensor] : tensors) log::verbose(str(name, "  ", shape_text(tensor)));
-  save_tensors(options.out, tensors);
+  const NewFiles made(options.out);
+  save_tensors(made.path(), tensors);
+  expect_name(options.out, made.put(made.path(), if_taken(options.force)));
   log::info(str(options.out, ": ", counted(tensors.size(), "tensor")));
   return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "edit/feather.h"
+#include "edit/mask.h"
 
 namespace icedit {
 
@@ -84,10 +85,11 @@ void check_mask(const Image& mask, Size source, const std::string& name,
     throw UsageError(str(name, " is ", mask.width, "x", mask.height, " pixels, expected ", picture,
                          "'s ", source.width, "x", source.height));
   }
-  if (std::all_of(mask.pixels.begin(), mask.pixels.end(), [](uint8_t v) { return v < 128; })) {
-    throw UsageError(str(
-        name, " has no white pixel, so nothing may change; paint white where the edit belongs"));
-  }
+  if (has_white(mask)) return;
+  throw UsageError(str(name,
+                       " has no white pixel, so it selects nothing: the edit goes where a mask is "
+                       "white, and leaves what is black or transparent in it; paint white where "
+                       "the edit belongs"));
 }
 
 Diptych make_diptych(const Image& source, int width, Sizing sizing, Layout layout, int multiple,
@@ -105,7 +107,13 @@ Diptych make_diptych(const Image& source, int width, Sizing sizing, Layout layou
     return diptych;
   }
   check_mask(*mask, {source.width, source.height}, "the mask");
-  paste(resize(*mask, size.width, size.height, Filter::kLanczos), diptych.mask, size.width);
+  const Image selection = resize(*mask, size.width, size.height, Filter::kLanczos);
+  if (!has_white(selection)) {
+    throw UsageError(str("the mask's white is so small that nothing of it is left at ", size.width,
+                         "x", size.height, " pixels, at which the model works; paint more white, ",
+                         "or give a larger --width"));
+  }
+  paste(selection, diptych.mask, size.width);
   return diptych;
 }
 

@@ -7,24 +7,20 @@
 #include "base/counted.h"
 #include "base/error.h"
 #include "io/bytes.h"
+#include "io/hub.h"
 #include "io/json_file.h"
 #include "io/pickle.h"
+#include "io/there.h"
 
 namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Where a component's tensors may stand in a folder, and their variants in half precision:
-// diffusers' and transformers' names. A group is only looked at where the one before it had
-// nothing.
-const std::vector<std::vector<std::string>> kNameGroups = {
-    {"diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.safetensors.index.json",
-     "model.safetensors", "model.safetensors.index.json"},
-    {"diffusion_pytorch_model.fp16.safetensors",
-     "diffusion_pytorch_model.safetensors.index.fp16.json",
-     "diffusion_pytorch_model.fp16.safetensors.index.json", "model.fp16.safetensors",
-     "model.safetensors.index.fp16.json", "model.fp16.safetensors.index.json"}};
+// A component's tensors in a folder, or the index of their shards: diffusers' and transformers'
+// names. A variant (bf16, say) stands before the extension, in an index' name in one of two places.
+constexpr const char* kNames =
+    R"((?:diffusion_pytorch_)?model(\.[^.]+)?\.safetensors(?:\.index(\.[^.]+)?\.json)?)";
 
 constexpr const char* kConverted = "model.safetensors";  // of a pickle
 
@@ -34,48 +30,42 @@ bool is_shard(const std::string& name) {
   return std::regex_match(name, pattern);
 }
 
-// symlink_status: a link that leads nowhere counts too, so that its target's absence is told and
-// not its own.
-bool there(const Path& path) {
-  std::error_code ignored;
-  return fs::exists(fs::symlink_status(path, ignored));
-}
-
 // The one file or index of a folder that holds the tensors.
 Path find_in_folder(const Path& folder) {
-  for (const auto& group : kNameGroups) {
-    std::vector<std::string> found;
-    for (const std::string& name : group) {
-      if (there(folder / name)) found.push_back(name);
-    }
-    if (found.size() > 1) {
-      throw CheckpointError(str(folder.string(), " holds several checkpoints (", joined(found),
-                                "); name the one to read instead of the folder."));
-    }
-    if (found.size() == 1) return folder / found[0];
-  }
-  std::vector<std::string> whole, shards, pickles, gguf;
+  static const std::regex pattern(kNames);
+  std::vector<std::string> own, variants, whole, shards, pickles, gguf;
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const Path& file = it->path();
     const std::string name = file.filename().string();
+    std::smatch match;
+    if (!is_shard(name) && std::regex_match(name, match, pattern))
+      (match[1].matched || match[2].matched ? variants : own).push_back(name);
     if (file.extension() == ".safetensors") (is_shard(name) ? shards : whole).push_back(name);
     if (file.extension() == ".gguf") gguf.push_back(name);
     if (is_pickle(file)) pickles.push_back(name);
   }
   if (error) throw IoError(str(folder.string(), " cannot be listed: ", error.message(), "."));
-  for (auto* names : {&whole, &shards, &pickles, &gguf}) std::sort(names->begin(), names->end());
+  for (auto* names : {&own, &variants, &whole, &shards, &pickles, &gguf})
+    std::sort(names->begin(), names->end());
+  if (const auto& found = own.empty() ? variants : own; found.size() > 1) {
+    throw CheckpointError(str(folder.string(), " holds several checkpoints (", joined(found),
+                              "); name the one to read instead of the folder."));
+  } else if (found.size() == 1) {
+    return folder / found[0];
+  }
   if (whole.size() == 1 && shards.empty()) return folder / whole[0];
   if (!shards.empty()) {
     throw ModelUnavailable(str(folder.string(), " holds ", shards[0],
-                               " but no index of its shards (*.safetensors.index.json); get that "
-                               "file too, it lies beside them."));
+                               " but no index of its shards (*.safetensors.index.json, or "
+                               "*.index.VARIANT.json); get that file too, it lies beside them",
+                               how_to_complete(folder)));
   }
   if (whole.size() > 1) {
     throw ModelUnavailable(str(folder.string(), " holds several .safetensors files (",
                                joined(whole), "); name the one to read instead of the folder."));
   }
-  if (there(folder / "model_index.json")) {
+  if (is_taken(folder / "model_index.json")) {
     throw ModelUnavailable(str(folder.string(),
                                " is a whole pipeline; expected the folder of one of its "
                                "components, such as ",
@@ -87,10 +77,12 @@ Path find_in_folder(const Path& folder) {
                                "as .safetensors."));
   }
   if (!pickles.empty()) throw refused_pickle(folder / pickles[0], kConverted);
-  throw ModelUnavailable(str(folder.string(), " holds no tensors; looked for ",
-                             joined(kNameGroups[0]),
-                             ", their .fp16 variants, and a single "
-                             ".safetensors file of any name."));
+  throw ModelUnavailable(str(
+      folder.string(),
+      " holds no tensors; looked for diffusion_pytorch_model.safetensors and model.safetensors, "
+      "the .index.json of their shards, a variant of these such as .bf16, and a single "
+      ".safetensors file of any name",
+      how_to_complete(folder)));
 }
 
 void add_file(std::map<std::string, Checkpoint::Entry>& entries,
@@ -121,10 +113,9 @@ std::map<std::string, Checkpoint::Entry> open_index(const Path& index) {
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> files;
   for (const auto& [name, shard] : shard_of) {
     if (files.count(shard) != 0) continue;
-    std::error_code ignored;
-    if (!fs::exists(index.parent_path() / shard, ignored)) {
+    if (!is_there(index.parent_path() / shard)) {
       throw CheckpointError(str(index.string(), ": the shard ", shard, " is not there (tensor '",
-                                name, "' lies in it). Was the download interrupted?"));
+                                name, "' lies in it)", how_to_complete(index)));
     }
     files[shard] = std::make_shared<SafetensorsFile>(index.parent_path() / shard);
   }
@@ -155,14 +146,15 @@ std::map<std::string, Checkpoint::Entry> open_index(const Path& index) {
 
 Checkpoint Checkpoint::open(const Path& path) {
   std::error_code ignored;
-  if (!there(path)) {
-    throw ModelUnavailable(str(path.string(), ": no such file or folder; check the path."));
+  if (!is_taken(path)) {
+    throw ModelUnavailable(
+        str(path.string(), ": no such file or folder; check the path", how_to_complete(path)));
   }
   const Path file = fs::is_directory(path, ignored) ? find_in_folder(path) : path;
-  if (!fs::exists(file, ignored)) {
+  if (!is_there(file)) {
     throw ModelUnavailable(str(file.string(), " is a link to '",
-                               fs::read_symlink(file, ignored).string(),
-                               "', which is not there: was its download interrupted?"));
+                               fs::read_symlink(file, ignored).string(), "', which is not there",
+                               how_to_complete(file)));
   }
   if (is_pickle(file)) throw refused_pickle(file, kConverted);
   if (file.extension() == ".json") {

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "io/json_file.h"
+#include "io/there.h"
 
 namespace icedit {
 namespace {
@@ -104,6 +105,8 @@ std::vector<std::string> names_in(const Path& folder) {
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     names.push_back(it->path().filename().string());
   }
+  if (error && error != std::errc::no_such_file_or_directory)
+    throw IoError(str(folder.string(), " cannot be listed: ", error.message(), "."));
   std::sort(names.begin(), names.end());
   return names;
 }
@@ -114,7 +117,8 @@ Path find_snapshot(const HubId& id, const Path& repo) {
   const std::string revision = id.revision.empty() ? "main" : id.revision;
   std::error_code ignored;
   std::string commit = revision;
-  if (fs::is_regular_file(repo / "refs" / revision, ignored)) {
+  if (is_there(repo / "refs" / revision) &&
+      fs::is_regular_file(repo / "refs" / revision, ignored)) {
     commit = read_text(repo / "refs" / revision, 4096);
     commit.erase(commit.find_last_not_of(" \t\r\n") + 1);
     if (!stays_inside(commit)) {
@@ -124,7 +128,7 @@ Path find_snapshot(const HubId& id, const Path& repo) {
     }
   }
   const Path snapshots = repo / "snapshots";
-  if (fs::is_directory(snapshots / commit, ignored)) return snapshots / commit;
+  if (is_there(snapshots / commit)) return snapshots / commit;
   const std::vector<std::string> names = names_in(snapshots);
   std::vector<std::string> matching;
   if (commit.size() >= 4 && commit.find_first_not_of("0123456789abcdef") == std::string::npos) {
@@ -235,13 +239,13 @@ Path find_in_hub_cache(const std::string& text) {
   const Path repo =
       hub_cache() / str("models--", id.repo.substr(0, slash), "--", id.repo.substr(slash + 1));
   std::error_code ignored;
-  if (!fs::is_directory(repo, ignored)) {
+  if (!is_there(repo)) {
     throw ModelUnavailable(str(id.repo, " is not in the Hugging Face cache (", hub_cache().string(),
                                ").", how_to_download(id)));
   }
   const Path snapshot = find_snapshot(id, repo);
   const Path found = id.inside.empty() ? snapshot : snapshot / id.inside;
-  if (!fs::exists(found, ignored)) {
+  if (!is_there(found)) {
     if (fs::is_symlink(found, ignored)) {
       throw ModelUnavailable(incomplete(id, snapshot, id.inside + " is a link to nothing"));
     }
@@ -260,6 +264,21 @@ Path find_in_hub_cache(const std::string& text) {
   return found;
 }
 
+std::string how_to_complete(const Path& place) {
+  const std::string ask = "; was its download interrupted?";
+  constexpr std::string_view kModels = "models--";
+  const Path whole = same_place(place.parent_path()) / place.filename();
+  for (auto part = whole.begin(); part != whole.end(); ++part) {
+    const std::string repo = part->string();
+    const size_t split = repo.find("--", kModels.size());
+    if (!repo.starts_with(kModels) || split == repo.npos) continue;
+    const HubId id = {
+        repo.substr(kModels.size(), split - kModels.size()) + "/" + repo.substr(split + 2), "", ""};
+    return ask + " The same command goes on where it stopped." + how_to_download(id);
+  }
+  return ask;
+}
+
 bool is_url(const std::string& text) {
   return text.find("://") != text.npos;
 }
@@ -267,7 +286,7 @@ bool is_url(const std::string& text) {
 Path resolve_path_or_id(const std::string& text, const std::string& what,
                         const std::vector<std::string>& embedded) {
   std::error_code ignored;
-  if (fs::exists(text, ignored)) return text;
+  if (is_there(text)) return text;
   if (fs::is_symlink(text, ignored)) {
     throw ModelUnavailable(str(what, ": ", text, " is a link to '",
                                fs::read_symlink(text, ignored).string(), "', which is not there."));

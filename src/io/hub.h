@@ -16,8 +16,12 @@ bool looks_like_hub_id(const std::string& text);
 
 // The snapshot folder of "org/name[@revision]", or the file of "org/name/path/to/file[@revision]".
 // Throws ModelUnavailable with the exact `hf download` line, and `hf auth login` where it is
-// needed.
+// needed; IoError where the cache may not be read.
 Path find_in_hub_cache(const std::string& id);
+
+// Behind an error about something that is missing: "; was its download interrupted?", and within
+// the cache what to type to go on with it.
+std::string how_to_complete(const Path& place);
 
 // "https://...", say: nothing is fetched.
 bool is_url(const std::string& text);

@@ -46,13 +46,6 @@ Image upright(const Image& stored, int orientation) {
   return shown;
 }
 
-Image without_alpha(const Image& rgba) {
-  Image rgb(rgba.width, rgba.height);
-  const uint8_t* from = rgba.pixels.data();
-  for (size_t i = 0; i < rgb.pixels.size(); i += 3, from += 4) std::copy_n(from, 3, &rgb.pixels[i]);
-  return rgb;
-}
-
 // Upright; 1, 3 or, with keep_alpha, 4 channels.
 Image decode(Bytes bytes, const std::string& where, const ReadOptions& options) {
   Decoded decoded;
@@ -69,7 +62,7 @@ Image decode(Bytes bytes, const std::string& where, const ReadOptions& options) 
   }
   Image image = std::move(decoded.image);
   if (image.channels == 4 && !options.keep_alpha)
-    image = options.pillow_exact ? without_alpha(image) : on_white(image);
+    image = options.pillow_exact ? without_alpha(image) : laid_on(image, kWhite);
   return decoded.orientation > 1 ? upright(image, decoded.orientation) : image;
 }
 
@@ -96,13 +89,20 @@ void throw_damaged(const std::string& where, const char* format, const std::stri
                          "); copy or download it again, or save it anew in another program"));
 }
 
-Image on_white(const Image& rgba) {
+Image without_alpha(const Image& rgba) {
+  Image rgb(rgba.width, rgba.height);
+  const uint8_t* from = rgba.pixels.data();
+  for (size_t i = 0; i < rgb.pixels.size(); i += 3, from += 4) std::copy_n(from, 3, &rgb.pixels[i]);
+  return rgb;
+}
+
+Image laid_on(const Image& rgba, int background) {
   Image rgb(rgba.width, rgba.height);
   const uint8_t* from = rgba.pixels.data();
   for (size_t i = 0; i < rgb.pixels.size(); i += 3, from += 4) {
     const int alpha = from[3];
     for (int c = 0; c < 3; ++c) {
-      const int sum = from[c] * alpha + 255 * (255 - alpha) + 128;
+      const int sum = from[c] * alpha + background * (255 - alpha) + 128;
       rgb.pixels[i + c] = uint8_t((sum + (sum >> 8)) >> 8);  // sum / 255, rounded
     }
   }
@@ -126,9 +126,10 @@ Image read_image(const Path& path, const ReadOptions& options) {
 }
 
 Image read_mask(const Path& path, const ReadOptions& options) {
-  ReadOptions opaque = options;
-  opaque.keep_alpha = false;
-  return to_grey(decode(as_bytes(file_bytes(path)), path.string(), opaque));
+  ReadOptions with_alpha = options;
+  with_alpha.keep_alpha = !options.pillow_exact;
+  const Image painted = decode(as_bytes(file_bytes(path)), path.string(), with_alpha);
+  return to_grey(painted.channels == 4 ? laid_on(painted, kBlack) : painted);
 }
 
 Image to_grey(const Image& image) {

@@ -112,6 +112,23 @@ int orientation_of(const std::vector<Segment>& segments) {
 
 }  // namespace
 
+PictureHead jpeg_head(Bytes bytes) {
+  PictureHead head;
+  const std::vector<Segment> segments = segments_of(bytes);
+  for (const Segment& s : segments) {
+    // A frame's header: precision, height, width. Three of these markers are tables.
+    const bool tables = s.marker == 0xc4 || s.marker == 0xc8 || s.marker == 0xcc;
+    if (s.marker < 0xc0 || s.marker > 0xcf || tables || s.data.size() < 5) continue;
+    const auto number = [&](size_t at) {
+      return uint8_t(s.data[at]) << 8 | uint8_t(s.data[at + 1]);
+    };
+    head.height = number(1), head.width = number(3);
+    break;
+  }
+  head.orientation = orientation_of(segments);
+  return head;
+}
+
 Decoded decode_jpeg(Bytes bytes, const std::string& where, const ReadOptions& options) {
   JpegReader reader(bytes, where);
   jpeg_decompress_struct& info = reader.info();

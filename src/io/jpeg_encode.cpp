@@ -50,7 +50,7 @@ class JpegWriter {
 
 std::string encode_jpeg(const Image& image, const PictureText& text, int quality,
                         const std::string& profile) {
-  if (image.channels == 4) return encode_jpeg(on_white(image), text, quality, profile);
+  if (image.channels == 4) return encode_jpeg(laid_on(image, kWhite), text, quality, profile);
   if (image.width > JPEG_MAX_DIMENSION || image.height > JPEG_MAX_DIMENSION)
     throw UsageError(str("a JPEG holds at most ", JPEG_MAX_DIMENSION, " pixels a side, not ",
                          image.width, "x", image.height, "; write a PNG"));

@@ -24,6 +24,15 @@ void check_size(int64_t width, int64_t height, const ReadOptions& options,
 [[noreturn]] void throw_damaged(const std::string& where, const char* format,
                                 const std::string& reason);
 
+// The same without the pixels. Width and height are as stored, 0 where the headers lack them.
+struct PictureHead {
+  int64_t width = 0, height = 0;
+  int orientation = 1;
+};
+PictureHead png_head(Bytes bytes, const std::string& where);
+PictureHead jpeg_head(Bytes bytes);
+PictureHead webp_head(Bytes bytes);
+
 Decoded decode_png(Bytes bytes, const std::string& where, const ReadOptions& options);
 Decoded decode_jpeg(Bytes bytes, const std::string& where, const ReadOptions& options);
 Decoded decode_webp(Bytes bytes, const std::string& where, const ReadOptions& options);
@@ -49,9 +58,6 @@ std::string profile_fault(std::string_view profile);
 int64_t png_frames(Bytes bytes, const std::string& where);
 int64_t webp_frames(Bytes bytes);
 
-// EXIF's 1 ... 8.
-int webp_orientation(Bytes bytes);
-
 // quality: 1 ... 100. PNG has none. JPEG stores colour at full resolution from 90 on. WebP is
 // lossless at 100.
 std::string encode_png(const Image& image, const PictureText& text, const std::string& profile);
@@ -60,8 +66,10 @@ std::string encode_jpeg(const Image& image, const PictureText& text, int quality
 std::string encode_webp(const Image& image, const PictureText& text, int quality,
                         const std::string& profile);
 
-// RGBA over white. Rounded as Pillow's paste with a mask.
-Image on_white(const Image& rgba);
+// RGBA as RGB: over a grey value (rounded as Pillow's paste with a mask), or with alpha dropped.
+inline constexpr int kWhite = 255, kBlack = 0;
+Image laid_on(const Image& rgba, int background);
+Image without_alpha(const Image& rgba);
 Image grey_to_rgb(const Image& grey);
 
 }  // namespace icedit

@@ -26,19 +26,31 @@ struct PngChunk {
 
 // libpng allocates what a chunk's head says before it looks whether the file has it; so this looks
 // first, to the last chunk. 8 bytes signature, then chunks: 4 bytes size, 4 bytes name, data, 4
-// bytes checksum.
+// bytes checksum. As for Pillow the last chunk, IEND, may be missing, or its end.
 std::vector<PngChunk> chunks_of(Bytes bytes, const std::string& where) {
   const std::string_view file = as_text(bytes);
   std::vector<PngChunk> chunks;
+  std::string_view rest = file.substr(8);
   for (size_t at = 8; at + 12 <= file.size();) {
     const uint64_t size =
         12 + uint64_t{png_get_uint_32(reinterpret_cast<png_const_bytep>(&file[at]))};
     if (size > file.size() - at) break;
     chunks.push_back({file.substr(at + 4, 4), file.substr(at, size)});
-    if (chunks.back().name == "IEND") return chunks;
     at += size;
+    rest = file.substr(at);
+    if (chunks.back().name == "IEND") return chunks;
   }
+  if (rest.size() < 8 || rest.substr(4, 4) == "IEND") return chunks;
   throw_damaged(where, "PNG", "it ends before its last chunk");
+}
+
+// With the IEND that the file lacks; `made` holds it then.
+Bytes with_end(Bytes bytes, const std::vector<PngChunk>& chunks, std::string& made) {
+  if (!chunks.empty() && chunks.back().name == "IEND") return bytes;
+  made = as_text(bytes).substr(0, 8);
+  for (const PngChunk& chunk : chunks) made += chunk.whole;
+  made += std::string_view("\0\0\0\0IEND\xae\x42\x60\x82", 12);
+  return as_bytes(made);
 }
 
 // The same file with the wanted chunks in front of the pixels, and no pixels: what libpng reads as
@@ -59,9 +71,8 @@ class PngReader {
     state_.in = bytes;
     png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &state_, png::on_error, png::on_warning);
     info_ = png_ ? png_create_info_struct(png_) : nullptr;
-    end_info_ = png_ ? png_create_info_struct(png_) : nullptr;
-    if (!end_info_ || !info_) {
-      png_destroy_read_struct(&png_, &info_, &end_info_);
+    if (!info_) {
+      png_destroy_read_struct(&png_, &info_, nullptr);
       throw std::bad_alloc();
     }
     run([&] {
@@ -72,7 +83,7 @@ class PngReader {
       png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, kUnused, 5);
     });
   }
-  ~PngReader() { png_destroy_read_struct(&png_, &info_, &end_info_); }
+  ~PngReader() { png_destroy_read_struct(&png_, &info_, nullptr); }
   PngReader(const PngReader&) = delete;
   PngReader& operator=(const PngReader&) = delete;
 
@@ -83,13 +94,12 @@ class PngReader {
 
   png_structp png() { return png_; }
   png_infop info() { return info_; }
-  png_infop end_info() { return end_info_; }
 
  private:
   std::string where_;
   png::State state_;
   png_structp png_ = nullptr;
-  png_infop info_ = nullptr, end_info_ = nullptr;
+  png_infop info_ = nullptr;
 };
 
 struct Header {
@@ -135,7 +145,7 @@ std::vector<uint8_t> read_rows(PngReader& reader, const Header& h) {
   for (size_t y = 0; y < rows.size(); ++y) rows[y] = &pixels[y * row_bytes];
   reader.run([&reader, &rows] {
     png_read_image(reader.png(), rows.data());
-    png_read_end(reader.png(), reader.end_info());
+    png_read_end(reader.png(), nullptr);
   });
   return pixels;
 }
@@ -212,12 +222,15 @@ int raw_profile_orientation(std::string_view profile) {
   return exif_orientation(bytes);
 }
 
-// Calls see(key, text) for the text chunks of `info`.
+// Calls see(key, text, whether it is UTF-8) for the text chunks of a file.
 template <class See>
-void each_text(PngReader& reader, png_infop info, See see) {
+void each_text(Bytes bytes, const std::string& where, See see) {
+  const std::string headers = without_pixels(bytes, where, {"tEXt", "zTXt", "iTXt"});
+  PngReader reader(as_bytes(headers), where);
+  reader.run([&reader] { png_read_info(reader.png(), reader.info()); });
   png_textp texts = nullptr;
   int count = 0;
-  png_get_text(reader.png(), info, &texts, &count);
+  png_get_text(reader.png(), reader.info(), &texts, &count);
   for (int i = 0; i < count; ++i) {
     const bool itxt = texts[i].compression >= PNG_ITXT_COMPRESSION_NONE;
     const size_t size = itxt ? texts[i].itxt_length : texts[i].text_length;
@@ -226,16 +239,20 @@ void each_text(PngReader& reader, png_infop info, See see) {
   }
 }
 
-int orientation(PngReader& reader) {
+// libpng knows no eXIf with "Exif\0\0" in front, as several programs write it.
+int orientation(const std::vector<PngChunk>& chunks, Bytes bytes, const std::string& where) {
+  bool text = false;
+  for (const PngChunk& chunk : chunks) {
+    text = text || chunk.name == "tEXt" || chunk.name == "zTXt" || chunk.name == "iTXt";
+    if (chunk.name != "eXIf") continue;
+    const std::string_view exif = chunk.whole.substr(8, chunk.whole.size() - 12);
+    if (const int found = exif_orientation(as_bytes(exif))) return found;
+  }
   int from_profile = 0, from_xmp = 0;
-  for (png_infop info : {reader.info(), reader.end_info()}) {
-    png_bytep exif = nullptr;
-    png_uint_32 size = 0;
-    if (png_get_eXIf_1(reader.png(), info, &size, &exif))
-      if (const int found = exif_orientation(std::as_bytes(std::span(exif, size)))) return found;
-    each_text(reader, info, [&](std::string_view key, std::string_view text, bool) {
-      if (key == "Raw profile type exif") from_profile = raw_profile_orientation(text);
-      if (key == "XML:com.adobe.xmp") from_xmp = xmp_orientation(text);
+  if (text) {
+    each_text(bytes, where, [&](std::string_view key, std::string_view value, bool) {
+      if (key == "Raw profile type exif") from_profile = raw_profile_orientation(value);
+      if (key == "XML:com.adobe.xmp") from_xmp = xmp_orientation(value);
     });
   }
   return from_profile ? from_profile : std::max(1, from_xmp);
@@ -258,9 +275,18 @@ std::string from_latin1(std::string_view text) {
 
 }  // namespace
 
+PictureHead png_head(Bytes bytes, const std::string& where) {
+  const std::vector<PngChunk> chunks = chunks_of(bytes, where);
+  if (chunks.empty() || chunks[0].name != "IHDR" || chunks[0].whole.size() < 16) return {};
+  const auto* header = reinterpret_cast<png_const_bytep>(chunks[0].whole.data());
+  return {png_get_uint_32(header + 8), png_get_uint_32(header + 12),
+          orientation(chunks, bytes, where)};
+}
+
 Decoded decode_png(Bytes bytes, const std::string& where, const ReadOptions& options) {
-  chunks_of(bytes, where);
-  PngReader reader(bytes, where);
+  const std::vector<PngChunk> chunks = chunks_of(bytes, where);
+  std::string made;
+  PngReader reader(with_end(bytes, chunks, made), where);
   const Header h = read_header(reader);
   check_size(h.width, h.height, options, where);
   check_plausible(h, png_get_channels(reader.png(), reader.info()), bytes.size(), where);
@@ -271,7 +297,7 @@ Decoded decode_png(Bytes bytes, const std::string& where, const ReadOptions& opt
     decoded.image = read_grey16_clipped(reader, h);
   else  // a transparent colour is no alpha channel for Pillow's convert("RGB")
     decoded.image = read_direct(reader, h, h.transparency && !options.pillow_exact);
-  decoded.orientation = orientation(reader);
+  decoded.orientation = orientation(chunks, bytes, where);
   return decoded;
 }
 
@@ -285,11 +311,8 @@ int64_t png_frames(Bytes bytes, const std::string& where) {
 }
 
 PictureText read_png_text(Bytes bytes, const std::string& where) {
-  const std::string headers = without_pixels(bytes, where, {"tEXt", "zTXt", "iTXt"});
-  PngReader reader(as_bytes(headers), where);
-  reader.run([&reader] { png_read_info(reader.png(), reader.info()); });
   PictureText found;
-  each_text(reader, reader.info(), [&](std::string_view key, std::string_view text, bool utf8) {
+  each_text(bytes, where, [&](std::string_view key, std::string_view text, bool utf8) {
     found[from_latin1(key)] = utf8 ? utf8_without_nul(std::string(text)) : from_latin1(text);
   });
   return found;

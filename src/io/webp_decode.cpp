@@ -50,6 +50,13 @@ bool decode_into(const WebPIterator& frame, Image& image) {
 
 }  // namespace
 
+PictureHead webp_head(Bytes bytes) {
+  const Container file = container_of(bytes);
+  if (!file) return {};
+  return {WebPDemuxGetI(file.get(), WEBP_FF_CANVAS_WIDTH),
+          WebPDemuxGetI(file.get(), WEBP_FF_CANVAS_HEIGHT), orientation_of(file)};
+}
+
 Decoded decode_webp(Bytes bytes, const std::string& where, const ReadOptions& options) {
   const Container file = container_of(bytes);
   if (!file)
@@ -73,10 +80,6 @@ int64_t webp_frames(Bytes bytes) {
   const Container file = container_of(bytes);
   if (!file || (flags_of(file) & ANIMATION_FLAG) == 0) return 0;
   return WebPDemuxGetI(file.get(), WEBP_FF_FRAME_COUNT);
-}
-
-int webp_orientation(Bytes bytes) {
-  return orientation_of(container_of(bytes));
 }
 
 PictureText read_webp_text(Bytes bytes) {

@@ -238,13 +238,29 @@ TEST_F(EditJobs, SkipExistingGoesOnWithABatch) {
   EXPECT_TRUE(contains(usage({"in", "x", "--skip-existing"}), "name a folder with -o"));
 }
 
-TEST_F(EditJobs, WhatAnotherProgramTookMeanwhileGivesTheNextFreeName) {
+TEST_F(EditJobs, PreviewsReplaceNothingEither) {
   folder_.picture("a.png");
-  const auto jobs = plan({"a.png", "x", "-o", "b.png", "--num-images", "2"});
-  EXPECT_EQ(free_neighbour("b-1.png", jobs), "b-1-1.png");
-  EXPECT_EQ(free_neighbour("b.png", jobs), "b-3.png");  // -1 and -2 are to be written
-  folder_.picture("b-3.png");
-  EXPECT_EQ(free_neighbour("b.png", jobs), "b-4.png");
+  folder_.picture("b.preview-004.png");
+  folder_.picture("c.preview-003.png");
+  const auto check = [&](const Names& arguments) {
+    return error_of<UsageError>([&] { check_previews(plan(arguments), options_, /*steps=*/8); });
+  };
+  EXPECT_TRUE(contains(check({"a.png", "x", "-o", "b.png", "--preview", "4"}),
+                       "b.preview-004.png exists already"));
+  EXPECT_EQ(check({"a.png", "x", "-o", "b.png", "--preview", "4", "--force"}), "");
+  EXPECT_EQ(check({"a.png", "x", "-o", "b.png", "--preview", "5"}), "");
+  EXPECT_EQ(check({"a.png", "x", "-o", "b.png", "--preview", "2", "--steps", "3"}), "");
+  EXPECT_EQ(check({"a.png", "x", "-o", "c.png", "--preview", "4"}), "");
+  EXPECT_EQ(check({"a.png", "x", "-o", "b.png", "--num-images", "2", "--preview", "4"}), "");
+  // What is there is left alone by --skip-existing.
+  EXPECT_EQ(check({"a.png", "x", "-o", "b.png", "--preview", "4", "--skip-existing"}), "");
+  // An input not even with --force.
+  EXPECT_TRUE(contains(
+      check({"b.preview-004.png", "x", "-o", "b.png", "--preview", "4", "--force"}), "is read"));
+  folder_.write("x.jsonl",
+                "{\"image\": \"a.png\", \"output\": \"d.png\"}\n{\"image\": \"a.png\", \"output\": "
+                "\"d.jpg\"}\n");
+  EXPECT_TRUE(contains(check({"x.jsonl", "--instruction", "x y", "--preview", "4"}), "is written"));
 }
 
 TEST_F(EditJobs, ALinkToNothingIsNotReplaced) {

@@ -45,6 +45,57 @@ TEST(Size, IsThatOfThePictureAsItIsShown) {
   }
 }
 
+std::string big_endian(uint32_t value) {
+  return {char(value >> 24), char(value >> 16), char(value >> 8), char(value)};
+}
+
+// Of PNG: length, name, data, checksum; behind IHDR.
+std::string with_chunk(const std::string& png, const std::string& name, const std::string& data) {
+  uint32_t crc = ~0u;
+  for (const char c : name + data) {
+    crc ^= uint8_t(c);
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0xedb88320u : 0);
+  }
+  return png.substr(0, 33) + big_endian(uint32_t(data.size())) + name + data + big_endian(~crc) +
+         png.substr(33);
+}
+
+// Of WebP: name, length (little-endian), data; behind the pixels.
+std::string with_riff_chunk(std::string webp, const std::string& name, std::string data) {
+  const auto size = uint32_t(data.size());
+  if (size % 2) data += '\0';
+  webp += name + std::string{char(size), char(size >> 8), 0, 0} + data;
+  webp[20] |= 4;  // VP8X says that there is XMP
+  const auto whole = uint32_t(webp.size() - 8);
+  webp.replace(4, 4, {char(whole), char(whole >> 8), 0, 0});
+  return webp;
+}
+
+TEST(Size, FindsTheOrientationWhereverTheDecoderDoes) {
+  const std::string tiff("MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0", 26);
+  const std::string prefixed = std::string("Exif\0\0", 6) + tiff;
+  const std::string xmp = "<x tiff:Orientation=\"6\"/>";
+  const std::string in_png = "XML:com.adobe.xmp" + std::string(5, '\0') + xmp;
+  const std::string in_jpeg = std::string("http://ns.adobe.com/xap/1.0/\0", 29) + xmp;
+  std::string raw = std::string("Raw profile type exif\0", 22) + "\nexif\n      26\n";
+  for (const char c : tiff)
+    raw += "0123456789abcdef"[c >> 4 & 15], raw += "0123456789abcdef"[c & 15];
+  const Image image(21, 13);
+  const std::string png = encode_image(image, ImageFormat::kPng);
+  const std::string jpeg = encode_image(image, ImageFormat::kJpeg);
+  // With text it has the extended container that more chunks need.
+  const std::string webp = encode_image(image, ImageFormat::kWebp, {{"k", "v"}});
+  const std::string segment = "\xff\xe1" + std::string{0, char(2 + in_jpeg.size())} + in_jpeg;
+  for (const std::string& file : {with_chunk(png, "eXIf", tiff), with_chunk(png, "eXIf", prefixed),
+                                  with_chunk(png, "iTXt", in_png), with_chunk(png, "tEXt", raw),
+                                  jpeg.substr(0, 2) + segment + jpeg.substr(2), turned(jpeg, 6),
+                                  with_riff_chunk(webp, "XMP ", xmp)}) {
+    const Image decoded = decode_image(bytes_of(file), "x");
+    EXPECT_EQ((Size{decoded.width, decoded.height}), (Size{13, 21}));
+    EXPECT_EQ(picture_size(bytes_of(file), "x"), (Size{13, 21}));
+  }
+}
+
 TEST(Size, WhatIsNoPictureIsAnError) {
   for (const std::string& text :
        {std::string(), std::string("no picture"), std::string("\x89PNG\r\n\x1a\n"),

@@ -64,7 +64,6 @@ class Program : public ::testing::Test {
     setenv("OMP_NUM_THREADS", "2", 0);
     for (const auto& [name, value] : limits.environment) setenv(name.c_str(), value.c_str(), 1);
     if (limits.file_bytes != RLIM_INFINITY) {
-      signal(SIGXFSZ, SIG_IGN);
       const rlimit limit = {limits.file_bytes, limits.file_bytes};
       setrlimit(RLIMIT_FSIZE, &limit);
     }

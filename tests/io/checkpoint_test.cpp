@@ -10,7 +10,9 @@ namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 const Path kGoldens = ICEDIT_GOLDENS;
 
@@ -100,6 +102,40 @@ TEST(Checkpoint, TakesHalfPrecisionOnlyWhereThereIsNothingElse) {
   folder.write("b/diffusion_pytorch_model.safetensors.index.fp16.json",
                R"({"weight_map":{"t":"x-00001-of-00001.safetensors"}})");
   EXPECT_TRUE(Checkpoint::open(folder / "b").has("t"));
+}
+
+// Both places that diffusers and transformers have put a variant's name in, of every component.
+TEST(Checkpoint, TakesAnyVariant) {
+  for (const std::string stem : {"diffusion_pytorch_model", "model"}) {
+    for (const std::string& index :
+         {stem + ".safetensors.index.bf16.json", stem + ".bf16.safetensors.index.json"}) {
+      const TemporaryFolder folder;
+      const std::string first = stem + ".bf16-00001-of-00002.safetensors";
+      const std::string second = stem + ".bf16-00002-of-00002.safetensors";
+      write_tensors(folder / first, {"a"});
+      write_tensors(folder / second, {"b"});
+      EXPECT_THAT(unavailable(folder.path()), HasSubstr("no index of its shards"));
+      folder.write(index, str(R"({"weight_map":{"a":")", first, R"(","b":")", second, R"("}})"));
+      EXPECT_EQ(Checkpoint::open(folder.path()).entries().size(), 2u) << index;
+      write_tensors(folder / (stem + ".fp16.safetensors"), {"half"});
+      EXPECT_THAT(wrong(folder.path()), HasSubstr("several checkpoints"));
+      write_tensors(folder / (stem + ".safetensors"), {"full"});
+      EXPECT_TRUE(Checkpoint::open(folder.path()).has("full"));
+    }
+  }
+}
+
+TEST(Checkpoint, HalfADownloadComesWithTheCommand) {
+  const TemporaryFolder folder;
+  const Path component = folder / "models--org--na--me/snapshots/0123/transformer";
+  fs::create_directories(component);
+  EXPECT_THAT(unavailable(component),
+              AllOf(HasSubstr("holds no tensors"), HasSubstr("was its download interrupted?"),
+                    HasSubstr("\n  hf download org/na--me")));
+  fs::create_symlink("gone", component / "model.safetensors");
+  EXPECT_THAT(unavailable(component), HasSubstr("hf download"));
+  EXPECT_THAT(unavailable(component / "../vae"), HasSubstr("hf download"));
+  EXPECT_THAT(unavailable(folder / "elsewhere"), Not(HasSubstr("hf download")));
 }
 
 TEST(Checkpoint, NamesWhatIsNotThere) {

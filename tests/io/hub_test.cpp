@@ -3,11 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <map>
 #include <optional>
 
 #include "base/error.h"
+#include "io/checkpoint.h"
 #include "temporary_folder.h"
 
 namespace icedit {
@@ -218,6 +220,36 @@ TEST_F(Hub, AnIncompleteBlobMattersWhereSomethingIsMissing) {
   EXPECT_THAT(error_for("org/name"), HasSubstr("(transformer/ is not there"));
   add("transformer/model.safetensors", "x");
   EXPECT_EQ(find_in_hub_cache("org/name"), snapshot());
+}
+
+// Runs `test` as a user who has no rights here.
+template <class Test>
+void without_rights(const Test& test) {
+  const uid_t us = ::geteuid();
+  ASSERT_EQ(::seteuid(us == 0 ? 65534 : us), 0);
+  test();
+  ASSERT_EQ(::seteuid(us), 0);
+}
+
+TEST_F(Hub, WhatMayNotBeReadIsNotSaidToBeAbsent) {
+  ref("main", kCommit);
+  const Path file = add("a.safetensors", "x");
+  fs::permissions(folder_.path(), fs::perms::owner_all | fs::perms::others_exec);
+  const auto unreadable = [&](const Path& closed) {
+    fs::permissions(closed, fs::perms::none);
+    std::string id, path, checkpoint;
+    without_rights([&] {
+      id = error_of<IoError>([] { find_in_hub_cache("org/name"); });
+      path = error_of<IoError>([&] { resolve_path_or_id(file.string(), "--lora"); });
+      checkpoint = error_of<IoError>([&] { Checkpoint::open(file); });
+    });
+    fs::permissions(closed, fs::perms::owner_all);
+    for (const std::string& message : {id, path, checkpoint})
+      EXPECT_THAT(message, HasSubstr("Permission denied")) << closed;
+  };
+  unreadable(folder_.path());
+  unreadable(folder_ / "models--org--name");
+  unreadable(folder_ / "models--org--name/snapshots");
 }
 
 TEST_F(Hub, APathThatExistsGoesFirst) {

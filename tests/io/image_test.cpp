@@ -44,8 +44,23 @@ TEST_P(GoldenPicture, AlphaCanBeKept) {
                                                                       : ".exact")));
 }
 
-TEST_P(GoldenPicture, MaskIsConvertL) {
-  EXPECT_TRUE(same_pixels(read_mask(path), want(".mask")));
+// What is transparent in it is black: nobody painted there.
+TEST_P(GoldenPicture, MaskIsConvertLOverBlack) {
+  if (!pixels.has(GetParam() + ".rgba")) {
+    EXPECT_TRUE(same_pixels(read_mask(path), want(".mask")));
+    return;
+  }
+  const Image rgba = want(".rgba");
+  Image black(rgba.width, rgba.height);
+  for (size_t i = 0; i < black.pixels.size(); ++i) {
+    const size_t pixel = i / 3 * 4;
+    black.pixels[i] =
+        uint8_t(std::lround(rgba.pixels[pixel + i % 3] * rgba.pixels[pixel + 3] / 255.0));
+  }
+  EXPECT_TRUE(same_pixels(read_mask(path), to_grey(black)));
+  ReadOptions exact;
+  exact.pillow_exact = true;
+  EXPECT_TRUE(same_pixels(read_mask(path, exact), to_grey(read_image(path, exact))));
 }
 
 TEST_P(GoldenPicture, LimitCountsPixels) {

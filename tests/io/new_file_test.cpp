@@ -1,0 +1,183 @@
+#include "io/new_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <set>
+
+#include "base/error.h"
+#include "io/file_lock.h"
+#include "temporary_folder.h"
+
+namespace icedit {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+std::set<std::string> names_in(const Path& folder) {
+  std::set<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder))
+    names.insert(entry.path().filename().string());
+  return names;
+}
+
+// Runs `work` in another process; whether it returned true.
+template <class Work>
+pid_t start(const Work& work) {
+  const pid_t child = ::fork();
+  if (child != 0) return child;
+  bool ok = false;
+  try {
+    ok = work();
+  } catch (...) {
+  }
+  ::_exit(ok ? 0 : 1);
+}
+bool ended_well(pid_t child) {
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+// As on a file system that cannot rename without replacing.
+void refuse_renameat2() {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter = {std::size(program), program};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+    ::_exit(2);
+}
+
+TEST(NextName, CountsOn) {
+  const TemporaryFolder folder;
+  const auto write = [&](const std::string& name) {
+    return write_text_atomically(folder / name, "new", IfTaken::kNextName).filename().string();
+  };
+  folder.write("out.png", "old");
+  EXPECT_EQ(write("out.png"), "out-1.png");
+  EXPECT_EQ(write("out.png"), "out-2.png");
+  EXPECT_EQ(write("free.png"), "free.png");
+  folder.write("car-edit-9.png", "old");
+  EXPECT_EQ(write("car-edit-9.png"), "car-edit-10.png");
+  folder.write("winter-2024.png", "old");
+  EXPECT_EQ(write("winter-2024.png"), "winter-2024-1.png");
+  folder.write("x.preview-004.png", "old");
+  EXPECT_EQ(write("x.preview-004.png"), "x.preview-004-1.png");
+  fs::create_symlink("nowhere", folder / "link.png");
+  EXPECT_EQ(write("link.png"), "link-1.png");
+  const std::string longest(251, 'n');
+  folder.write(longest + ".png", "old");
+  EXPECT_EQ(write(longest + ".png"), std::string(200, 'n') + "-1.png");
+  EXPECT_EQ(read_text(folder / "out.png"), "old");
+  EXPECT_EQ(read_text(folder / "out-1.png"), "new");
+  EXPECT_EQ(write_text_atomically(folder / "out.png", "new", IfTaken::kReplace),
+            folder / "out.png");
+  EXPECT_EQ(read_text(folder / "out.png"), "new");
+}
+
+// Every process keeps every text that it wrote, whatever the others do meanwhile.
+void expect_nothing_is_lost(bool with_renameat2) {
+  const TemporaryFolder folder;
+  constexpr int kProcesses = 6, kTexts = 20;
+  std::vector<pid_t> children;
+  for (int process = 0; process < kProcesses; ++process) {
+    children.push_back(start([&] {
+      if (!with_renameat2) refuse_renameat2();
+      for (int i = 0; i < kTexts; ++i) {
+        const std::string text = str(process, " ", i);
+        const Path got = write_text_atomically(folder / "out.png", text, IfTaken::kNextName);
+        if (read_text(got) != text) return false;
+      }
+      return true;
+    }));
+  }
+  for (const pid_t child : children) EXPECT_TRUE(ended_well(child));
+  std::set<std::string> texts;
+  for (const std::string& name : names_in(folder.path())) texts.insert(read_text(folder / name));
+  EXPECT_EQ(texts.size(), size_t{kProcesses * kTexts});
+  EXPECT_EQ(names_in(folder.path()).size(), size_t{kProcesses * kTexts});
+}
+
+TEST(NextName, OfManyProcessesEachKeepsItsOwn) {
+  expect_nothing_is_lost(/*with_renameat2=*/true);
+}
+
+TEST(NextName, AlsoWhereRenamingAlwaysReplaces) {
+  expect_nothing_is_lost(/*with_renameat2=*/false);
+}
+
+TEST(NewFiles, TakeTheirPlaceOrTheNextName) {
+  const TemporaryFolder folder;
+  folder.write("a/lora.safetensors", "old");
+  {
+    const NewFiles made(folder / "a/lora.safetensors");
+    EXPECT_EQ(made.path().filename(), "lora.safetensors");
+    write_text_atomically(made.path(), "new");
+    EXPECT_EQ(made.put(made.path(), IfTaken::kNextName), folder / "a/lora-1.safetensors");
+    write_text_atomically(made.path(), "newer");
+    EXPECT_EQ(made.put(made.path(), IfTaken::kReplace), folder / "a/lora.safetensors");
+    write_text_atomically(made.path(), "never put");
+  }
+  EXPECT_EQ(read_text(folder / "a/lora-1.safetensors"), "new");
+  EXPECT_EQ(read_text(folder / "a/lora.safetensors"), "newer");
+  {
+    const NewFiles made(folder / "b/peft/");  // a folder of files
+    write_text_atomically(made.path() / "adapter_config.json", "{}");
+    made.put(made.path() / "adapter_config.json", IfTaken::kNextName);
+  }
+  EXPECT_EQ(read_text(folder / "b/peft/adapter_config.json"), "{}");
+  EXPECT_EQ(names_in(folder / "a"),
+            (std::set<std::string>{"lora.safetensors", "lora-1.safetensors"}));
+  EXPECT_EQ(names_in(folder / "b"), std::set<std::string>{"peft"});
+  const NewFiles device("/dev/null");
+  write_text_atomically(device.path(), "x");
+  EXPECT_EQ(device.put(device.path(), IfTaken::kReplace), "/dev/null");
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+}
+
+TEST(FileLock, IsHeldByOneAndGoesWithItsProcess) {
+  const TemporaryFolder folder;
+  const Path file = folder / ".out.png.lock";
+  {
+    const auto lock = FileLock::take(file);
+    ASSERT_TRUE(lock);
+    EXPECT_FALSE(FileLock::take(file));
+    EXPECT_TRUE(ended_well(start([&] { return !FileLock::take(file); })));
+  }
+  EXPECT_FALSE(fs::exists(file));
+  // One that is killed leaves its file, but no lock.
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t child = start([&] {
+    const auto lock = FileLock::take(file);
+    if (::write(ready[1], "x", 1) == 1) ::pause();
+    return false;
+  });
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  EXPECT_FALSE(FileLock::take(file));
+  ::kill(child, SIGKILL);
+  EXPECT_FALSE(ended_well(child));
+  EXPECT_TRUE(fs::exists(file));
+  EXPECT_TRUE(FileLock::take(file));
+  EXPECT_FALSE(fs::exists(file));
+  EXPECT_THAT(error_of<IoError>([&] { FileLock::take(folder / "not/there"); }),
+              HasSubstr("No such file"));
+}
+
+}  // namespace
+}  // namespace icedit

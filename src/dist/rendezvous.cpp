@@ -6,7 +6,7 @@
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
-#include "dist/waiting.h"
+#include "dist/port.h"
 
 namespace icedit {
 namespace {
@@ -77,11 +77,14 @@ c10::intrusive_ptr<c10d::Store> connect_store(const LaunchEnv& env, Waiting& wai
   options.port = uint16_t(env.master_port);
   options.isServer = env.rank == 0 && !env.agent_store;
   options.waitWorkers = false;
-  options.multiTenant = options.isServer;
-  if (!options.isServer)
-    wait_for_listener(env, env.agent_store ? "torchrun's store" : "rank 0", waiting);
+  if (options.isServer)
+    options.masterListenFd = listen_at(env);
+  else
+    wait_for_store(env, env.agent_store ? "torchrun's store" : "rank 0", waiting);
   options.timeout = waiting.left();
-  auto store = c10::make_intrusive<c10d::TCPStore>(env.master_addr, options);
+  // Its own store rank 0 reaches by whatever name.
+  const std::string host = options.isServer ? "localhost" : env.master_addr;
+  auto store = c10::make_intrusive<c10d::TCPStore>(host, options);
   return c10::make_intrusive<c10d::PrefixStore>("icedit/" + env.run_id, std::move(store));
 }
 
@@ -91,13 +94,11 @@ c10::intrusive_ptr<c10d::Store> join_store(const LaunchEnv& env, const GroupOpti
     auto store = connect_store(env, waiting);
     const std::string round = Meeting(*store, env, waiting).round();
     return c10::make_intrusive<c10d::PrefixStore>("round/" + round, std::move(store));
-  } catch (const Interrupted&) {
+  } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
     throw PeerError(str("rank ", env.rank, " of ", env.world_size, " did not meet the others at ",
-                        env.master_addr, ":", env.master_port, " within ",
-                        double(options.join_timeout.count()) / 1000, " s (",
-                        first_line(error.what()),
+                        env.master_addr, ":", env.master_port, " (", first_line(error.what()),
                         "): are all ranks started, is MASTER_ADDR right and the port open?"));
   }
 }

@@ -167,6 +167,48 @@ TEST(Gloo, ARankAloneSaysForWhomItWaitsAndASignalEndsItWithoutATrace) {
   }
 }
 
+// For rank 0, which serves the store itself, the name need not even be one.
+TEST(Gloo, AnAddressThatIsUnknownIsWaitedForWithoutATrace) {
+  for (const int alone : {0, 1}) {
+    const int port = free_port();
+    Ranks ranks("waits", 2, with(at_port(port), "MASTER_ADDR", "no..host"), {alone});
+    const std::string line =
+        str("rank ", alone, " of 2 waits for rank ", 1 - alone, " at no..host:", port);
+    ASSERT_TRUE(ranks.wait_for_output(alone, line));
+    if (alone == 1) {
+      EXPECT_TRUE(ranks.wait_for_output(1, "(the name is not known here"));
+    }
+    ranks.signal(alone, SIGTERM);
+    const RankResult result = ranks.wait(alone);
+    EXPECT_EQ(result.code, int(ExitCode::kInterrupted)) << result.output;
+    EXPECT_LT(result.seconds, 5);
+    EXPECT_EQ(result.output.find("Exception raised"), std::string::npos) << result.output;
+  }
+}
+
+// Which takes what it is sent and says nothing, so that c10d would wait for ever.
+TEST(Gloo, AnotherServiceAtThePortIsNamedAndASignalEndsTheWait) {
+  const Listener other;
+  Ranks ranks("waits", 2, at_port(other.port()), {1});
+  ASSERT_TRUE(ranks.wait_for_output(
+      1, str("waits for rank 0 at 127.0.0.1:", other.port(), " (something else answers there")));
+  ranks.signal(1, SIGTERM);
+  const RankResult result = ranks.wait(1);
+  EXPECT_EQ(result.code, int(ExitCode::kInterrupted)) << result.output;
+  EXPECT_LT(result.seconds, 5);
+  EXPECT_EQ(result.output.find("Exception raised"), std::string::npos) << result.output;
+}
+
+TEST(Gloo, APortInUseIsSaidAtOnce) {
+  const Listener other;
+  const RankResult result = Ranks("met", 2, at_port(other.port()), {0}).wait(0);
+  EXPECT_EQ(result.code, int(ExitCode::kFailure));
+  EXPECT_LT(result.seconds, 5);
+  EXPECT_EQ(result.output, str("rank 0 of 2 cannot serve the others at port ", other.port(),
+                               ": Address already in use; does another run use it? Give another "
+                               "MASTER_PORT to all ranks\n"));
+}
+
 TEST(Gloo, TheFirstMayComeLast) {
   const Variables variables = at_port(free_port());
   Ranks second("met", 2, variables, {1});

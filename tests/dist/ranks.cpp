@@ -119,16 +119,23 @@ std::map<int, RankResult> Ranks::wait() {
   return results;
 }
 
-int free_port() {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+Listener::Listener() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  bind(fd, reinterpret_cast<sockaddr*>(&address), size);
-  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  close(fd);
-  return ntohs(address.sin_port);
+  bind(fd_, reinterpret_cast<sockaddr*>(&address), size);
+  listen(fd_, 100);
+  getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size);
+  port_ = ntohs(address.sin_port);
+}
+
+Listener::~Listener() {
+  close(fd_);
+}
+
+int free_port() {
+  return Listener().port();
 }
 
 Ranks::Variables at_port(int port) {

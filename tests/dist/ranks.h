@@ -41,6 +41,17 @@ class Ranks {
 
 // A port that was free a moment ago.
 int free_port();
+
+// Takes connections at a port of its own and never answers.
+class Listener {
+ public:
+  Listener();
+  ~Listener();
+  int port() const { return port_; }
+
+ private:
+  int fd_, port_;
+};
 Ranks::Variables at_port(int port);
 
 // What a started rank does; its exit status.

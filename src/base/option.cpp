@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/home.h"
 #include "base/nearest.h"
 
 namespace icedit {
@@ -24,7 +25,18 @@ std::string with_underscores(std::string name) {
   throw UsageError(str(given.where, " is '", given.text, "', expected ", expected));
 }
 
+bool is_path(const Option& option) {
+  const auto& names = {"PATH", "FILE", "FOLDER", "PICTURE", "MODEL"};
+  return std::any_of(names.begin(), names.end(), [&option](const char* name) {
+    return option.value.find(name) != std::string::npos;
+  });
+}
+
 }  // namespace
+
+void set_option(const Option& option, const std::string& where, const std::string& text) {
+  option.set({where, is_path(option) ? expand_home(text) : text});
+}
 
 void set_by_key(const std::vector<Option>& options, const std::string& file, const std::string& key,
                 const std::string& text) {
@@ -33,7 +45,7 @@ void set_by_key(const std::vector<Option>& options, const std::string& file, con
   for (const Option& option : options) {
     const auto& aliases = option.aliases;
     if (option.name == name || std::find(aliases.begin(), aliases.end(), name) != aliases.end()) {
-      return option.set({str(file, ": '", key, "'"), text});
+      return set_option(option, str(file, ": '", key, "'"), text);
     }
     known.push_back(with_underscores(option.name));
   }

@@ -18,8 +18,9 @@ struct Given {
 struct Option {
   std::string name;                  // "num-images": the flag --num-images, the key num_images
   std::vector<std::string> aliases;  // other spellings; one letter "o" is -o
-  std::string value;  // what follows it, for the help: "N"; "" for a switch, whose text is "true"
-                      // or "false"
+  // What follows it, for the help: "N"; "" for a switch, whose text is "true" or "false". A word
+  // like PATH, FILE or FOLDER says that it is a path, which may begin with "~/".
+  std::string value;
   std::string help;
   std::string fallback;  // the default, for the help; "" says nothing
   // Called for every time it is given, in order; throws UsageError.
@@ -30,6 +31,9 @@ struct OptionGroup {
   std::string title;
   std::vector<Option> options;
 };
+
+// Sets it, a path with its "~" expanded. `where`: for errors, as in Given.
+void set_option(const Option& option, const std::string& where, const std::string& text);
 
 // Sets the option that is called `key` in JSON (dashes and underscores alike, aliases too). Throws
 // UsageError naming the nearest key when there is none. `file` names the place in errors:

@@ -142,7 +142,7 @@ std::vector<std::string> parse_arguments(const std::string& command,
         throw_no_value(*option, str(" has no value: the next word is ", text));
       // What a variable of the shell leaves that is not set.
       if (!option->value.empty() && text.empty()) throw_no_value(*option, " is empty");
-      option->set({"--" + option->name, text});
+      set_option(*option, "--" + option->name, text);
     }
   }
   return rest;

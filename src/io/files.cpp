@@ -4,7 +4,6 @@
 #include <openssl/evp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -187,19 +186,6 @@ std::string sha256(std::string_view bytes) {
   Sha256 hash;
   hash.add(bytes.data(), bytes.size());
   return hash.hex();
-}
-
-uint64_t free_disk_bytes(const Path& path) {
-  std::error_code error;
-  Path place = fs::absolute(path, error);
-  if (error) place = path;
-  while (!fs::exists(place, error) && place.has_relative_path()) place = place.parent_path();
-  struct statvfs about = {};
-  if (::statvfs(place.c_str(), &about) != 0) {
-    throw IoError(
-        str("the free space of ", place.string(), " cannot be told: ", reason(errno), "."));
-  }
-  return uint64_t{about.f_bavail} * about.f_frsize;
 }
 
 Path same_place(const Path& path) {

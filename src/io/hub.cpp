@@ -1,8 +1,6 @@
 #include "io/hub.h"
 
-#include <pwd.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -11,7 +9,9 @@
 
 #include "base/counted.h"
 #include "base/error.h"
+#include "base/home.h"
 #include "base/nearest.h"
+#include "io/folder_link.h"
 #include "io/json_file.h"
 #include "io/there.h"
 
@@ -24,17 +24,6 @@ namespace fs = std::filesystem;
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
   return value == nullptr ? "" : value;
-}
-
-Path home() {
-  if (const std::string value = variable("HOME"); !value.empty()) return value;
-  const passwd* entry = ::getpwuid(::getuid());
-  return entry != nullptr && entry->pw_dir != nullptr ? entry->pw_dir : "/";
-}
-
-Path expand_home(const std::string& text) {
-  if (text == "~") return home();
-  return text.starts_with("~/") ? home() / text.substr(2) : Path(text);
 }
 
 // No step out of the folder that the text is appended to.
@@ -217,10 +206,10 @@ Path hub_cache() {
     if (const std::string value = variable(name); !value.empty()) return expand_home(value);
   }
   if (const std::string value = variable("HF_HOME"); !value.empty()) {
-    return expand_home(value) / "hub";
+    return Path(expand_home(value)) / "hub";
   }
   const std::string xdg = variable("XDG_CACHE_HOME");
-  return (xdg.empty() ? home() / ".cache" : expand_home(xdg)) / "huggingface" / "hub";
+  return Path(expand_home(xdg.empty() ? "~/.cache" : xdg)) / "huggingface" / "hub";
 }
 
 bool looks_like_hub_id(const std::string& text) {
@@ -286,7 +275,7 @@ bool is_url(const std::string& text) {
 Path resolve_path_or_id(const std::string& text, const std::string& what,
                         const std::vector<std::string>& embedded) {
   std::error_code ignored;
-  if (is_there(text)) return text;
+  if (const Path path = through_folder_links(text); is_there(path)) return path;
   if (fs::is_symlink(text, ignored)) {
     throw ModelUnavailable(str(what, ": ", text, " is a link to '",
                                fs::read_symlink(text, ignored).string(), "', which is not there."));

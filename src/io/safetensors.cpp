@@ -4,7 +4,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/progress.h"
+#include "io/disk_space.h"
 
 namespace icedit {
 namespace {
@@ -115,12 +115,7 @@ void write_safetensors(const Path& path, const std::vector<TensorPlan>& tensors,
   for (const TensorPlan& tensor : tensors) needed += tensor.size();
   // Told before gigabytes are written; what another process takes meanwhile is told by
   // write_atomically.
-  const uint64_t free = free_disk_bytes(path);
-  if (free < needed) {
-    throw IoError(str(path.string(), " needs ", bytes_text(static_cast<double>(needed)), ", but ",
-                      bytes_text(static_cast<double>(free)),
-                      " are free there. Free some space or choose another folder."));
-  }
+  expect_free_space(path, needed, "free some space or choose another folder");
   write_atomically(path, [&](std::ostream& out) {
     char length[8];
     for (int i = 0; i < 8; ++i) length[i] = static_cast<char>(uint64_t{header.size()} >> (8 * i));

@@ -67,5 +67,25 @@ TEST(OptionByKey, DashesAndUnderscoresAndAliases) {
             "x.jsonl, line 2: unknown key 'num_setps'; did you mean 'num_steps'?");
 }
 
+// What a shell leaves of --option=~/x, and a batch's line.
+TEST(OptionByKey, APathMayBeginAtTheUsersFolder) {
+  std::string path, text;
+  const std::vector<Option> options = {{"mask", {}, "FILE", "", "", into(path)},
+                                       {"instruction", {}, "TEXT", "", "", into(text)}};
+  const std::string home = std::getenv("HOME") != nullptr ? std::getenv("HOME") : "";
+  ::setenv("HOME", "/home/me", 1);
+  for (const auto& [given, want] : {std::pair("~/a b", "/home/me/a b"),
+                                    {"~", "/home/me"},
+                                    {"~you/a", "~you/a"},
+                                    {"a/~/b", "a/~/b"},
+                                    {"./~", "./~"}}) {
+    set_by_key(options, "x.jsonl, line 2", "mask", given);
+    EXPECT_EQ(path, want);
+  }
+  set_by_key(options, "x.jsonl, line 2", "instruction", "~/a");
+  EXPECT_EQ(text, "~/a");
+  ::setenv("HOME", home.c_str(), 1);
+}
+
 }  // namespace
 }  // namespace icedit

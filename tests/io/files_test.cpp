@@ -199,13 +199,6 @@ TEST(WriteAtomically, AFullDiskLeavesTheOldFileAndNothingElse) {
   EXPECT_EQ(entries_in(folder.path()), 2u);
 }
 
-TEST(FreeDiskBytes, LooksAtTheNearestFolderThatExists) {
-  const TemporaryFolder folder;
-  EXPECT_GT(free_disk_bytes(folder.path()), 0u);
-  EXPECT_GT(free_disk_bytes(folder / "not/yet/there"), 0u);
-  EXPECT_GT(free_disk_bytes("file-in-this-folder"), 0u);
-}
-
 TEST(Sha256, GivesThePublishedDigests) {
   // FIPS 180-4's examples.
   EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

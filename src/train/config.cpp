@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "train/config_keys.h"
+#include "train/yaml.h"
 
 namespace icedit {
 namespace {
@@ -102,39 +103,6 @@ class Reader {
   std::vector<std::string> names_;
 };
 
-constexpr int kMaxDepth = 50;  // an alias may stand within what it names
-
-// YAML allows a key once; yaml-cpp keeps both and reads the first.
-void expect_keys_once(const YAML::Node& node, const std::string& path, const std::string& where,
-                      int depth = 0) {
-  if (depth > kMaxDepth)
-    throw UsageError(str(where, ": '", path, "' is nested more than ", kMaxDepth, " deep"));
-  for (size_t i = 0; node.IsSequence() && i < node.size(); ++i)
-    expect_keys_once(node[i], path, where, depth + 1);
-  if (!node.IsMap()) return;
-  std::map<std::string, int> lines;
-  for (const auto& entry : node) {
-    const auto name = entry.first.as<std::string>("");
-    const std::string full = path.empty() ? name : path + "." + name;
-    const int line = entry.first.Mark().line + 1;
-    const auto [first, fresh] = lines.emplace(name, line);
-    if (!fresh)
-      throw UsageError(str(where, ": the key '", full, "' stands in line ", first->second,
-                           " and again in line ", line, "; leave one of them out"));
-    expect_keys_once(entry.second, full, where, depth + 1);
-  }
-}
-
-YAML::Node parsed(const std::string& yaml, const std::string& where) {
-  try {
-    const YAML::Node root = YAML::Load(yaml);
-    expect_keys_once(root, "", where);
-    return root;
-  } catch (const YAML::Exception& error) {  // theirs, with the line
-    throw UsageError(str(where, " is no YAML: ", error.what()));
-  }
-}
-
 // Goes down (a YAML::Node is a reference) and sets the last part.
 void assign(YAML::Node node, const std::string& path, const YAML::Node& value) {
   const size_t dot = path.find('.');
@@ -157,7 +125,7 @@ void override_key(const YAML::Node& root, const std::string& text) {
     throw UsageError(str("--set ", text,
                          " gives no value, expected KEY=VALUE; null takes what the "
                          "file says away where there may be none"));
-  const YAML::Node value = parsed(text.substr(equals + 1), "--set " + text);
+  const YAML::Node value = read_yaml(text.substr(equals + 1), "--set " + text);
   assign(root, text.substr(0, equals), value);
 }
 
@@ -167,6 +135,17 @@ bool has_experts(const YAML::Node& root) {
   if (!train.IsDefined() || !train.IsMap()) return false;
   const YAML::Node lora = train["lora_config"];
   return lora.IsDefined() && lora.IsMap() && lora["num_experts"].IsDefined();
+}
+
+// Groups that stand at the top only for their anchors' sake.
+void drop_anchor_holders(YAML::Node root, const std::vector<std::string>& keys) {
+  std::vector<std::string> holders;
+  for (const auto& entry : root) {
+    const auto name = entry.first.as<std::string>("");
+    const bool known = contains(keys, name) || is_group(keys, name) || is_group(kInert, name);
+    if (!known && is_anchored(root, name)) holders.push_back(name);
+  }
+  for (const std::string& name : holders) root.remove(name);
 }
 
 void check(const TrainConfig& c, const std::string& where) {
@@ -206,10 +185,12 @@ TrainConfig read_config(const std::string& file, const std::vector<std::string>&
 
 TrainConfig parse_config(const std::string& yaml, const std::string& where,
                          const std::vector<std::string>& overrides) {
-  YAML::Node root = parsed(yaml, where);
+  YAML::Node root = read_yaml(yaml, where);
   if (!root.IsMap()) throw UsageError(str(where, ": expected keys with values, as in dtype: auto"));
-  for (const std::string& text : overrides) override_key(root, text);
   TrainConfig config;
+  drop_anchor_holders(root, config_keys());
+  merge_keys(root, where);
+  for (const std::string& text : overrides) override_key(root, text);
   // A file with experts is a MoE-LoRA's, as in the published ones, unless it says otherwise.
   if (has_experts(root)) config.mode = TrainMode::kMoeLora;
   Reader(config, where).walk(root, "");

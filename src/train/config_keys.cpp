@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/home.h"
+#include "train/yaml.h"
 
 namespace icedit {
 namespace {
@@ -28,17 +30,40 @@ T scalar(const std::string& name, const Node& node, const std::string& expected)
   return value;
 }
 
+std::string text_of(const std::string& name, const Node& n) {
+  if (is_plain_truth(n))
+    wrong(name, n, "a text; in YAML this word without quotes is true or false");
+  return scalar<std::string>(name, n, "a text");
+}
+
+// So that it is read back as a text.
+Node text_node(const std::string& text) {
+  Node n(text);
+  if (truth(n)) n.SetTag("tag:yaml.org,2002:str");
+  return n;
+}
+
 ConfigKey text(const std::string& name, std::string& value, bool computes = true) {
-  const auto set = [name, &value](const Node& n) {
-    value = n.IsNull() ? "" : scalar<std::string>(name, n, "a text");
+  const auto set = [name, &value](const Node& n) { value = n.IsNull() ? "" : text_of(name, n); };
+  return {name, set, [&value] { return text_node(value); }, computes};
+}
+
+ConfigKey path(const std::string& name, std::string& value, bool computes = true) {
+  ConfigKey key = text(name, value, computes);
+  key.set = [plain = key.set, &value](const Node& n) {
+    plain(n);
+    value = expand_home(value);
   };
-  return {name, set, [&value] { return Node(value); }, computes};
+  return key;
 }
 
 ConfigKey choice(const std::string& name, std::string& value,
                  const std::vector<std::string>& choices) {
   const auto set = [name, &value, choices](const Node& n) {
-    value = scalar<std::string>(name, n, str("one of ", choices));
+    if (const auto flag = truth(n))
+      value = *flag ? "true" : "false";
+    else
+      value = scalar<std::string>(name, n, str("one of ", choices));
     for (const auto& one : choices)
       if (one == value) return;
     wrong(name, n, str("one of ", choices));
@@ -71,7 +96,9 @@ ConfigKey number(const std::string& name, double& value, double least, double mo
 
 ConfigKey flag(const std::string& name, bool& value, bool computes = true) {
   const auto set = [name, &value](const Node& n) {
-    value = scalar<bool>(name, n, "true or false");
+    const auto given = truth(n);
+    if (!given) wrong(name, n, "true or false");
+    value = *given;
   };
   return {name, set, [&value] { return Node(value); }, computes};
 }
@@ -80,13 +107,26 @@ ConfigKey flag(const std::string& name, bool& value, bool computes = true) {
 ConfigKey texts(const std::string& name, std::vector<std::string>& value, bool computes = true) {
   const auto set = [name, &value](const Node& n) {
     value.clear();
-    if (n.IsScalar()) value.push_back(n.Scalar());
+    if (n.IsScalar()) value.push_back(text_of(name, n));
     if (n.IsMap()) wrong(name, n, "a text or a list of texts");
-    for (size_t i = 0; n.IsSequence() && i < n.size(); ++i)
-      value.push_back(scalar<std::string>(name, n[i], "a text"));
+    for (size_t i = 0; n.IsSequence() && i < n.size(); ++i) value.push_back(text_of(name, n[i]));
   };
-  const auto get = [&value] { return value.size() == 1 ? Node(value[0]) : Node(value); };
+  const auto get = [&value] {
+    if (value.size() == 1) return text_node(value[0]);
+    Node list(YAML::NodeType::Sequence);
+    for (const std::string& one : value) list.push_back(text_node(one));
+    return list;
+  };
   return {name, set, get, computes};
+}
+
+ConfigKey paths(const std::string& name, std::vector<std::string>& value, bool computes = true) {
+  ConfigKey key = texts(name, value, computes);
+  key.set = [plain = key.set, &value](const Node& n) {
+    plain(n);
+    for (std::string& one : value) one = expand_home(one);
+  };
+  return key;
 }
 
 // As peft has it, a text is an expression, and a list of one text is no text.
@@ -123,17 +163,16 @@ ConfigKey named(const std::string& name, T& value, std::vector<std::pair<std::st
 
 ConfigKey crop(const std::string& name, std::optional<bool>& value) {
   const auto set = [name, &value](const Node& n) {
-    value.reset();
-    if (!n.IsNull()) value = scalar<bool>(name, n, "true, false or null");
+    value = truth(n);
+    if (!value && !n.IsNull()) wrong(name, n, "true, false or null");
   };
   return {name, set, [&value] { return value ? Node(*value) : Node(YAML::NodeType::Null); }};
 }
 
 Setting setting(const std::string& name, const Node& n) {
-  bool truth = false;
   double value = 0;
   if (n.IsNull()) return std::monostate();
-  if (n.IsScalar() && YAML::convert<bool>::decode(n, truth)) return truth;
+  if (const auto flag = truth(n)) return *flag;
   if (n.IsScalar() && YAML::convert<double>::decode(n, value)) return value;
   if (!n.IsSequence()) wrong(name, n, "a number, true or false, or a list of numbers");
   std::vector<double> values;
@@ -171,8 +210,8 @@ std::vector<ConfigKey> dataset_keys(DatasetConfig& d) {
                               {"edit_with_omini", DatasetType::kEditWithOmini},
                               {"edit_mask", DatasetType::kEditMask},
                               {"folder", DatasetType::kFolder}}),
-          texts(at + "path", d.path),
-          texts(at + "magicbrush_path", d.magicbrush_path),
+          paths(at + "path", d.path),
+          paths(at + "magicbrush_path", d.magicbrush_path),
           text(at + "split", d.split),
           integer(at + "condition_size", d.condition_size, 16, 8192),
           integer(at + "target_size", d.target_size, 16, 8192),
@@ -204,7 +243,7 @@ std::vector<ConfigKey> run_keys(TrainConfig& c) {
           integer(at + "dataloader_workers", c.dataloader_workers, 0, 1000, false),
           integer(at + "save_interval", c.save_interval, 0, kMany, false),
           integer(at + "sample_interval", c.sample_interval, 0, kMany, false),
-          texts(at + "sample_data", c.sample_data, false),
+          paths(at + "sample_data", c.sample_data, false),
           integer(at + "sample_pairs", c.sample_pairs, 1, 64, false),
           integer(at + "sample_steps", c.sample_steps, 0, 1000, false),
           number(at + "sample_guidance", c.sample_guidance, 0, 1000, false),
@@ -212,7 +251,7 @@ std::vector<ConfigKey> run_keys(TrainConfig& c) {
           integer(at + "keep_checkpoints", c.keep_checkpoints, 0, 1 << 20, false),
           number(at + "gradient_clip_val", c.gradient_clip_val, 0, 1e12),
           flag(at + "gradient_checkpointing", c.gradient_checkpointing, false),
-          text(at + "save_path", c.save_path, false),
+          path(at + "save_path", c.save_path, false),
           integer(at + "seed", c.seed, 0, kMany),
           named<DrawMode>(at + "draws", c.draws,
                           {{"keyed", DrawMode::kKeyed}, {"reference", DrawMode::kReference}}),
@@ -225,7 +264,7 @@ std::vector<ConfigKey> run_keys(TrainConfig& c) {
           flag(at + "use_offset_noise", c.use_offset_noise),
           number(at + "ema_decay", c.ema_decay, 0, 0.9999999),
           flag(at + "cache", c.cache, false),
-          text(at + "cache_dir", c.cache_dir, false),
+          path(at + "cache_dir", c.cache_dir, false),
           integer(at + "max_sequence_length", c.max_sequence_length, 0, 512),
           integer(at + "max_bad_rows", c.max_bad_rows, 0, kMany, false),
           integer(at + "max_bad_steps", c.max_bad_steps, 1, kMany, false),
@@ -239,13 +278,13 @@ void append(std::vector<ConfigKey>& to, std::vector<ConfigKey> more) {
 }  // namespace
 
 std::vector<ConfigKey> keys_of(TrainConfig& c) {
-  std::vector<ConfigKey> keys = {text("flux_path", c.flux_path),
+  std::vector<ConfigKey> keys = {path("flux_path", c.flux_path),
                                  choice("dtype", c.dtype, {"bfloat16", "float32", "auto"}),
                                  named<TrainMode>("train.mode", c.mode,
                                                   {{"lora", TrainMode::kLora},
                                                    {"moe_lora", TrainMode::kMoeLora},
                                                    {"full", TrainMode::kFull}}),
-                                 text("train.init_lora", c.init_lora, false)};
+                                 path("train.init_lora", c.init_lora, false)};
   append(keys, run_keys(c));
   append(keys, dataset_keys(c.dataset));
   append(keys, lora_keys(c.lora));

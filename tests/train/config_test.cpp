@@ -172,6 +172,86 @@ TEST(Config, AKeyThatStandsTwiceIsAnErrorWithBothLines) {
   EXPECT_TRUE(has(of("a: &x\n  b: *x\n"), "deep"));  // an alias within what it names
 }
 
+// As PyYAML reads YAML 1.1.
+TEST(Config, BooleansHaveManyNames) {
+  const auto of = [](const std::string& key, const std::string& value) {
+    return parse_config(kPublished, "a.yaml", {key + "=" + value});
+  };
+  for (const std::string yes : {"yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"}) {
+    EXPECT_TRUE(of("train.cache", yes).cache) << yes;
+    EXPECT_EQ(of("train.lora_config.init_lora_weights", yes).lora.init_lora_weights, "true");
+    EXPECT_EQ(of("train.dataset.crop_the_noise", yes).dataset.crop_the_noise, true) << yes;
+    const TrainConfig c = of("train.optimizer.params.decouple", yes);
+    EXPECT_TRUE(std::get<bool>(c.optimizer.params.at("decouple"))) << yes;
+  }
+  for (const std::string no : {"no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"})
+    EXPECT_FALSE(of("train.use_offset_noise", no).use_offset_noise) << no;
+  for (const std::string neither : {"y", "N", "tRUE", "1"})
+    EXPECT_TRUE(has(error_with({"train.cache=" + neither}), "expected true or false")) << neither;
+  EXPECT_TRUE(has(error_with({"train.lora_config.init_lora_weights=False"}), "one of"));
+  // Nor is such a word a text, unless it is quoted.
+  EXPECT_TRUE(has(error_with({"train.dataset.split=on"}), "without quotes is true or false"));
+  EXPECT_TRUE(has(error_with({"train.dataset.specific_task=[style, No]"}), "without quotes"));
+  const TrainConfig quoted = of("train.dataset.specific_task", "[style, 'No']");
+  EXPECT_EQ(quoted.dataset.specific_task, (std::vector<std::string>{"style", "No"}));
+  const TrainConfig again = parse_config(effective_yaml(quoted), "config.yaml");
+  EXPECT_EQ(again.dataset.specific_task, quoted.dataset.specific_task);
+}
+
+TEST(Config, MergeKeysComeBelowTheOthers) {
+  const TrainConfig c = parse_config(R"yaml(
+flux_path: nano
+defaults: &defaults {seed: 1, batch_size: 2, warmup_steps: 3}
+others:
+  - &first {seed: 4, warmup_steps: 5, <<: {save_interval: 6}}
+  - &rate 0.25
+train:
+  <<: [*first, *defaults]
+  batch_size: 7
+  dataset: {type: edit, path: a.parquet}
+  lora_config: {target_modules: all-linear}
+  optimizer: {params: {lr: *rate}}
+)yaml",
+                                     "a.yaml");
+  EXPECT_EQ(c.seed, 4);
+  EXPECT_EQ(c.warmup_steps, 5);
+  EXPECT_EQ(c.batch_size, 7);
+  EXPECT_EQ(c.save_interval, 6);
+  EXPECT_EQ(std::get<double>(c.optimizer.params.at("lr")), 0.25);
+  const auto of = [](const std::string& yaml) {
+    return error_of<UsageError>([&] { parse_config(yaml, "b.yaml"); });
+  };
+  // What nobody refers to is a slip.
+  EXPECT_TRUE(has(of("flux_path: nano\nx: &d {seed: 4}\n"), "there is no key 'x'"));
+  EXPECT_TRUE(has(of("train: {<<: 3}\n"), "'<<' in line 1 names no group of keys"));
+  EXPECT_TRUE(has(of("x: &d {sede: 4}\ntrain: {<<: *d}\n"), "did you mean 'train.seed'?"));
+}
+
+TEST(Config, ASecondDocumentIsAnError) {
+  const std::string error = error_of<UsageError>(
+      [&] { parse_config(std::string(kPublished) + "---\ntrain: {batch_size: 4}\n", "b.yaml"); });
+  EXPECT_TRUE(has(error, "b.yaml holds 2 YAML documents, expected one")) << error;
+  EXPECT_EQ(parse_config("---" + std::string(kPublished) + "...\n", "b.yaml").batch_size, 2);
+}
+
+TEST(Config, ATildeIsTheUsersFolder) {
+  const std::string home = std::getenv("HOME") != nullptr ? std::getenv("HOME") : "";
+  ::setenv("HOME", "/home/me", 1);
+  const TrainConfig c =
+      parse_config(kPublished, "a.yaml",
+                   {"flux_path=~/model", "train.init_lora=~/lora", "train.save_path=~/runs",
+                    "train.cache_dir=~/cache", "train.dataset.path=['~/a/*.parquet', b/~]",
+                    "train.dataset.magicbrush_path=~/b", "train.sample_data=[~/c]"});
+  ::setenv("HOME", home.c_str(), 1);
+  EXPECT_EQ(c.flux_path, "/home/me/model");
+  EXPECT_EQ(c.init_lora, "/home/me/lora");
+  EXPECT_EQ(c.save_path, "/home/me/runs");
+  EXPECT_EQ(c.cache_dir, "/home/me/cache");
+  EXPECT_EQ(c.dataset.path, (std::vector<std::string>{"/home/me/a/*.parquet", "b/~"}));
+  EXPECT_EQ(c.dataset.magicbrush_path, std::vector<std::string>{"/home/me/b"});
+  EXPECT_EQ(c.sample_data, std::vector<std::string>{"/home/me/c"});
+}
+
 TEST(Config, AListOfOneTargetIsAListOfNames) {
   const std::vector<std::string> modules = {"a.to_q", "b.to_q", "b.to_k"};
   const auto targets = [&](const std::string& value) {

@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
-#include <unistd.h>
 
 #include <map>
 #include <nlohmann/json.hpp>
@@ -16,7 +15,9 @@
 #include "cli/paths.h"
 #include "edit/precision.h"
 #include "edit/recipe.h"
+#include "io/disk_space.h"
 #include "io/hub.h"
+#include "io/whole_folder.h"
 #include "models/flux/transformer.h"
 #include "nn/fp8_scales.h"
 
@@ -211,41 +212,6 @@ void check_inputs_stay(const ModelFiles& files, const Path& output) {
   }
 }
 
-// A folder that is removed unless it takes its final name.
-class NewModelFolder {
- public:
-  explicit NewModelFolder(const Path& target) : target_(same_place(target)) {
-    path_ = target_.parent_path() / str(".", target_.filename().string(), ".", ::getpid(), ".new");
-    std::error_code error;
-    fs::create_directories(path_, error);
-    if (error) throw IoError(str(path_.string(), " cannot be made: ", error.message()));
-  }
-  ~NewModelFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  NewModelFolder(const NewModelFolder&) = delete;
-  NewModelFolder& operator=(const NewModelFolder&) = delete;
-
-  const Path& path() const { return path_; }
-
-  void finish() const {
-    std::error_code error, ignored;
-    Path old = path_;
-    old += ".old";
-    if (is_there(target_)) fs::rename(target_, old, error);
-    if (!error) fs::rename(path_, target_, error);
-    if (error) {
-      if (is_there(old)) fs::rename(old, target_, ignored);
-      throw IoError(str(target_.string(), " cannot take its name: ", error.message()));
-    }
-    fs::remove_all(old, ignored);
-  }
-
- private:
-  Path target_, path_;
-};
-
 }  // namespace
 
 void merge_base(const ModelFiles& files, const MergeRequest& request, const Path& output) {
@@ -268,13 +234,8 @@ void merge_base(const ModelFiles& files, const MergeRequest& request, const Path
     for (const PlannedTensor& tensor : plans[part]) bytes += tensor.bytes;
     tensors += int64_t(plans[part].size());
   }
-  if (const uint64_t free = free_disk_bytes(output); free < bytes + (64 << 20)) {
-    throw IoError(str(output.string(), " needs ", bytes_text(double(bytes)), ", but ",
-                      bytes_text(double(free)),
-                      " are free there; make room or choose another "
-                      "place with -o"));
-  }
-  const NewModelFolder folder(output);
+  expect_free_space(output, bytes + (64 << 20), "make room or choose another place with -o");
+  WholeFolder folder(same_place(output));
   Progress progress("merging", tensors, "tensor");
   for (const auto& [part, component] : components) {
     const Path place = folder.path() / part_name(part);
@@ -285,7 +246,7 @@ void merge_base(const ModelFiles& files, const MergeRequest& request, const Path
                     request.shard_bytes, [&] { progress.update(++done); });
   }
   write_settings(files, request, folder.path());
-  folder.finish();
+  folder.finish(request.force ? Existing::kReplace : Existing::kRefuse);
 }
 
 }  // namespace icedit::cli

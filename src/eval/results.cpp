@@ -122,6 +122,11 @@ ResultFolder::ResultFolder(Path folder, const std::string& run, const std::strin
   std::error_code error;
   fs::create_directories(folder_ / "pictures", error);
   if (error) throw IoError(str(folder_.string(), ": cannot be made: ", error.message()));
+  lock_ = FolderLock::take(folder_);
+  if (!lock_)
+    throw UsageError(
+        str(folder_.string(),
+            ": another process writes its results there; give another folder with -o"));
   Json now = Json::parse(run);
   now["settings"] = what_holds_for_all(settings);
   now["data"] = data_json(data);

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "eval/metrics.h"
-#include "io/files.h"
+#include "io/whole_folder.h"
 
 namespace icedit {
 
@@ -26,8 +26,9 @@ struct RowResult {
 class ResultFolder {
  public:
   // `run` is describe_run's JSON, `settings` settings_json's (with the seed of row 0). Makes the
-  // folder, or goes on with what is in it. Throws UsageError listing what is not as it was when the
-  // folder was begun, DataError (a damaged line within results.jsonl), IoError.
+  // folder, or goes on with what is in it, and holds it. Throws UsageError listing what is not as
+  // it was when the folder was begun, or that another process is at it, DataError (a damaged line
+  // within results.jsonl), IoError.
   ResultFolder(Path folder, const std::string& run, const std::string& settings,
                const std::vector<Path>& data);
 
@@ -44,6 +45,7 @@ class ResultFolder {
   void append(const RowResult& result);
 
   Path folder_;
+  std::optional<FolderLock> lock_;
   std::map<int64_t, RowResult> done_;
 };
 

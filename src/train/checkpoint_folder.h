@@ -31,10 +31,6 @@ class WholeSteps {
 // Removes what stands before the last `keep` whole ones of the steps up to `step`.
 void remove_old_steps(const Path& run_folder, int64_t step, int keep, WholeSteps& whole);
 
-// Throws IoError: this process may not write there; of a folder that is not there yet, in its
-// nearest parent.
-void expect_writable(const Path& run_folder);
-
 // N of a folder with the name step-N; -1 for any other.
 int64_t step_number(const Path& folder);
 

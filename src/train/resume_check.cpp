@@ -1,6 +1,8 @@
 #include "train/resume_check.h"
 
 #include <cstdlib>
+#include <set>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -10,6 +12,26 @@ namespace icedit {
 namespace {
 
 constexpr const char* kAccumulate = "train.accumulate_grad_batches";
+
+// ", from its adapter with train.init_lora: PATH" for the end of an error; "" where all weights
+// were trained.
+std::string start_from(const LoadedCheckpoint& checkpoint) {
+  if (checkpoint.state.adapter.lora.empty() && checkpoint.state.adapter.moe.empty()) return "";
+  return str(", from its adapter with train.init_lora: ", checkpoint.folder.string());
+}
+
+// A value, or a YAML list of them, as the places that they would name if they were paths. Values
+// that are none are the same places only where they are the same.
+std::vector<Path> places(const std::string& values, const Path& working_folder) {
+  std::vector<Path> places;
+  std::istringstream lines(values);
+  for (std::string line; std::getline(lines, line);) {
+    const Path place =
+        same_place(working_folder / (line.starts_with("- ") ? line.substr(2) : line));
+    places.push_back(place.has_filename() ? place : place.parent_path());
+  }
+  return places;
+}
 
 // "1 x 4, 2 x 2 or 4 x 1" for 4.
 std::string products(int64_t product) {
@@ -58,6 +80,32 @@ void expect_same_data(const LoadedCheckpoint& checkpoint, const DataMark& now) {
 
 }  // namespace
 
+void expect_same_fingerprint(const LoadedCheckpoint& checkpoint,
+                             const std::map<std::string, std::string>& wanted,
+                             const std::vector<std::string>& allowed) {
+  const auto& had = checkpoint.state.fingerprint;
+  std::set<std::string> keys;
+  for (const auto& [key, value] : had) keys.insert(key);
+  for (const auto& [key, value] : wanted) keys.insert(key);
+  for (const std::string& key : allowed) keys.erase(key);
+  const auto value = [](const std::map<std::string, std::string>& values, const std::string& key) {
+    const auto found = values.find(key);
+    return found == values.end() ? std::string("not set") : found->second;
+  };
+  const Path here = std::filesystem::current_path();
+  const Path there = checkpoint.state.working_folder;
+  std::string differences;
+  for (const std::string& key : keys) {
+    const std::string then = value(had, key), now = value(wanted, key);
+    if (then == now || places(then, there.empty() ? here : there) == places(now, here)) continue;
+    differences += str(differences.empty() ? "" : "; ", key, " was ", then, " and is ", now);
+  }
+  if (differences.empty()) return;
+  throw UsageError(
+      str(checkpoint.folder.string(), " is of a run with another configuration: ", differences,
+          ". Resume with the same, or start a run of its own", start_from(checkpoint)));
+}
+
 DataMark mark_of(const EditDataset& dataset) {
   DataMark mark;
   mark.rows = dataset.size();
@@ -72,6 +120,11 @@ DataMark mark_of(const EditDataset& dataset) {
   }
   mark.digest = sha256(sums);
   return mark;
+}
+
+void expect_same_rows(const DataMark& data, Group& group) {
+  group.expect_equal("the data",
+                     str(data.rows, " pairs\nSHA-256 of the first, middle and last ", data.digest));
 }
 
 void expect_resumable(const LoadedCheckpoint& checkpoint, const TrainConfig& config,

@@ -184,14 +184,31 @@ class Run {
 
   // And for the error that ends the run: what there is to go on from.
   std::string saved_rest(Trainer& trainer) {
+    if (!group_->is_first()) return "";
+    if (!trainer.is_finite()) return "; " + last_good();
     save_rest(trainer);
-    if (!group_->is_first() || saved_ == 0) return "";
-    return str("; saved ", (run_.folder / str("step-", saved_)).string(), "; go on with --resume ",
-               run_.folder.string());
+    if (saved_ == 0) return "";
+    return str("; saved ", last_saved(), "; go on with --resume ", run_.folder.string());
+  }
+
+  std::string last_saved() const { return (run_.folder / str("step-", saved_)).string(); }
+
+  std::string last_good() const {
+    if (saved_ == 0) return "no checkpoint was saved before";
+    return str("the last good checkpoint is ", last_saved(),
+               config_.mode == TrainMode::kFull
+                   ? ""
+                   : ", from whose adapter a run with other settings starts: train.init_lora");
   }
 
   void save(Trainer& trainer, bool last = false) {
     if (!group_->is_first()) return;
+    // Nor may it push a good one out.
+    if (!trainer.is_finite()) {
+      const std::string what = str("step ", trainer.steps(), " is not finite and is not saved; ");
+      if (last) throw DataError(what + last_good());
+      return log::warn(what + last_good());
+    }
     try {
       const Path path =
           save_checkpoint(run_.folder, trainer.state(), int(config_.keep_checkpoints), &whole_);

@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "adapters/save.h"
 #include "base/error.h"
@@ -117,6 +116,7 @@ void save_state(const Path& folder, const RunState& state) {
                         {"optimizer", numbers(state.optimizer.scalars)},
                         {"figures", numbers(state.figures)},
                         {"fingerprint", state.fingerprint},
+                        {"working_folder", state.working_folder},
                         {"ranks", state.ranks},
                         {"data", {{"rows", state.data.rows}, {"digest", state.data.digest}}}};
   write_text_atomically(folder / kState,
@@ -145,6 +145,7 @@ RunState read_state(const Path& folder) try {
   content.at("position").get_to(state.position);
   content.at("draw_state").get_to(state.draw_state);
   content.at("fingerprint").get_to(state.fingerprint);
+  state.working_folder = content.value("working_folder", "");
   state.ranks = content.value("ranks", int64_t{0});
   if (const auto data = content.find("data"); data != content.end()) {
     data->at("rows").get_to(state.data.rows);
@@ -228,11 +229,14 @@ LoadedCheckpoint load_checkpoint(const Path& place) {
   }
   std::string reasons;
   for (size_t i = 0; i < folders.size(); ++i) {
-    const std::string damage = damage_of(folders[i]);
-    if (damage.empty()) {
-      if (i > 0) log::warn(str("going on from ", folders[i].string(), " in its place"));
-      return {folders[i], read_state(folders[i])};
-    }
+    std::string damage = damage_of(folders[i]);
+    if (damage.empty()) try {
+        LoadedCheckpoint loaded = {folders[i], read_state(folders[i])};
+        if (i > 0) log::warn(str("going on from ", folders[i].string(), " in its place"));
+        return loaded;
+      } catch (const CheckpointError& error) {  // weights that are not finite, say
+        damage = error.what();
+      }
     log::warn(str(folders[i].string(), " is damaged and is left alone: ", damage));
     if (i < 3) reasons += str(i ? "; " : "", damage);
   }
@@ -242,35 +246,6 @@ LoadedCheckpoint load_checkpoint(const Path& place) {
 
 bool has_checkpoint(const Path& run_folder) {
   return !step_folders(run_folder).empty();
-}
-
-void expect_same_fingerprint(const LoadedCheckpoint& checkpoint,
-                             const std::map<std::string, std::string>& wanted,
-                             const std::vector<std::string>& allowed) {
-  const auto& had = checkpoint.state.fingerprint;
-  std::set<std::string> keys;
-  for (const auto& [key, value] : had) keys.insert(key);
-  for (const auto& [key, value] : wanted) keys.insert(key);
-  for (const std::string& key : allowed) keys.erase(key);
-  const auto value = [](const std::map<std::string, std::string>& values, const std::string& key) {
-    const auto found = values.find(key);
-    return found == values.end() ? std::string("not set") : found->second;
-  };
-  std::string differences;
-  for (const std::string& key : keys) {
-    if (value(had, key) == value(wanted, key)) continue;
-    differences += str(differences.empty() ? "" : "; ", key, " was ", value(had, key), " and is ",
-                       value(wanted, key));
-  }
-  if (differences.empty()) return;
-  throw UsageError(
-      str(checkpoint.folder.string(), " is of a run with another configuration: ", differences,
-          ". Resume with the same, or start a run of its own", start_from(checkpoint)));
-}
-
-std::string start_from(const LoadedCheckpoint& checkpoint) {
-  if (!has_adapter(checkpoint.state)) return "";
-  return str(", from its adapter with train.init_lora: ", checkpoint.folder.string());
 }
 
 void restore_tensors(const NamedTensors& from, const NamedTensors& into, const std::string& where) {

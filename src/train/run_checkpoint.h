@@ -1,6 +1,6 @@
 #pragma once
 // A run's state on disk, so that it goes on bit for bit. A run's folder holds step-N folders and
-// the link `latest`; a step-N folder holds
+// the link `latest` (io/folder_link.h); a step-N folder holds
 //   pytorch_lora_weights.safetensors   the adapter as diffusers and peft write it, alpha in its
 //                                      header: `icedit edit --lora RUN/step-N` takes it
 //   transformer/                       in its place for a run of all weights: `--transformer`
@@ -45,6 +45,7 @@ struct RunState {
   // What the run must be resumed with: "train.batch_size" -> "4". Only keys that change what is
   // computed.
   std::map<std::string, std::string> fingerprint = {};
+  std::string working_folder = {};  // of the run, which relative paths among them start from
   int64_t ranks = 0;  // that shared a step; 0: not known, as in files before it was written
   DataMark data = {};
 };
@@ -76,16 +77,6 @@ LoadedCheckpoint load_checkpoint(const Path& place);
 
 // Whether there is anything to resume from.
 bool has_checkpoint(const Path& run_folder);
-
-// Throws UsageError naming every key that differs, with both values. A key of `allowed` may differ,
-// and a key that only one of them has counts as a difference.
-void expect_same_fingerprint(const LoadedCheckpoint& checkpoint,
-                             const std::map<std::string, std::string>& wanted,
-                             const std::vector<std::string>& allowed = {});
-
-// ", from its adapter with train.init_lora: PATH" for the end of such an error; "" where all
-// weights were trained.
-std::string start_from(const LoadedCheckpoint& checkpoint);
 
 // Copies the values by name into tensors that exist (trainable leaves too). Throws CheckpointError,
 // with nothing copied: a name that only one side has, another shape or dtype. `where`: for the

@@ -1,6 +1,10 @@
 #include "train/run_place.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <ctime>
 
 #include "base/error.h"
@@ -12,7 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// save_path/YYYYMMDD-HHMMSS, or -2, -3 where that is taken.
+// save_path/YYYYMMDD-HHMMSS, or -2, -3 where that is taken; made here, so that it is no other
+// run's.
 Path new_folder(const std::string& save_path) {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
@@ -20,7 +25,12 @@ Path new_folder(const std::string& save_path) {
   char text[32];
   std::strftime(text, sizeof text, "%Y%m%d-%H%M%S", &local);
   Path folder = Path(save_path) / text;
-  for (int i = 2; fs::exists(folder); ++i) folder = Path(save_path) / str(text, "-", i);
+  expect_writable(folder);
+  std::error_code error;
+  fs::create_directories(save_path, error);
+  for (int i = 2; !error && !fs::create_directory(folder, error); ++i)
+    folder = Path(save_path) / str(text, "-", i);
+  if (error) throw IoError(str(folder.string(), " cannot be made: ", error.message()));
   return folder;
 }
 
@@ -61,6 +71,9 @@ RunPlace decide(const TrainConfig& config, const RunOptions& options, const Laun
   const Kept kept = kept_over_restarts(env, "run_folder", first_folder);
   run.folder = kept.value;
   const bool again = kept.from_before || env.restart_count > 0;
+  // Held before it is looked into; one that is not there yet is made once nothing speaks against
+  // it.
+  if (fs::is_directory(run.folder)) run.held = std::make_unique<RunFolder>(run.folder);
   if (again && has_checkpoint(run.folder)) {
     run.checkpoint = load_checkpoint(run.folder);
   } else if (const Path place = place_to_resume(config, options); !place.empty()) {
@@ -69,10 +82,41 @@ RunPlace decide(const TrainConfig& config, const RunOptions& options, const Laun
     throw UsageError(str(run.folder.string(), " holds a run already; go on with --resume ",
                          run.folder.string(), ", or give another --run-folder"));
   }
+  if (!run.held) run.held = std::make_unique<RunFolder>(run.folder);
   return run;
 }
 
 }  // namespace
+
+void expect_writable(const Path& run_folder) {
+  std::error_code ignored;
+  Path there = fs::absolute(run_folder);
+  while (!fs::exists(there, ignored) && there.has_relative_path()) there = there.parent_path();
+  const bool folder = fs::is_directory(there, ignored);
+  if (folder && ::access(there.c_str(), W_OK | X_OK) == 0) return;
+  throw IoError(str(run_folder.string(), ": a run cannot be kept there, as ", there.string(),
+                    folder ? str(" cannot be written: ", std::strerror(errno)) : " is no folder",
+                    "; give another --run-folder or train.save_path"));
+}
+
+RunFolder::RunFolder(const Path& folder) : folder_(folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) {
+    expect_writable(folder);
+    fs::create_directories(folder, error);
+    if (error) throw IoError(str(folder.string(), " cannot be made: ", error.message()));
+  }
+  lock_ = FolderLock::take(folder);
+  if (!lock_)
+    throw UsageError(str(folder.string(),
+                         " is of a run that is under way in another process; wait until it has "
+                         "ended, or give another --run-folder"));
+}
+
+RunFolder::~RunFolder() {
+  std::error_code ignored;
+  if (fs::is_empty(folder_, ignored)) fs::remove(folder_, ignored);
+}
 
 RunPlace find_run(const TrainConfig& config, const RunOptions& options, const LaunchEnv& env,
                   Group& group) {

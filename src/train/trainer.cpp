@@ -4,6 +4,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
@@ -39,6 +40,7 @@ Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditData
       reference_draws_(at::detail::createCPUGenerator(uint64_t(config.seed))) {
   if (objective_.timesteps == TimestepSampling::kFluxShift)
     objective_.scheduler = SchedulerConfig::from(residency.files().scheduler());
+  expect_same_rows(data_mark_, group);
   loading_.rank = group.rank();
   loading_.world_size = group.size();
   open_loader(0);
@@ -144,6 +146,15 @@ std::string Trainer::skip(double loss) {
   return where;
 }
 
+bool Trainer::is_finite() const {
+  if (bad_steps_ > 0) return false;
+  const auto all_finite = [](const auto& named) {
+    return at::isfinite(named.second).all().template item<bool>();
+  };
+  return std::all_of(trainable_.parameters.begin(), trainable_.parameters.end(), all_finite) &&
+         std::all_of(ema_.begin(), ema_.end(), all_finite);
+}
+
 void Trainer::update_ema() {
   const at::NoGradGuard no_grad;
   for (size_t i = 0; i < ema_.size(); ++i)
@@ -226,6 +237,7 @@ RunState Trainer::state() const {
   state.optimizer = optimizer_->state();
   state.figures = {{"loss.running", running_loss_}, {"bad_steps", double(bad_steps_)}};
   state.fingerprint = fingerprint(config_);
+  state.working_folder = std::filesystem::current_path().string();
   state.ranks = group_.size();
   state.data = data_mark_;
   return state;

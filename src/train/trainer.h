@@ -51,6 +51,8 @@ class Trainer {
 
   // Runs `f` with the moving averages in place of what is trained, where there are any.
   void with_averages(const std::function<void()>& f);
+  // Whether the last step and what is trained are, so that it is worth keeping.
+  bool is_finite() const;
   // Whether all that training asks of the text encoders and the VAE is cached.
   bool encoders_unused() const { return conditioner_.is_filled(); }
 

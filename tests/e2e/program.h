@@ -19,6 +19,7 @@
 
 #include "io/files.h"
 #include "io/image.h"
+#include "io/no_links.h"
 #include "io/temporary_folder.h"
 
 namespace icedit::e2e {
@@ -43,6 +44,7 @@ class Program : public ::testing::Test {
     std::string stdout_to;              // a file instead of the pipe
     std::map<std::string, std::string> environment = {};  // more variables
     std::string name = {};  // of the process, where several run at a time
+    bool no_links = false;  // the file system knows no symbolic links
   };
 
   pid_t start(const std::vector<std::string>& arguments) { return start(arguments, Limits()); }
@@ -63,6 +65,7 @@ class Program : public ::testing::Test {
     if (chdir(where.c_str()) != 0) _exit(125);
     setenv("OMP_NUM_THREADS", "2", 0);
     for (const auto& [name, value] : limits.environment) setenv(name.c_str(), value.c_str(), 1);
+    if (limits.no_links && !forbid_links()) _exit(124);
     if (limits.file_bytes != RLIM_INFINITY) {
       const rlimit limit = {limits.file_bytes, limits.file_bytes};
       setrlimit(RLIMIT_FSIZE, &limit);

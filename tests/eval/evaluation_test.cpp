@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.h"
 #include "data/parquet_writer.h"
@@ -130,8 +131,10 @@ TEST_F(Evaluation, RowsThatCannotBeReadAreListedAndTheOthersEdited) {
   write_rows({good, "no picture", good, good, numbered_png(1, 1, 2000), good, good},
              {good, good, good, "", good, good, good}, {"a", "b", "  ", "d", "e", "f", "caf\xe9"});
   options.batch = options.group = 6;
-  ResultFolder out = kept();
-  const auto results = run(&out);
+  const auto results = [&] {
+    ResultFolder out = kept();
+    return run(&out);
+  }();
   const Summary summary = summarise(results);
   EXPECT_EQ(summary.total.rows, 2);
   ASSERT_EQ(summary.unreadable.size(), 5u);
@@ -151,21 +154,27 @@ TEST_F(Evaluation, AStoppedRunGoesOn) {
   write_magicbrush(file(), 6);
   const auto whole = run();
   options.limit = 2;
-  ResultFolder first = kept();
-  run(&first);
-  const auto time = fs::last_write_time(first.picture(1));
+  std::optional<ResultFolder> out = kept();
+  run(&*out);
+  EXPECT_NE(error_of<UsageError>([&] { kept(); }).find("another process writes"),
+            std::string::npos);
+  const auto time = fs::last_write_time(out->picture(1));
   // The next row was under way when the process was killed, the one after it lost its picture.
-  const Path lines = first.path() / "results.jsonl";
+  const Path lines = out->path() / "results.jsonl";
   std::ofstream(lines, std::ios::app) << R"({"row":2,"task":"","instr)";
   options.limit = 0;
-  ResultFolder second = kept();
-  EXPECT_EQ(second.done().size(), 2u);
-  EXPECT_EQ(run(&second).size(), 6u);
-  EXPECT_EQ(fs::last_write_time(first.picture(1)), time);
-  fs::remove(second.picture(3));
-  ResultFolder third = kept();
-  EXPECT_EQ(third.done().size(), 5u);
-  const auto results = run(&third);
+  const auto open_again = [&] {
+    out.reset();
+    out.emplace(kept());
+  };
+  open_again();
+  EXPECT_EQ(out->done().size(), 2u);
+  EXPECT_EQ(run(&*out).size(), 6u);
+  EXPECT_EQ(fs::last_write_time(out->picture(1)), time);
+  fs::remove(out->picture(3));
+  open_again();
+  EXPECT_EQ(out->done().size(), 5u);
+  const auto results = run(&*out);
   for (size_t i = 0; i < whole.size(); ++i) EXPECT_EQ(to_json(results[i]), to_json(whole[i]));
 }
 

@@ -47,6 +47,53 @@ TEST(ResumeCheck, WithoutTheRanksAccumulationStays) {
   EXPECT_TRUE(has(error, "train.accumulate_grad_batches was 2 and is 1")) << error;
 }
 
+TEST(ResumeCheck, AnotherConfigurationIsNamed) {
+  LoadedCheckpoint checkpoint{"run/step-3", {}};
+  checkpoint.state.fingerprint = {{"train.batch_size", "1"}, {"seed", "666"}};
+  checkpoint.state.adapter.lora = {LoraModule()};
+  auto wanted = checkpoint.state.fingerprint;
+  expect_same_fingerprint(checkpoint, wanted);
+  wanted["train.batch_size"] = "4";
+  wanted["train.ema"] = "0.99";
+  const std::string error =
+      error_of<UsageError>([&] { expect_same_fingerprint(checkpoint, wanted); });
+  EXPECT_NE(error.find("train.batch_size was 1 and is 4"), std::string::npos) << error;
+  EXPECT_NE(error.find("train.ema was not set and is 0.99"), std::string::npos) << error;
+  EXPECT_TRUE(
+      error.ends_with("or start a run of its own, from its adapter with "
+                      "train.init_lora: run/step-3"))
+      << error;
+  expect_same_fingerprint(checkpoint, wanted, {"train.batch_size", "train.ema"});
+}
+
+// Relative to another folder, absolute, through a link, with a slash at the end; one or a list.
+TEST(ResumeCheck, APathMayBeSpelledOtherwise) {
+  const TemporaryFolder folder;
+  const Path there = folder / "data";
+  folder.write("data/x.parquet", "");
+  std::filesystem::create_directory_symlink("data", folder / "link");
+  LoadedCheckpoint checkpoint{"run/step-3", {}};
+  checkpoint.state.working_folder = folder.path().string();
+  const auto differs = [&](const std::string& had, const std::string& now) {
+    checkpoint.state.fingerprint = {{"train.dataset.path", had}};
+    return error_of<UsageError>([&] {
+             expect_same_fingerprint(checkpoint, {{"train.dataset.path", now}});
+           }) != "";
+  };
+  for (const std::string& had :
+       std::vector<std::string>{"data", "./data/", "link", "link/../data", there.string()}) {
+    EXPECT_FALSE(differs(had, there.string())) << had;
+    EXPECT_FALSE(differs(had, (folder / "link/").string())) << had;
+    EXPECT_TRUE(differs(had, (folder / "data/x.parquet").string())) << had;
+    EXPECT_TRUE(differs(had, "")) << had;
+  }
+  EXPECT_FALSE(differs("data/*.parquet", (there / "*.parquet").string()));
+  EXPECT_FALSE(differs("- data\n- link/x.parquet",
+                       str("- ", there.string(), "/\n- ", (there / "x.parquet").string())));
+  EXPECT_TRUE(differs("- data\n- link/x.parquet", str("- ", there.string())));
+  EXPECT_TRUE(differs("org/name", "org/other"));
+}
+
 TEST(ResumeCheck, OtherDataAreNoticed) {
   const TrainConfig config = tiny_config();
   const DataMark mark = mark_of(EditDataset(config.dataset));

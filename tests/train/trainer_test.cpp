@@ -26,7 +26,12 @@ class ThreadGroup : public Group {
     Tensor(tensor).copy_(meeting_.values[0] + meeting_.values[1]);
     barrier();
   }
-  void broadcast(const Tensor&, int) override {}
+  void broadcast(const Tensor& tensor, int root) override {
+    if (rank() == root) meeting_.values[root] = tensor.clone();
+    barrier();
+    Tensor(tensor).copy_(meeting_.values[root]);
+    barrier();
+  }
   void barrier() override { meeting_.together.arrive_and_wait(); }
 
  private:
@@ -75,6 +80,29 @@ TEST(Trainer, TwoRanksAreOneWithAccumulation) {
     if (!want[i].second.any().item<bool>()) continue;  // A's, as long as B is zero
     for (const auto& grads : got)
       EXPECT_TRUE(golden::close(grads[i].second, want[i].second, 1e-6)) << want[i].first;
+  }
+}
+
+TEST(Trainer, RanksWithOtherRowsAreAnErrorOnBoth) {
+  ThreadGroup::Meeting meeting;
+  std::string errors[2];
+  {
+    std::vector<std::jthread> ranks;
+    for (int rank = 0; rank < 2; ++rank) {
+      ranks.emplace_back([&, rank] {
+        ThreadGroup group(rank, meeting);
+        const std::string other = (Path(ICEDIT_SOURCE) / "models/nano/heldout.parquet").string();
+        const TrainConfig config = tiny_config(
+            rank == 0 ? std::vector<std::string>{} : std::vector{"train.dataset.path=" + other});
+        errors[rank] = error_of<UsageError>([&] { Session(config, &group); });
+      });
+    }
+  }
+  for (const std::string& error : errors) {
+    EXPECT_NE(error.find("the data of rank [1] differs from rank 0's: rank 0 has '"),
+              std::string::npos)
+        << error;
+    EXPECT_NE(error.find(" pairs', rank 1 has '460 pairs'"), std::string::npos) << error;
   }
 }
 
@@ -132,12 +160,14 @@ TEST(Trainer, TheCacheAndRecomputingChangeNothing) {
 TEST(Trainer, AStepThatIsNotFiniteIsSkippedAndNamed) {
   Session session(tiny_config({"train.max_bad_steps=2"}));
   session.trainer.step();
+  EXPECT_TRUE(session.trainer.is_finite());
   for (const auto& [name, tensor] : session.trainer.parameters()) {
     if (name != "transformer.transformer_blocks.1.attn.to_q.lora_A.weight") continue;
     const at::NoGradGuard no_grad;
     Tensor(tensor).fill_(std::numeric_limits<float>::quiet_NaN());
   }
   const NamedTensors before = copies(session.trainer.parameters());
+  EXPECT_FALSE(session.trainer.is_finite());
   const StepFigures figures = session.trainer.step();
   EXPECT_EQ(figures.step, 2);
   EXPECT_NE(figures.bad.find("transformer_blocks.1.attn"), std::string::npos) << figures.bad;

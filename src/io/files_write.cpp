@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <limits>
 
 #include "base/error.h"
 #include "base/progress.h"
@@ -22,8 +23,10 @@ namespace fs = std::filesystem;
 [[noreturn]] void fail(const Path& target, const std::string& what, int error, uint64_t written) {
   std::string message = str(target.string(), ": ", what, " failed: ", std::strerror(error));
   if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
-    message += str(" after ", written, " bytes; ",
-                   bytes_text(static_cast<double>(free_disk_bytes(target))), " are free there");
+    const uint64_t free = free_disk_bytes(target);
+    const bool known = free != std::numeric_limits<uint64_t>::max();
+    message += str(" after ", written, " bytes");
+    if (known) message += str("; ", bytes_text(double(free)), " are free there");
     rlimit most = {RLIM_INFINITY, RLIM_INFINITY};
     if (error == EFBIG) ::getrlimit(RLIMIT_FSIZE, &most);
     message += most.rlim_cur == RLIM_INFINITY

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "adapters/adapter_groups.h"
+#include "base/counted.h"
 #include "base/error.h"
 #include "io/pickle.h"
 #include "nn/weights.h"
@@ -66,18 +67,27 @@ std::optional<PeftConfig> find_config(const SafetensorsFile& file) {
   if (file.path().filename() == kPeftFile && fs::exists(beside, ignored)) {
     return PeftConfig::parse(read_text(beside), beside.string());
   }
-  const auto header = file.metadata().find("lora_adapter_metadata");
-  if (header == file.metadata().end()) return std::nullopt;
-  auto config = PeftConfig::parse(header->second, file.path().string() + ": lora_adapter_metadata",
-                                  "transformer.");
-  return config.stated() ? std::optional(std::move(config)) : std::nullopt;
+  const auto& header = file.metadata();
+  if (const auto text = header.find("lora_adapter_metadata"); text != header.end()) {
+    for (const char* prefix : {"transformer.", ""}) {
+      auto config =
+          PeftConfig::parse(text->second, file.path().string() + ": lora_adapter_metadata", prefix);
+      if (config.stated()) return config;
+    }
+  }
+  if (const auto alpha = header.find("ss_network_alpha"); alpha != header.end())
+    return PeftConfig::of_kohya(alpha->second);
+  return std::nullopt;
 }
 
 // ComfyUI's extracted files carry differences of biases and norms, often of zeros.
 bool is_zero_difference(const std::shared_ptr<const SafetensorsFile>& file,
                         const std::string& name) {
   if (!name.ends_with(".diff") && !name.ends_with(".diff_b")) return false;
-  return !mapped_tensor({file->mapping(), name, file->info(name)}).to(at::kFloat).any().item<bool>();
+  return !mapped_tensor({file->mapping(), name, file->info(name)})
+              .to(at::kFloat)
+              .any()
+              .item<bool>();
 }
 
 std::string shortened(const std::vector<std::string>& names) {
@@ -87,7 +97,7 @@ std::string shortened(const std::vector<std::string>& names) {
 }
 
 void expect_something(const AdapterFile& adapter) {
-  const bool lora = !adapter.lora.empty() || !adapter.moe.empty();
+  const bool lora = !adapter.modules.empty();
   const bool norms = std::any_of(adapter.unmatched.begin(), adapter.unmatched.end(),
                                  [](const auto& name) { return name.ends_with("_norm.scale"); });
   if (lora && norms) {
@@ -103,7 +113,7 @@ void expect_something(const AdapterFile& adapter) {
   }
   throw CheckpointError(
       str(adapter.path.string(), ": no LoRA for FLUX in it; none of its ", adapter.unmatched.size(),
-          " tensors has a name of a known layout, such as ", shortened(adapter.unmatched),
+          " tensors is a low-rank factor in a known layout, such as ", shortened(adapter.unmatched),
           ". Is it an adapter, and for this model?"));
 }
 
@@ -115,27 +125,36 @@ AdapterFile AdapterFile::open(const Path& path, const AdapterFileOptions& option
   const auto file = std::make_shared<const SafetensorsFile>(adapter.path);
   adapter.metadata = file->metadata();
   const auto config = find_config(*file);
-  AdapterGroups groups(file, config ? &*config : nullptr, options);
+  std::vector<AdapterTensor> tensors;
+  std::map<std::string, std::vector<std::string>> skipped;  // by the reason
   for (const auto& [name, info] : file->tensors()) {
     if (const std::string kind = unsupported_kind(name); !kind.empty()) {
       throw CheckpointError(str(adapter.path.string(), ": tensor '", name, "': ", kind));
     }
-    if (is_text_encoder_key(name) || is_zero_difference(file, name)) {
-      adapter.skipped.push_back(name);
+    if (const std::string reason = text_encoder_reason(name); !reason.empty()) {
+      skipped[reason].push_back(name);
+    } else if (is_zero_difference(file, name)) {
+      skipped["they change nothing"].push_back(name);
     } else if (const auto key = parse_adapter_key(name)) {
-      groups.add(name, *key);
+      tensors.push_back({name, *key});
     } else {
       adapter.unmatched.push_back(name);
     }
   }
-  groups.finish(adapter);
-  expect_something(adapter);
-  if (!adapter.skipped.empty()) {
-    adapter.notes.push_back(str(adapter.path.string(), ": ", adapter.skipped.size(),
-                                " tensors are skipped (", shortened(adapter.skipped),
-                                "): only the transformer is adapted"));
+  group_modules(file, tensors, config ? &*config : nullptr, options, adapter);
+  for (const auto& [reason, names] : skipped) {
+    adapter.skipped.insert(adapter.skipped.end(), names.begin(), names.end());
+    adapter.notes.push_back(str(adapter.path.string(), ": ", counted(names.size(), "tensor"),
+                                names.size() == 1 ? " is" : " are", " skipped (", shortened(names),
+                                "): ", reason));
   }
+  expect_something(adapter);
   return adapter;
+}
+
+bool AdapterFile::has_router() const {
+  return std::any_of(modules.begin(), modules.end(),
+                     [](const AdapterModule& module) { return module.has_router(); });
 }
 
 }  // namespace icedit

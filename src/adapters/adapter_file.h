@@ -7,30 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "base/tensor.h"
+#include "adapters/adapter_module.h"
 #include "io/files.h"
 
 namespace icedit {
-
-struct LoraModule {
-  std::string module;  // "transformer_blocks.0.attn.to_q"
-  Tensor a;            // [r, in]
-  Tensor b;            // [out, r]
-  double alpha = 1.0;
-  bool rslora = false;
-  std::vector<std::string>
-      tensors;  // its tensors' names in the file: a's, b's, alpha's where there is one
-};
-
-struct MoeModule {
-  std::string module;
-  std::vector<Tensor> a;  // of each expert: [r, in]
-  std::vector<Tensor> b;  // [out, r]
-  Tensor route;           // [experts, in]
-  double alpha = 1.0;
-  int64_t top_k = 1;
-  std::vector<std::string> tensors;
-};
 
 struct AdapterFileOptions {
   int64_t top_k = 0;  // of a mixture; 0: what the file says, or else 1 as ICEdit's loader takes
@@ -39,21 +19,22 @@ struct AdapterFileOptions {
 struct AdapterFile {
   // `path`: a .safetensors file; or a folder with adapter_model.safetensors (and
   // adapter_config.json), pytorch_lora_weights.safetensors, or one .safetensors file of another
-  // name. Alpha comes from the file's alpha tensors, else from adapter_config.json or the header's
-  // lora_adapter_metadata, else it is the rank. Throws ModelUnavailable (nothing there, a pickle),
-  // CheckpointError (damaged, not finite, no LoRA, a kind that is not supported, factors that do
-  // not fit each other), UsageError (top_k).
+  // name. Alpha comes from the file's alpha tensors, else from adapter_config.json or the header
+  // (lora_adapter_metadata, ss_network_alpha), else it is the rank. Throws ModelUnavailable
+  // (nothing there, a pickle), CheckpointError (damaged, not finite, no LoRA, a kind that is not
+  // supported, factors that do not fit each other), UsageError (top_k).
   static AdapterFile open(const Path& path, const AdapterFileOptions& options = {});
 
   Path path;  // the .safetensors file
   std::string
       layout;  // diffusers, peft, icedit-moe, kohya, bfl or xlabs: see adapters/adapter_keys.h
-  std::vector<LoraModule> lora;
-  std::vector<MoeModule> moe;
+  std::vector<AdapterModule> modules;
   std::vector<std::string> skipped;    // tensors of text encoders, and ones that change nothing
   std::vector<std::string> unmatched;  // tensors that no layout has
   std::vector<std::string> notes;      // what a user should know, a line each
   std::map<std::string, std::string> metadata;
+
+  bool has_router() const;  // whether any module is a mixture
 };
 
 }  // namespace icedit

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <regex>
+#include <set>
 
 #include "base/str.h"
 #include "models/flux/names.h"
@@ -17,10 +18,52 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-bool strip(std::string& text, const std::string& head) {
-  if (text.rfind(head, 0) != 0) return false;
-  text.erase(0, head.size());
-  return true;
+using Texts = std::vector<std::string>;
+
+// Takes off what `name` begins with of `heads`, and gives it; "" for none.
+std::string behead(std::string& name, const Texts& heads) {
+  for (const std::string& head : heads) {
+    if (!name.starts_with(head)) continue;
+    name.erase(0, head.size());
+    return head;
+  }
+  return "";
+}
+
+// Without what DDP, torch.compile, FSDP and checkpointing put between the modules' names.
+std::string unwrapped(const std::string& name) {
+  static const std::set<std::string> wrappers = {"module", "_orig_mod", "_fsdp_wrapped_module",
+                                                 "_checkpoint_wrapped_module"};
+  std::string kept;
+  for (size_t begin = 0; begin <= name.size();) {
+    const size_t end = std::min(name.find('.', begin), name.size());
+    const std::string part = name.substr(begin, end - begin);
+    if (wrappers.count(part) == 0) kept += (kept.empty() ? "" : ".") + part;
+    begin = end + 1;
+  }
+  return kept;
+}
+
+struct Headless {
+  std::string prefix, name;
+};
+
+Headless headless(const std::string& name) {
+  static const Texts heads = {"base_model.model.", "model.", "diffusion_model.", "transformer.",
+                              "unet."};
+  Headless result{"", unwrapped(name)};
+  for (std::string head; !(head = behead(result.name, heads)).empty();) result.prefix += head;
+  return result;
+}
+
+// "double_blocks_0_img_attn_qkv" with dots, also after such heads; "" for what FLUX does not have.
+std::string dotted_module(std::string underscored) {
+  static const Texts heads = {"base_model_model_", "module_",      "_orig_mod_", "model_",
+                              "diffusion_model_",  "transformer_", "unet_"};
+  std::string module;
+  while ((module = with_dots(underscored)).empty() && !behead(underscored, heads).empty()) {
+  }
+  return module;
 }
 
 struct Ending {
@@ -53,7 +96,7 @@ std::optional<Ending> parse_ending(const std::string& name) {
 // XLabs' attention processors: their modules in our terms.
 std::optional<AdapterKey> parse_xlabs(const std::string& name) {
   static const std::regex key(
-      R"((?:diffusion_model\.)?(double|single)_blocks\.(\d{1,4})\.processor\.(qkv|proj)_lora([12]?)\.(down|up)\.weight)");
+      R"((double|single)_blocks\.(\d{1,4})\.processor\.(qkv|proj)_lora([12]?)\.(down|up)\.weight)");
   std::smatch m;
   if (!std::regex_match(name, m, key) || (m[1] == "double") != (m[4] != "")) return std::nullopt;
   const std::string block = str(m[1], "_blocks.", m[2], ".");
@@ -67,47 +110,65 @@ std::optional<AdapterKey> parse_xlabs(const std::string& name) {
                     m[5] == "down" ? AdapterRole::kDown : AdapterRole::kUp};
 }
 
-// Prefixes that say where the module lies, the longest first; and the layout that has them.
-constexpr struct {
-  const char *prefix, *layout;
-  bool underscored;
-} kPrefixes[] = {
-    {"base_model.model.transformer.", "peft", false},
-    {"base_model.model.", "peft", false},
-    {"model.diffusion_model.", "bfl", false},
-    {"diffusion_model.", "bfl", false},
-    {"lora_transformer_", "kohya", true},
-    {"lora_unet_", "kohya", true},
-    {"transformer.", "diffusers", false},
-    {"", "diffusers", false},
-};
-
 }  // namespace
 
 std::optional<AdapterKey> parse_adapter_key(const std::string& name) {
   if (name.size() > kLongestName) return std::nullopt;
-  if (const auto xlabs = parse_xlabs(name)) return xlabs;
-  const auto ending = parse_ending(name);
+  auto [prefix, rest] = headless(name);
+  if (const auto xlabs = parse_xlabs(rest)) return xlabs;
+  const auto ending = parse_ending(rest);
   if (!ending) return std::nullopt;
-  for (const auto& [prefix, layout, underscored] : kPrefixes) {
-    std::string module = ending->rest;
-    if (!strip(module, prefix)) continue;
-    if (underscored) module = with_dots(module);
-    if (module.empty()) return std::nullopt;
-    AdapterKey key{layout, prefix, module, ending->role, ending->expert};
-    if (key.layout == "diffusers" && !diffusers_modules(module).empty()) key.layout = "bfl";
-    if (key.expert >= 0 || key.role == AdapterRole::kRoute) key.layout = "icedit-moe";
-    return key;
-  }
-  return std::nullopt;
+  AdapterKey key{"", prefix, ending->rest, ending->role, ending->expert};
+  static const Texts underscored = {"lora_transformer_", "lora_unet_", "lycoris_"};
+  const std::string head = behead(key.module, underscored);
+  key.prefix += head;
+  if (!head.empty()) key.module = dotted_module(key.module);
+  if (key.module.empty()) return std::nullopt;
+  if (!head.empty())
+    key.layout = "kohya";
+  else if (key.expert >= 0 || key.role == AdapterRole::kRoute)
+    key.layout = "icedit-moe";
+  else if (prefix.starts_with("base_model."))
+    key.layout = "peft";
+  else
+    key.layout = diffusers_modules(key.module).empty() ? "diffusers" : "bfl";
+  return key;
 }
 
-bool is_text_encoder_key(const std::string& name) {
-  static const std::vector<std::string> heads = {
+std::string adapter_key(AdapterLayout layout, const std::string& module, AdapterRole role,
+                        int64_t expert) {
+  const bool kohya = layout == AdapterLayout::kKohya;
+  std::string name = module;
+  if (kohya) std::replace(name.begin(), name.end(), '.', '_');
+  name = (kohya                            ? "lora_unet_"
+          : layout == AdapterLayout::kPeft ? "base_model.model."
+                                           : "transformer.") +
+         name;
+  switch (role) {
+    case AdapterRole::kAlpha:
+      return name + ".alpha";
+    case AdapterRole::kRoute:
+      return name + ".lora_route.weight";
+    case AdapterRole::kDown:
+      name += kohya ? ".lora_down" : ".lora_A";
+      break;
+    case AdapterRole::kUp:
+      name += kohya ? ".lora_up" : ".lora_B";
+      break;
+  }
+  return expert < 0 ? name + ".weight" : str(name, ".expert_", expert, ".weight");
+}
+
+std::string text_encoder_reason(const std::string& name) {
+  static const Texts heads = {
       "text_encoder.", "text_encoder_2.", "text_encoders.", "text_model.", "lora_te_", "lora_te1_",
       "lora_te2_",     "lora_te3_",       "te1.",           "te2.",        "clip_l.",  "t5xxl."};
-  return std::any_of(heads.begin(), heads.end(),
-                     [&](const auto& head) { return name.rfind(head, 0) == 0; });
+  const std::string rest = headless(name).name;
+  if (rest.starts_with("bundle_emb."))
+    return "words that were trained for the text encoders (bundle_emb) are not supported";
+  const bool text = std::any_of(heads.begin(), heads.end(),
+                                [&](const auto& head) { return rest.starts_with(head); });
+  return text ? "only the transformer is adapted" : "";
 }
 
 std::string unsupported_kind(const std::string& name) {
@@ -136,6 +197,14 @@ std::string unsupported_kind(const std::string& name) {
     if (contains(name, part)) return what;
   }
   return "";
+}
+
+std::string unmatched_reason(const std::string& name) {
+  if (name.ends_with(".diff_b"))
+    return "changes a bias, which is not supported; only low-rank factors are";
+  if (name.ends_with(".diff") || name.ends_with(".set_weight"))
+    return "changes a weight as a whole, which is not supported; only low-rank factors are";
+  return "has a name that no layout has";
 }
 
 std::vector<std::string> adapted_modules(const std::string& module) {

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
-#include "adapters/fit.h"
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -29,67 +29,40 @@ std::string block_of(const std::string& module) {
   return head.ends_with("_blocks") ? module.substr(0, second) : module;
 }
 
-double moe_norm(const MoeModule& moe) {
-  double squares = 0;
-  for (size_t e = 0; e < moe.a.size(); ++e)
-    squares += std::pow(product_norm(moe.a[e], moe.b[e]), 2);
-  return std::sqrt(squares / double(moe.a.size())) *
-         lora_scaling(moe.alpha, moe.a[0].size(0), false);
-}
-
 // Of every n-th of the touched Linears, n such that the measure above holds.
-double relative_delta(const std::vector<ModuleReport>& modules, const std::vector<Linear>& linears,
-                      double scale) {
+double relative_delta(const std::vector<AdapterModule>& modules,
+                      const std::vector<LoadedAdapter::Layer>& layers, double scale) {
+  const at::NoGradGuard no_grad;
   int64_t elements = 0;
-  for (const Linear& linear : linears) elements += linear.in() * linear.out();
+  for (const auto& layer : layers) elements += layer.linear.in() * layer.linear.out();
   const size_t stride = size_t(elements / kMeasured) + 1;
   double delta = 0, weight = 0;
-  for (size_t i = 0; i < linears.size(); i += stride) {
-    delta += std::pow(modules[i].delta_norm * scale, 2);
-    weight += std::pow(linears[i].weight().detach().norm(2, at::kFloat).item<double>(), 2);
+  for (size_t i = 0; i < layers.size(); i += stride) {
+    delta += std::pow(modules[i].delta_norm() * scale, 2);
+    weight += std::pow(layers[i].linear.weight().detach().norm(2, at::kFloat).item<double>(), 2);
   }
   return weight > 0 ? std::sqrt(delta / weight) : 0.0;
 }
 
-AttachReport report_of(const FittedAdapter& fitted, const AdapterFile& file,
-                       const AttachOptions& options) {
-  const at::NoGradGuard no_grad;
+AttachReport report_of(const FittedAdapter& fitted, const AttachOptions& options) {
   AttachReport report;
-  report.name = options.name.empty() ? file.path.string() : options.name;
+  report.name = options.name.empty() ? fitted.path.string() : options.name;
   report.unmatched = fitted.unmatched;
-  std::set<std::string> tensors, all(file.unmatched.begin(), file.unmatched.end()), blocks;
-  std::vector<Linear> linears;
-  for (const auto& lora : file.lora) all.insert(lora.tensors.begin(), lora.tensors.end());
-  for (const auto& moe : file.moe) all.insert(moe.tensors.begin(), moe.tensors.end());
-  for (const auto& [lora, linear] : fitted.lora) {
-    tensors.insert(lora.tensors.begin(), lora.tensors.end());
-    const double norm =
-        product_norm(lora.a, lora.b) * lora_scaling(lora.alpha, lora.a.size(0), lora.rslora);
-    report.modules.push_back({lora.module, lora.a.size(0), 0, lora.alpha, norm});
-    linears.push_back(linear);
+  report.tensors_in_file = fitted.tensors_in_file;
+  report.layers = fitted.modules.size();
+  std::set<std::string> tensors, blocks;
+  std::set<int64_t> ranks;
+  for (const AdapterModule& module : fitted.modules) {
+    tensors.insert(module.tensors.begin(), module.tensors.end());
+    blocks.insert(block_of(module.module));
+    ranks.insert(module.rank());
+    report.mixtures += module.has_router();
   }
-  for (const auto& [moe, linear] : fitted.moe) {
-    tensors.insert(moe.tensors.begin(), moe.tensors.end());
-    report.modules.push_back(
-        {moe.module, moe.a[0].size(0), int64_t(moe.a.size()), moe.alpha, moe_norm(moe)});
-    linears.push_back(linear);
-  }
-  for (const auto& module : report.modules) blocks.insert(block_of(module.module));
-  report.blocks = blocks.size();
   report.tensors = tensors.size();
-  report.tensors_in_file = all.size();
-  report.relative_delta = relative_delta(report.modules, linears, options.scale);
+  report.blocks = blocks.size();
+  report.least_rank = *ranks.begin();
+  report.most_rank = *ranks.rbegin();
   return report;
-}
-
-void say(const AttachReport& report, const AdapterFile& file) {
-  for (const auto& note : file.notes) log::info(note);
-  log::info(report.line());
-}
-
-void expect_finite(double scale, const AdapterFile& file) {
-  if (!std::isfinite(scale))
-    throw UsageError(str(file.path.string(), ": the scale is ", scale, ", expected a number"));
 }
 
 // Where and how a Linear computes.
@@ -108,19 +81,13 @@ Tensor prepared(const Tensor& factor, const at::TensorOptions& like, bool traina
 }  // namespace
 
 std::string AttachReport::line() const {
-  std::set<int64_t> ranks;
-  size_t mixtures = 0;
-  for (const auto& module : modules) {
-    ranks.insert(module.rank);
-    mixtures += module.experts > 0;
-  }
   const std::string rank =
-      ranks.size() == 1 ? str(*ranks.begin()) : str(*ranks.begin(), " to ", *ranks.rbegin());
+      least_rank == most_rank ? str(least_rank) : str(least_rank, " to ", most_rank);
   std::ostringstream percent;
   percent.precision(3);
   percent << 100 * relative_delta;
   return str(name, ": ", tensors, " of ", counted(tensors_in_file, "tensor"), " on ",
-             counted(modules.size(), "layer"), " in ", counted(blocks, "block"), ", ",
+             counted(layers, "layer"), " in ", counted(blocks, "block"), ", ",
              mixtures > 0 ? counted(mixtures, "mixture") + " among them, " : "", "rank ", rank,
              ", delta ", percent.str(), " % of the weights");
 }
@@ -144,70 +111,49 @@ void LoadedAdapter::fold() {
 }
 
 void LoadedAdapter::detach() {
-  for (Layer& layer : layers_) {
-    if (layer.lora) layer.linear.detach(layer.lora.get());
-    if (layer.moe) layer.linear.detach(layer.moe.get());
-  }
+  for (Layer& layer : layers_) layer.linear.detach(layer.adapter.get());
   fold();
   layers_.clear();
 }
 
-std::vector<std::pair<std::string, Tensor>> LoadedAdapter::tensors() const {
-  std::vector<std::pair<std::string, Tensor>> named;
-  for (const Layer& layer : layers_) {
-    const std::string head = "transformer." + layer.module + ".lora_";
-    if (layer.lora) {
-      named.emplace_back(head + "A.weight", layer.lora->a);
-      named.emplace_back(head + "B.weight", layer.lora->b);
-      continue;
-    }
-    for (size_t e = 0; e < layer.moe->a.size(); ++e) {
-      named.emplace_back(str(head, "A.expert_", e, ".weight"), layer.moe->a[e]);
-      named.emplace_back(str(head, "B.expert_", e, ".weight"), layer.moe->b[e]);
-    }
-    named.emplace_back(head + "route.weight", layer.moe->route);
+std::vector<AdapterModule> LoadedAdapter::modules() const {
+  std::vector<AdapterModule> modules;
+  for (const Layer& layer : layers_) modules.push_back(*layer.adapter);
+  return modules;
+}
+
+LoadedAdapter attach_adapter(LinearList& linears, const FittedAdapter& fitted,
+                             const AttachOptions& options) {
+  const std::map<std::string, Linear> by_path(linears.begin(), linears.end());
+  const auto scale = std::make_shared<AdapterScale>();
+  scale->value = options.scale;
+  std::vector<LoadedAdapter::Layer> layers;
+  for (const AdapterModule& module : fitted.modules) {
+    Linear linear = by_path.at(module.module);
+    const auto like = options_of(linear);
+    const auto layer = std::make_shared<AdapterLayer>();
+    static_cast<AdapterModule&>(*layer) = module;
+    replace_tensors(*layer, [&](const std::string&, const Tensor& tensor) {
+      return prepared(tensor, like, options.trainable);
+    });
+    layer->scale = scale;
+    linear.attach(layer);
+    layers.push_back({linear, layer});
   }
-  return named;
+  AttachReport report = report_of(fitted, options);
+  report.relative_delta = relative_delta(fitted.modules, layers, options.scale);
+  if (!options.quiet) {
+    for (const auto& note : fitted.notes) log::info(note);
+    log::info(report.line());
+  }
+  return {std::move(report), std::move(layers), scale};
 }
 
 LoadedAdapter attach_adapter(LinearList& linears, const AdapterFile& file,
                              const AttachOptions& options) {
-  expect_finite(options.scale, file);
-  FittedAdapter fitted = fit_adapter(linears, file, options);
-  const auto scale = std::make_shared<AdapterScale>();
-  scale->value = options.scale;
-  std::vector<LoadedAdapter::Layer> layers;
-  for (auto& [lora, linear] : fitted.lora) {
-    const auto like = options_of(linear);
-    const auto layer = std::make_shared<LoraLayer>();
-    layer->a = prepared(lora.a, like, options.trainable);
-    layer->b = prepared(lora.b, like, options.trainable);
-    layer->alpha = lora.alpha;
-    layer->rslora = lora.rslora;
-    layer->scale = scale;
-    linear.attach(layer);
-    layers.push_back({lora.module, linear, layer, nullptr});
-  }
-  for (auto& [moe, linear] : fitted.moe) {
-    const auto like = options_of(linear);
-    const auto layer = std::make_shared<MoeLoraLayer>();
-    for (const auto& a : moe.a) layer->a.push_back(prepared(a, like, options.trainable));
-    for (const auto& b : moe.b) layer->b.push_back(prepared(b, like, options.trainable));
-    layer->route = prepared(moe.route, like, options.trainable);
-    layer->alpha = moe.alpha;
-    layer->top_k = moe.top_k;
-    layer->scale = scale;
-    linear.attach(layer);
-    layers.push_back({moe.module, linear, nullptr, layer});
-  }
-  AttachReport report = report_of(fitted, file, options);
-  if (!options.quiet) say(report, file);
-  return {std::move(report), std::move(layers), scale};
-}
-
-void expect_fit(const LinearList& linears, const AdapterFile& file, const AttachOptions& options) {
-  expect_finite(options.scale, file);
-  fit_adapter(linears, file, options);
+  const FittedAdapter fitted = fit_adapter(shapes_of(linears), file);
+  expect_fit(fitted, options);
+  return attach_adapter(linears, fitted, options);
 }
 
 }  // namespace icedit

@@ -1,41 +1,21 @@
 #pragma once
 // Adapters onto a model's Linears, and off again.
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "adapters/adapter_file.h"
-#include "adapters/lora.h"
-#include "adapters/moe_lora.h"
-#include "nn/linear.h"
+#include "adapters/adapter_layer.h"
+#include "adapters/fit.h"
 
 namespace icedit {
-
-struct AttachOptions {
-  std::string name;  // for lines and errors; "": the file's path
-  double scale = 1.0;
-  bool allow_partial =
-      false;  // tensors that fit nothing, or have a wrong shape, are a warning and not an error
-  bool allow_zero = false;  // so may B be: before training, and in single stages
-  bool trainable = false;   // the adapter's tensors become f32 leaves that require gradients
-  bool quiet = false;       // says nothing: other values will take their place
-};
-
-struct ModuleReport {
-  std::string module;
-  int64_t rank = 0, experts = 0;  // experts: 0 for a plain LoRA
-  double alpha = 0.0;
-  double delta_norm =
-      0.0;  // || s B A ||_F at scale 1; of a mixture: the root mean square over its experts
-};
 
 struct AttachReport {
   std::string name;
   size_t tensors = 0, tensors_in_file = 0;  // matched, and all that are for the transformer
   size_t blocks = 0;  // numbered blocks with an adapted layer, and layers outside of them
-  std::vector<ModuleReport> modules;  // one for each Linear touched
+  size_t layers = 0, mixtures = 0;  // Linears touched; those of them with experts
+  int64_t least_rank = 0, most_rank = 0;
   // || delta || / || weight || over the touched Linears (over some of them, evenly chosen, in a
   // large model).
   double relative_delta = 0.0;
@@ -49,10 +29,8 @@ struct AttachReport {
 class LoadedAdapter {
  public:
   struct Layer {
-    std::string module;
     Linear linear;
-    std::shared_ptr<LoraLayer> lora;  // one of the two
-    std::shared_ptr<MoeLoraLayer> moe;
+    std::shared_ptr<AdapterLayer> adapter;
   };
 
   LoadedAdapter(AttachReport report, std::vector<Layer> layers,
@@ -68,9 +46,10 @@ class LoadedAdapter {
   void enable(bool enabled);
   void detach();  // takes it off every Linear; the layers are kept no longer
 
-  // Its tensors by ICEdit's names ("transformer.MODULE.lora_A.weight", ".lora_A.expert_0.weight",
-  // ".lora_route.weight").
-  std::vector<std::pair<std::string, Tensor>> tensors() const;
+  // As they are now; no copies.
+  std::vector<AdapterModule> modules() const;
+  // By ICEdit's names.
+  std::vector<std::pair<std::string, Tensor>> tensors() const { return tensors_of(modules()); }
 
  private:
   void fold();
@@ -80,14 +59,14 @@ class LoadedAdapter {
   std::shared_ptr<AdapterScale> scale_;
 };
 
-// Puts the adapter on those of `linears` that it names. The factors take the Linear's dtype and
-// device, as diffusers does, and are added at each use until Linear::fold; an A with fewer columns
-// than the Linear has inputs (made for FLUX.1-dev) gets zeros. Says what it did in one line. Throws
-// CheckpointError: tensors that fit no Linear or have another shape, nothing that fits, B all zero.
-LoadedAdapter attach_adapter(LinearList& linears, const AdapterFile& file,
+// Puts what fits on those of `linears` that it names. The factors take the Linear's dtype and
+// device, as diffusers does, and are added at each use until Linear::fold. Says what it did in one
+// line. `fitted` is of this model, and expect_fit was content with it.
+LoadedAdapter attach_adapter(LinearList& linears, const FittedAdapter& fitted,
                              const AttachOptions& options = {});
 
-// Throws what attach_adapter would; nothing is attached.
-void expect_fit(const LinearList& linears, const AdapterFile& file, const AttachOptions& options);
+// Fits, throws as expect_fit does, and attaches.
+LoadedAdapter attach_adapter(LinearList& linears, const AdapterFile& file,
+                             const AttachOptions& options = {});
 
 }  // namespace icedit

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <map>
 
-#include "adapters/lora.h"
 #include "base/error.h"
 #include "models/flux/names.h"
 
@@ -15,38 +14,35 @@ namespace {
 constexpr int64_t kMlpRatio =
     4;  // rows of linear1's MLP part over the hidden size, as in every FLUX
 
-using Parts = std::vector<const LoraModule*>;  // by their place in the BFL module; null: no adapter
+using Parts =
+    std::vector<const AdapterModule*>;  // by their place in the BFL module; null: no adapter
 
 struct Fused {
   Tensor down, up;
   double alpha;
 };
 
-double scaling(const LoraModule& lora) {
-  return lora_scaling(lora.alpha, lora.a.size(0), lora.rslora);
-}
-
 int64_t rows_of_part(const Parts& parts, size_t part, int64_t hidden) {
-  if (parts[part] != nullptr) return parts[part]->b.size(0);
+  if (parts[part] != nullptr) return parts[part]->out();
   return part == 3 ? kMlpRatio * hidden : hidden;
 }
 
 bool share_down(const Parts& parts) {
-  const LoraModule* first = parts[0];
-  return std::all_of(parts.begin(), parts.end(), [&](const LoraModule* part) {
-    return part != nullptr && first != nullptr && scaling(*part) == scaling(*first) &&
-           part->a.equal(first->a);
+  const AdapterModule* first = parts[0];
+  return std::all_of(parts.begin(), parts.end(), [&](const AdapterModule* part) {
+    return part != nullptr && first != nullptr && part->scaling() == first->scaling() &&
+           part->a[0].equal(first->a[0]);
   });
 }
 
 Fused fuse(const Parts& parts) {
-  const LoraModule& one =
+  const AdapterModule& one =
       **std::find_if(parts.begin(), parts.end(), [](auto* part) { return part != nullptr; });
-  const int64_t hidden = one.a.size(1);
+  const int64_t hidden = one.in();
   if (share_down(parts)) {
     std::vector<Tensor> ups;
-    for (const auto* part : parts) ups.push_back(part->b);
-    return {one.a, at::cat(ups, 0), scaling(one) * double(one.a.size(0))};
+    for (const auto* part : parts) ups.push_back(part->b[0]);
+    return {one.a[0], at::cat(ups, 0), one.scaling() * double(one.rank())};
   }
   // The common scaling is the first part's; the others' ups take the difference.
   int64_t rank = 0, rows = 0;
@@ -54,20 +50,20 @@ Fused fuse(const Parts& parts) {
   for (size_t i = 0; i < parts.size(); ++i) {
     rows += rows_of_part(parts, i, hidden);
     if (parts[i] == nullptr) continue;
-    rank += parts[i]->a.size(0);
-    downs.push_back(parts[i]->a.to(one.a.scalar_type()));
+    rank += parts[i]->rank();
+    downs.push_back(parts[i]->a[0].to(one.a[0].scalar_type()));
   }
-  Fused fused{at::cat(downs, 0), at::zeros({rows, rank}, one.b.options()),
-              scaling(one) * double(rank)};
+  Fused fused{at::cat(downs, 0), at::zeros({rows, rank}, one.b[0].options()),
+              one.scaling() * double(rank)};
   int64_t row = 0, column = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
     const int64_t height = rows_of_part(parts, i, hidden);
     if (parts[i] != nullptr) {
-      const int64_t width = parts[i]->a.size(0);
-      const double ratio = scaling(*parts[i]) / scaling(one);
+      const int64_t width = parts[i]->rank();
+      const double ratio = parts[i]->scaling() / one.scaling();
       fused.up.narrow(0, row, height)
           .narrow(1, column, width)
-          .copy_(ratio == 1 ? parts[i]->b : parts[i]->b * ratio);
+          .copy_(ratio == 1 ? parts[i]->b[0] : parts[i]->b[0] * ratio);
       column += width;
     }
     row += height;
@@ -77,9 +73,10 @@ Fused fuse(const Parts& parts) {
 
 }  // namespace
 
-std::vector<std::pair<std::string, Tensor>> kohya_tensors(const std::vector<LoraModule>& modules) {
+std::vector<std::pair<std::string, Tensor>> kohya_tensors(
+    const std::vector<AdapterModule>& modules) {
   std::map<std::string, Parts> fused;
-  for (const LoraModule& lora : modules) {
+  for (const AdapterModule& lora : modules) {
     const auto place = bfl_part(lora.module);
     if (!place) throw UsageError(str("the kohya layout has no name for the module ", lora.module));
     Parts& parts = fused[place->module];
@@ -89,21 +86,16 @@ std::vector<std::pair<std::string, Tensor>> kohya_tensors(const std::vector<Lora
   std::vector<std::pair<std::string, Tensor>> tensors;
   for (const auto& [module, parts] : fused) {
     Fused whole = fuse(parts);
-    if (module.rfind("final_layer.", 0) == 0) {
-      // diffusers ignores alpha here: it goes into the factor.
-      const double rank = double(whole.down.size(0));
-      whole.up = whole.up * (whole.alpha / rank);
-      whole.alpha = rank;
-    }
     if (halves_are_swapped(module)) {
       const auto halves = whole.up.chunk(2, 0);
       whole.up = at::cat({halves[1], halves[0]}, 0);
     }
-    std::string name = "lora_unet_" + module;
-    std::replace(name.begin(), name.end(), '.', '_');
-    tensors.emplace_back(name + ".lora_down.weight", whole.down);
-    tensors.emplace_back(name + ".lora_up.weight", whole.up);
-    tensors.emplace_back(name + ".alpha", at::scalar_tensor(whole.alpha, at::kFloat));
+    const auto add = [&](AdapterRole role, const Tensor& tensor) {
+      tensors.emplace_back(adapter_key(AdapterLayout::kKohya, module, role), tensor);
+    };
+    add(AdapterRole::kDown, whole.down);
+    add(AdapterRole::kUp, whole.up);
+    add(AdapterRole::kAlpha, at::scalar_tensor(whole.alpha, at::kFloat));
   }
   return tensors;
 }

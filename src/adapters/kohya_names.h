@@ -12,6 +12,7 @@ namespace icedit {
 // module: their factors are stacked (blocks on the diagonal of lora_up), or shared where they have
 // one A already. Parts without an adapter get rows of zeros. Throws UsageError for a module that
 // FLUX does not have.
-std::vector<std::pair<std::string, Tensor>> kohya_tensors(const std::vector<LoraModule>& modules);
+std::vector<std::pair<std::string, Tensor>> kohya_tensors(
+    const std::vector<AdapterModule>& modules);
 
 }  // namespace icedit

@@ -1,20 +1,12 @@
-#include "adapters/lora.h"
-
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <cmath>
 
+#include "adapters/adapter_layer.h"
 #include "nn/recompute.h"
 
 namespace icedit {
-
-double lora_scaling(double alpha, int64_t rank, bool rslora) {
-  return rslora ? alpha / std::sqrt(double(rank)) : alpha / double(rank);
-}
-
 namespace {
 
 // y + factor B down, summed in down's dtype.
@@ -80,35 +72,24 @@ class WideLora : public torch::autograd::Function<WideLora> {
 
 }  // namespace
 
-Tensor LoraLayer::add_to(const Tensor& y, const Tensor& x) const {
+Tensor AdapterLayer::add_to(const Tensor& y, const Tensor& x) const {
   const double factor = scaling() * scale->effective();
   if (factor == 0.0) return y;
-  const auto dtype = at::promote_types(x.scalar_type(), a.scalar_type());
-  if (gradients_wanted() && x.scalar_type() != dtype && b.scalar_type() == dtype)
-    return WideLora::apply(y, x, a, b, factor);
-  return added(y, at::linear(x.to(dtype), a.to(dtype)), b.to(dtype), factor).to(y.scalar_type());
+  return has_router() ? add_experts(y, x, factor) : add_lora(y, x, factor);
 }
 
-std::optional<double> LoraLayer::fold_factor() const {
-  if (a.requires_grad() || b.requires_grad()) return std::nullopt;
+Tensor AdapterLayer::add_lora(const Tensor& y, const Tensor& x, double factor) const {
+  const Tensor &down = a[0], &up = b[0];
+  const auto dtype = at::promote_types(x.scalar_type(), down.scalar_type());
+  if (gradients_wanted() && x.scalar_type() != dtype && up.scalar_type() == dtype)
+    return WideLora::apply(y, x, down, up, factor);
+  return added(y, at::linear(x.to(dtype), down.to(dtype)), up.to(dtype), factor)
+      .to(y.scalar_type());
+}
+
+std::optional<double> AdapterLayer::fold_factor() const {
+  if (has_router() || a[0].requires_grad() || b[0].requires_grad()) return std::nullopt;
   return scaling() * scale->effective();
-}
-
-Tensor LoraLayer::fold_delta() const {
-  return product(a, b, 1.0);
-}
-
-double product_norm(const Tensor& a, const Tensor& b) {
-  const at::NoGradGuard no_grad;
-  // ||BA||^2 = tr(A^T B^T B A) = sum of (B^T B) * (A A^T)
-  const Tensor wide_a = a.to(at::kCPU, at::kDouble), wide_b = b.to(at::kCPU, at::kDouble);
-  const Tensor square = (at::mm(wide_b.t(), wide_b) * at::mm(wide_a, wide_a.t())).sum();
-  return std::sqrt(std::max(0.0, square.item<double>()));
-}
-
-Tensor product(const Tensor& a, const Tensor& b, double scaling) {
-  const at::NoGradGuard no_grad;
-  return at::mm(b.to(at::kFloat), a.to(at::kFloat)).mul_(scaling);
 }
 
 }  // namespace icedit

@@ -1,8 +1,7 @@
-#include "adapters/moe_lora.h"
-
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "adapters/adapter_layer.h"
 #include "nn/recompute.h"
 
 namespace icedit {
@@ -38,9 +37,7 @@ Tensor balance_loss(const Tensor& logits, const Tensor& indices) {
 }
 
 // N tokens  E experts  k picked
-Tensor MoeLoraLayer::add_to(const Tensor& y, const Tensor& x) const {
-  const double factor = scaling() * scale->effective();
-  if (factor == 0.0) return y;
+Tensor AdapterLayer::add_experts(const Tensor& y, const Tensor& x, double factor) const {
   const auto dtype = at::promote_types(x.scalar_type(), route.scalar_type());
   const Tensor tokens = x.reshape({-1, x.size(-1)}).to(dtype);  // [N, in]
   const Tensor logits = at::linear(tokens, route.to(dtype));    // [N, E]

@@ -1,6 +1,7 @@
 #include "adapters/peft_config.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -77,6 +78,14 @@ PeftConfig PeftConfig::parse(const std::string& text, const std::string& where,
   config.rank_patterns_ = patterns(json, text, prefix + "rank_pattern");
   config.alpha_patterns_ = patterns(json, text, prefix + "alpha_pattern");
   config.rslora_ = json.boolean_or(prefix + "use_rslora", false);
+  return config;
+}
+
+PeftConfig PeftConfig::of_kohya(const std::string& network_alpha) {
+  PeftConfig config;
+  char* end = nullptr;
+  const double alpha = std::strtod(network_alpha.c_str(), &end);
+  if (*end == '\0' && alpha > 0 && std::isfinite(alpha)) config.alpha_ = alpha;
   return config;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // peft's LoraConfig as it is stored: adapter_config.json beside a PEFT adapter, or the JSON text
 // under "lora_adapter_metadata" in the header of a diffusers file (keys prefixed by
-// "transformer.").
+// "transformer.", or by nothing).
 #include <optional>
 #include <string>
 #include <utility>
@@ -18,6 +18,9 @@ class PeftConfig {
   // remedy).
   static PeftConfig parse(const std::string& json, const std::string& where,
                           const std::string& prefix = "");
+
+  // What kohya's header says: an alpha for all modules. Without one where it is no number above 0.
+  static PeftConfig of_kohya(const std::string& network_alpha);
 
   // Whether it says anything about the adapter.
   bool stated() const { return rank_.has_value() || alpha_.has_value(); }

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -14,7 +15,6 @@ namespace icedit {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Named = std::vector<std::pair<std::string, Tensor>>;
 
 template <class T>
 T most_common(const std::vector<T>& values) {
@@ -37,23 +37,25 @@ Json number(double value) {
 Json lora_config(const AdapterFile& adapter, const std::string& prefix) {
   std::vector<int64_t> ranks;
   std::vector<double> alphas;
-  bool rslora = !adapter.lora.empty();
-  for (const auto& lora : adapter.lora) rslora = rslora && lora.rslora;
-  const auto alpha_of = [&](const LoraModule& lora) {
+  std::vector<const AdapterModule*> plain;
+  for (const AdapterModule& module : adapter.modules) {
+    if (!module.has_router()) plain.push_back(&module);
+  }
+  const bool rslora = std::all_of(plain.begin(), plain.end(), [](auto* m) { return m->rslora; });
+  for (const AdapterModule* module : plain) {
+    ranks.push_back(module->rank());
     // A mixed adapter is written in plain terms: the alpha that gives the same scale.
-    return lora.rslora && !rslora ? lora.alpha * std::sqrt(double(lora.a.size(0))) : lora.alpha;
-  };
-  for (const auto& lora : adapter.lora) {
-    ranks.push_back(lora.a.size(0));
-    alphas.push_back(alpha_of(lora));
+    const double root = std::sqrt(double(module->rank()));
+    alphas.push_back(module->rslora && !rslora ? module->alpha * root : module->alpha);
   }
   const int64_t rank = most_common(ranks);
   const double alpha = most_common(alphas);
   Json rank_pattern = Json::object(), alpha_pattern = Json::object(), targets = Json::array();
-  for (const auto& lora : adapter.lora) {
-    targets.push_back(lora.module);
-    if (lora.a.size(0) != rank) rank_pattern["^" + lora.module] = lora.a.size(0);
-    if (alpha_of(lora) != alpha) alpha_pattern["^" + lora.module] = number(alpha_of(lora));
+  for (size_t i = 0; i < plain.size(); ++i) {
+    const std::string& name = plain[i]->module;
+    targets.push_back(name);
+    if (ranks[i] != rank) rank_pattern["^" + name] = ranks[i];
+    if (alphas[i] != alpha) alpha_pattern["^" + name] = number(alphas[i]);
   }
   Json config;
   config[prefix + "alpha_pattern"] = alpha_pattern;
@@ -69,20 +71,23 @@ Json lora_config(const AdapterFile& adapter, const std::string& prefix) {
   return config;
 }
 
-Named named_factors(const AdapterFile& adapter, const std::string& prefix) {
-  Named tensors;
-  for (const auto& lora : adapter.lora) {
-    tensors.emplace_back(prefix + lora.module + ".lora_A.weight", lora.a);
-    tensors.emplace_back(prefix + lora.module + ".lora_B.weight", lora.b);
-  }
-  for (const auto& moe : adapter.moe) {
-    for (size_t e = 0; e < moe.a.size(); ++e) {
-      tensors.emplace_back(str(prefix, moe.module, ".lora_A.expert_", e, ".weight"), moe.a[e]);
-      tensors.emplace_back(str(prefix, moe.module, ".lora_B.expert_", e, ".weight"), moe.b[e]);
+// The words of ours; "" where there is no mixture.
+std::string moe_config(const AdapterFile& adapter) {
+  const AdapterModule* first = nullptr;
+  for (const AdapterModule& module : adapter.modules) {
+    if (!module.has_router()) continue;
+    if (first == nullptr) first = &module;
+    if (module.alpha != first->alpha || module.top_k != first->top_k) {
+      throw UsageError(str("the mixtures of ", first->module, " and ", module.module,
+                           " differ in alpha or top_k, which their file layout cannot say"));
     }
-    tensors.emplace_back(prefix + moe.module + ".lora_route.weight", moe.route);
   }
-  return tensors;
+  if (first == nullptr) return "";
+  return Json({{"num_experts", first->experts()},
+               {"expert_rank", first->rank()},
+               {"expert_alpha", number(first->alpha)},
+               {"top_k", first->top_k}})
+      .dump();
 }
 
 std::map<std::string, std::string> header_of(const AdapterFile& adapter) {
@@ -94,25 +99,13 @@ std::map<std::string, std::string> header_of(const AdapterFile& adapter) {
 
 Path save_diffusers(const Path& path, const AdapterFile& adapter) {
   auto header = header_of(adapter);
-  if (!adapter.lora.empty())
-    header["lora_adapter_metadata"] = lora_config(adapter, "transformer.").dump(2);
-  if (!adapter.moe.empty()) {
-    const MoeModule& first = adapter.moe.front();
-    const Json moe = {{"num_experts", first.a.size()},
-                      {"expert_rank", first.a[0].size(0)},
-                      {"expert_alpha", number(first.alpha)},
-                      {"top_k", first.top_k}};
-    for (const auto& other : adapter.moe) {
-      if (other.alpha != first.alpha || other.top_k != first.top_k) {
-        throw UsageError(str("the mixtures of ", first.module, " and ", other.module,
-                             " differ in alpha or top_k, which their file layout cannot say"));
-      }
-    }
-    header["icedit_moe"] = moe.dump();
-  }
+  const bool plain = std::any_of(adapter.modules.begin(), adapter.modules.end(),
+                                 [](const auto& module) { return !module.has_router(); });
+  if (plain) header["lora_adapter_metadata"] = lora_config(adapter, "transformer.").dump(2);
+  if (const std::string moe = moe_config(adapter); !moe.empty()) header["icedit_moe"] = moe;
   const Path file =
       path.extension() == ".safetensors" ? path : path / "pytorch_lora_weights.safetensors";
-  save_tensors(file, named_factors(adapter, "transformer."), header);
+  save_tensors(file, tensors_of(adapter.modules), header);
   return file;
 }
 
@@ -123,7 +116,7 @@ Path save_peft(const Path& folder, const AdapterFile& adapter) {
   }
   const Path file = folder / "adapter_model.safetensors";
   write_text_atomically(folder / "adapter_config.json", lora_config(adapter, "").dump(2) + "\n");
-  save_tensors(file, named_factors(adapter, "base_model.model."), header_of(adapter));
+  save_tensors(file, tensors_of(adapter.modules, AdapterLayout::kPeft), header_of(adapter));
   return file;
 }
 
@@ -131,12 +124,8 @@ Path save_kohya(const Path& path, const AdapterFile& adapter) {
   const Path file = path.extension() == ".safetensors" ? path : path / "lora.safetensors";
   auto header = header_of(adapter);
   header["ss_network_module"] = "networks.lora_flux";
-  save_tensors(file, kohya_tensors(adapter.lora), header);
+  save_tensors(file, kohya_tensors(adapter.modules), header);
   return file;
-}
-
-Tensor copied(const Tensor& tensor) {
-  return tensor.detach().to(at::kCPU).clone();
 }
 
 }  // namespace
@@ -153,26 +142,19 @@ AdapterFile content_of(const LoadedAdapter& adapter) {
   AdapterFile content;
   content.path = adapter.name();
   content.layout = "diffusers";
-  for (const auto& layer : adapter.layers()) {
-    if (layer.lora) {
-      const LoraLayer& lora = *layer.lora;
-      content.lora.push_back(
-          {layer.module, copied(lora.a), copied(lora.b), lora.alpha, lora.rslora, {}});
-      continue;
-    }
-    MoeModule moe{layer.module,     {}, {}, copied(layer.moe->route), layer.moe->alpha,
-                  layer.moe->top_k, {}};
-    for (const auto& a : layer.moe->a) moe.a.push_back(copied(a));
-    for (const auto& b : layer.moe->b) moe.b.push_back(copied(b));
-    content.moe.push_back(std::move(moe));
+  content.modules = adapter.modules();
+  for (AdapterModule& module : content.modules) {
+    module.tensors.clear();
+    replace_tensors(module, [](const std::string&, const Tensor& tensor) {
+      return tensor.detach().to(at::kCPU).clone();
+    });
   }
   return content;
 }
 
 Path save_adapter(const Path& path, const AdapterFile& adapter, AdapterLayout layout) {
-  if (adapter.lora.empty() && adapter.moe.empty())
-    throw UsageError(str(path.string(), ": the adapter has no layers"));
-  if (!adapter.moe.empty() && layout != AdapterLayout::kDiffusers) {
+  if (adapter.modules.empty()) throw UsageError(str(path.string(), ": the adapter has no layers"));
+  if (adapter.has_router() && layout != AdapterLayout::kDiffusers) {
     throw UsageError(str(path.string(), ": a mixture of experts has no ",
                          layout == AdapterLayout::kPeft ? "peft" : "kohya",
                          " layout; save it as diffusers"));

@@ -1,16 +1,13 @@
 #pragma once
-// Writing adapters, always with their alpha.
+// Writing adapters, always with their alpha:
+//   diffusers  a .safetensors file, or a folder that gets pytorch_lora_weights.safetensors; also
+//              for mixtures
+//   peft       a folder: adapter_model.safetensors and adapter_config.json
+//   kohya      a .safetensors file with BFL's module names; q, k, v (and the MLP) fused
 #include "adapters/adapter_file.h"
 #include "adapters/inject.h"
 
 namespace icedit {
-
-enum class AdapterLayout {
-  kDiffusers,  // a .safetensors file, or a folder that gets pytorch_lora_weights.safetensors; also
-               // for mixtures
-  kPeft,       // a folder: adapter_model.safetensors and adapter_config.json
-  kKohya,      // a .safetensors file with BFL's module names; q, k, v (and the MLP) fused
-};
 
 // "diffusers", "peft", "kohya". Throws UsageError for another.
 AdapterLayout adapter_layout(const std::string& name);
@@ -18,7 +15,7 @@ AdapterLayout adapter_layout(const std::string& name);
 // What is on a model now, as a file's content: trained tensors, copied to the CPU.
 AdapterFile content_of(const LoadedAdapter& adapter);
 
-// Writes `adapter` (its lora, moe and metadata) atomically. diffusers and peft get rank, alpha and
+// Writes `adapter` (its modules and metadata) atomically. diffusers and peft get rank, alpha and
 // the modules in the words of peft's LoraConfig, so that both libraries read them back. Returns the
 // .safetensors file's path. Throws UsageError (a mixture in another layout than diffusers, nothing
 // to save), IoError.

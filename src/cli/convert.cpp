@@ -94,27 +94,16 @@ std::vector<Path> targets(const Path& output, AdapterLayout layout) {
 // The scale goes into alpha, which every layout has; a sign into B.
 void scale_adapter(AdapterFile& adapter, double scale) {
   if (scale == 0) throw UsageError("an adapter of scale 0 changes nothing; give another scale");
-  for (LoraModule& lora : adapter.lora) {
-    lora.alpha *= std::abs(scale);
-    if (scale < 0) lora.b = lora.b.neg();
-  }
-  for (MoeModule& moe : adapter.moe) {
-    moe.alpha *= std::abs(scale);
-    if (scale < 0) {
-      for (Tensor& b : moe.b) b = b.neg();
-    }
+  for (AdapterModule& module : adapter.modules) {
+    module.alpha *= std::abs(scale);
+    for (Tensor& b : module.b) b = scale < 0 ? b.neg() : b;
   }
 }
 
 void change_dtype(AdapterFile& adapter, at::ScalarType dtype) {
-  for (LoraModule& lora : adapter.lora) {
-    lora.a = lora.a.to(dtype);
-    lora.b = lora.b.to(dtype);
-  }
-  for (MoeModule& moe : adapter.moe) {
-    for (Tensor& a : moe.a) a = a.to(dtype);
-    for (Tensor& b : moe.b) b = b.to(dtype);
-    moe.route = moe.route.to(dtype);
+  for (AdapterModule& module : adapter.modules) {
+    replace_tensors(module,
+                    [&](const std::string&, const Tensor& tensor) { return tensor.to(dtype); });
   }
 }
 
@@ -147,8 +136,8 @@ void convert_adapter(const ConvertOptions& options, const AdapterRequest& reques
   std::vector<Path> got;
   for (const Path& file : files) got.push_back(made.put(file, if_taken(options.force)));
   for (size_t i = 0; i < files.size(); ++i) expect_name(wanted[i], got[i]);
-  log::info(str(adapter.path.string(), ": ", adapter.lora.size() + adapter.moe.size(), " layers, ",
-                adapter.layout, " -> ", options.format));
+  log::info(str(adapter.path.string(), ": ", adapter.modules.size(), " layers, ", adapter.layout,
+                " -> ", options.format));
   std::cout << wanted[0].string() << "\n";
 }
 

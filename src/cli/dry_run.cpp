@@ -182,9 +182,9 @@ void dry_run(const EditOptions& options, const std::vector<EditJob>& jobs, const
   json["components"] = Json::array();
   for (const PartEstimate& part : parts) json["components"].push_back(part_json(part));
   json["adapters"] = Json::array();
-  for (const AdapterRequest& adapter : residency.adapters()) {
-    const Path file = adapter_file(adapter.path);
-    json["adapters"].push_back({{"name", adapter.path},
+  for (const EditAdapter& adapter : residency.adapters()) {
+    const Path& file = adapter.fitted.path;
+    json["adapters"].push_back({{"name", adapter.name},
                                 {"file", file.string()},
                                 {"scale", adapter.scale},
                                 {"bytes", std::filesystem::file_size(file)}});

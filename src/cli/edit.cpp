@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "cli/adapter_fit.h"
+#include "cli/adapter_warning.h"
 #include "cli/command.h"
 #include "cli/dry_run.h"
 #include "cli/edit_load.h"
@@ -16,7 +16,6 @@
 #include "cli/output_names.h"
 #include "cli/paths.h"
 #include "edit/recipe.h"
-#include "io/hub.h"
 
 namespace icedit::cli {
 namespace {
@@ -33,7 +32,6 @@ class EditRun {
         clock_(jobs.size()),
         editor_(files, residency_options(options.model, files)),
         loader_(options.read, editor_.residency()) {
-    check_adapters();
     const bool several = jobs.size() > 1 || jobs[0].settings.request.num_images > 1;
     editor_.residency().set_keep(
         choose_keep(estimate_parts(editor_.residency(), {}), options.model.low_memory, several));
@@ -77,19 +75,6 @@ class EditRun {
     if (lines.empty()) return;
     log::warn(
         str(options_.recipe, " was made with other things: ", lines, "; the edit will differ"));
-  }
-
-  // An adapter that is missing or for another model is found now, not after the text encoders have
-  // run.
-  void check_adapters() {
-    Residency& residency = editor_.residency();
-    for (const AdapterRequest& adapter : residency.adapters()) {
-      const AdapterFile file = AdapterFile::open(resolve_path_or_id(adapter.path, "--lora"));
-      if (options_.model.allow_partial) continue;
-      const Component transformer = residency.files().open(Part::kTransformer);
-      if (!misfits(file, transformer.checkpoint).empty())
-        residency.transformer();  // says what does not fit
-    }
   }
 
   size_t group(size_t begin) {

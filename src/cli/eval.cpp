@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "cli/adapter_fit.h"
+#include "cli/adapter_warning.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/eval_options.h"

@@ -45,7 +45,7 @@ bool is_adapter_file(const Path& file) {
   const auto& tensors = opened.tensors();
   return std::any_of(tensors.begin(), tensors.end(), [](const auto& entry) {
     return parse_adapter_key(entry.first).has_value() || !unsupported_kind(entry.first).empty() ||
-           is_text_encoder_key(entry.first);
+           !text_encoder_reason(entry.first).empty();
   });
 }
 

@@ -1,14 +1,12 @@
 #include <algorithm>
-#include <cmath>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "adapters/inject.h"
+#include "adapters/fit.h"
 #include "base/counted.h"
 #include "base/error.h"
-#include "cli/adapter_fit.h"
 #include "cli/inspect.h"
 #include "edit/model_files.h"
 
@@ -17,27 +15,17 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// A plain LoRA and a mixture alike.
 struct Row {
   std::string module;
-  int64_t rank, experts, top_k, in, out;
-  double alpha, norm;  // || s B A ||_F; of a mixture the root mean square over its experts
+  int64_t rank, experts, top_k, in, out;  // experts: 0 without a router
+  double alpha, norm;                     // || s B A ||_F
 };
 
 std::vector<Row> rows_of(const AdapterFile& file) {
   std::vector<Row> rows;
-  for (const LoraModule& m : file.lora) {
-    const int64_t rank = m.a.size(0);
-    rows.push_back({m.module, rank, 0, 0, m.a.size(1), m.b.size(0), m.alpha,
-                    std::abs(lora_scaling(m.alpha, rank, m.rslora)) * product_norm(m.a, m.b)});
-  }
-  for (const MoeModule& m : file.moe) {
-    double squares = 0;
-    for (size_t e = 0; e < m.a.size(); ++e) squares += std::pow(product_norm(m.a[e], m.b[e]), 2);
-    const int64_t rank = m.a[0].size(0);
-    const double norm = std::sqrt(squares / static_cast<double>(m.a.size()));
-    rows.push_back({m.module, rank, static_cast<int64_t>(m.a.size()), m.top_k, m.a[0].size(1),
-                    m.b[0].size(0), m.alpha, std::abs(lora_scaling(m.alpha, rank, false)) * norm});
+  for (const AdapterModule& m : file.modules) {
+    rows.push_back({m.module, m.rank(), m.has_router() ? m.experts() : 0, m.top_k, m.in(), m.out(),
+                    m.alpha, m.delta_norm()});
   }
   std::sort(rows.begin(), rows.end(),
             [](const Row& a, const Row& b) { return a.module < b.module; });
@@ -107,15 +95,15 @@ std::string fits_by_shape(const std::vector<Row>& rows) {
 }
 
 // Compared with a model's own tensors, without loading them.
-Json compare(const AdapterFile& file, size_t modules, const std::string& model) {
+Json compare(const AdapterFile& file, const std::string& model) {
   ModelRequest request;
   request.model = model;
   const Component transformer = ModelFiles::find(request).open(Part::kTransformer);
-  const std::vector<std::string> lines = misfits(file, transformer.checkpoint);
+  const FittedAdapter fitted = fit_adapter(shapes_of(transformer.checkpoint), file);
   Json json;
   json["model"] = model;
-  json["fitting"] = modules - lines.size();
-  json["not_fitting"] = lines;
+  json["fitting"] = fitted.modules.size();
+  json["not_fitting"] = fitted.problems;
   return json;
 }
 
@@ -211,7 +199,7 @@ void inspect_adapter(const Path& path, const InspectOptions& options) {
   const AdapterFile file = AdapterFile::open(path);
   const std::vector<Row> rows = rows_of(file);
   Json json = adapter_json(file, rows);
-  if (!options.model.empty()) json["compared"] = compare(file, rows.size(), options.model);
+  if (!options.model.empty()) json["compared"] = compare(file, options.model);
   if (!options.json) return print_text(json, rows, options.all);
   for (const Row& row : rows) {
     if (options.all) json["deltas"][row.module] = row.norm;

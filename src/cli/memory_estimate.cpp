@@ -122,8 +122,8 @@ uint64_t peak_bytes(const std::vector<PartEstimate>& parts, Keep keep) {
 
 uint64_t adapter_bytes(const Residency& residency) {
   uint64_t bytes = 0;
-  for (const AdapterRequest& adapter : residency.adapters())
-    bytes += std::filesystem::file_size(adapter_file(adapter.path));
+  for (const EditAdapter& adapter : residency.adapters())
+    bytes += std::filesystem::file_size(adapter.fitted.path);
   return bytes;
 }
 

@@ -34,24 +34,18 @@ bool is_fp8(Dtype dtype) {
 // The transformer as it is stored, with what is added to each of its matrices.
 class MergedTransformer {
  public:
-  MergedTransformer(const Component& component, const MergeRequest& request)
+  MergedTransformer(const Component& component, const std::vector<AdapterFile>& files,
+                    const MergeRequest& request)
       : model_(FluxTransformer::load(component.checkpoint, component.config,
                                      {at::kFloat, /*keep_stored=*/true, at::kCPU})) {
     for (const auto& [path, linear] : model_.linears()) linears_.emplace(path, linear);
-    for (const AdapterRequest& adapter : request.adapters) {
-      const AdapterFile file = AdapterFile::open(resolve_path_or_id(adapter.path, "--lora"));
-      for (const std::string& note : file.notes) log::info(note);
-      if (!file.moe.empty()) {
-        throw UsageError(str(adapter.path,
-                             " is a mixture of experts, whose change depends on the input: it "
-                             "cannot be merged; use it with --lora as it is"));
-      }
+    for (size_t i = 0; i < files.size(); ++i) {
       AttachOptions options;
-      options.scale = adapter.scale;
+      options.scale = request.adapters[i].scale;
       options.allow_partial = request.allow_partial;
-      attached_.push_back(attach_adapter(model_.linears(), file, options));
-      for (const auto& layer : attached_.back().layers())
-        deltas_[layer.module].push_back({layer.lora, adapter.scale});
+      const LoadedAdapter attached = attach_adapter(model_.linears(), files[i], options);
+      for (const auto& layer : attached.layers())
+        deltas_[layer.adapter->module].push_back({layer.adapter, options.scale});
     }
   }
 
@@ -68,7 +62,7 @@ class MergedTransformer {
     const auto found = deltas_.find(linear.path());
     if (found != deltas_.end()) {
       for (const auto& [lora, scale] : found->second)
-        weight.add_(product(lora->a, lora->b, lora->scaling() * scale));
+        weight.add_(lora->delta(lora->scaling() * scale));
     }
     weight = weight.to(dtype);
     if (!at::isfinite(weight).all().item<bool>()) {
@@ -81,9 +75,20 @@ class MergedTransformer {
  private:
   FluxTransformer model_;
   std::map<std::string, Linear> linears_;
-  std::vector<LoadedAdapter> attached_;
-  std::map<std::string, std::vector<std::pair<std::shared_ptr<LoraLayer>, double>>> deltas_;
+  std::map<std::string, std::vector<std::pair<std::shared_ptr<AdapterLayer>, double>>> deltas_;
 };
+
+std::vector<AdapterFile> open_adapters(const MergeRequest& request) {
+  std::vector<AdapterFile> files;
+  for (const AdapterRequest& adapter : request.adapters) {
+    files.push_back(AdapterFile::open(resolve_path_or_id(adapter.path, "--lora")));
+    if (!files.back().has_router()) continue;
+    throw UsageError(str(adapter.path,
+                         " is a mixture of experts, whose change depends on the input: it "
+                         "cannot be merged; use it with --lora as it is"));
+  }
+  return files;
+}
 
 at::ScalarType dtype_for(const std::string& where, const std::string& name, Dtype stored,
                          const MergeRequest& request) {
@@ -142,11 +147,12 @@ void write_json(const Path& file, const ordered_json& json) {
 
 // Those that the model had already, and those that are merged now. A name that several have gets a
 // number.
-ordered_json merged_json(const ModelDefaults& d, const std::vector<AdapterRequest>& adapters) {
+ordered_json merged_json(const ModelDefaults& d, const std::vector<AdapterRequest>& adapters,
+                         const std::vector<AdapterFile>& files) {
   std::vector<MergedAdapter> merged = d.merged;
-  for (const AdapterRequest& adapter : adapters) {
-    merged.push_back({without_folders(adapter.path), adapter.scale,
-                      fingerprint(std::vector<Path>{adapter_file(adapter.path)}).sha256});
+  for (size_t i = 0; i < adapters.size(); ++i) {
+    merged.push_back({without_folders(adapters[i].path), adapters[i].scale,
+                      fingerprint(std::vector<Path>{files[i].path}).sha256});
   }
   ordered_json json = ordered_json::object();
   for (const MergedAdapter& adapter : merged) {
@@ -158,14 +164,15 @@ ordered_json merged_json(const ModelDefaults& d, const std::vector<AdapterReques
 }
 
 // The model's own defaults, but for its adapter: that is merged.
-ordered_json defaults_json(const ModelDefaults& d, const MergeRequest& request) {
+ordered_json defaults_json(const ModelDefaults& d, const MergeRequest& request,
+                           const std::vector<AdapterFile>& adapters) {
   ordered_json json = {{"width", d.width},
                        {"num_inference_steps", d.num_inference_steps},
                        {"guidance_scale", d.guidance_scale},
                        {"max_sequence_length", d.max_sequence_length}};
   const std::string own = request.dtype ? dtype_text(*request.dtype) : d.dtype;
   if (!own.empty()) json["dtype"] = own;
-  json["merged"] = merged_json(d, request.adapters);
+  json["merged"] = merged_json(d, request.adapters, adapters);
   return json;
 }
 
@@ -182,9 +189,10 @@ void copy_files(const Path& from, const Path& to) {
 }
 
 // Beside the tensors: what makes the folder a model.
-void write_settings(const ModelFiles& files, const MergeRequest& request, const Path& folder) {
+void write_settings(const ModelFiles& files, const MergeRequest& request,
+                    const std::vector<AdapterFile>& adapters, const Path& folder) {
   write_json(folder / "model_index.json", model_index());
-  write_json(folder / "icedit.json", defaults_json(files.defaults(), request));
+  write_json(folder / "icedit.json", defaults_json(files.defaults(), request, adapters));
   write_json(folder / "scheduler" / "scheduler_config.json",
              ordered_json::parse(files.scheduler().dump()));
   copy_files(files.tokenizer(), folder / "tokenizer");
@@ -224,7 +232,8 @@ void merge_base(const ModelFiles& files, const MergeRequest& request, const Path
   check_inputs_stay(files, output);
   std::map<Part, Component> components;
   for (const Part part : kParts) components.emplace(part, files.open(part));
-  const MergedTransformer merged(components.at(Part::kTransformer), request);
+  const std::vector<AdapterFile> adapters = open_adapters(request);
+  const MergedTransformer merged(components.at(Part::kTransformer), adapters, request);
   std::map<Part, std::vector<PlannedTensor>> plans;
   uint64_t bytes = 0;
   int64_t tensors = 0, done = 0;
@@ -245,7 +254,7 @@ void merge_base(const ModelFiles& files, const MergeRequest& request, const Path
     write_component(place, diffusers ? "diffusion_pytorch_model" : "model", plans[part],
                     request.shard_bytes, [&] { progress.update(++done); });
   }
-  write_settings(files, request, folder.path());
+  write_settings(files, request, adapters, folder.path());
   folder.finish(request.force ? Existing::kReplace : Existing::kRefuse);
 }
 

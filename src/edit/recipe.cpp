@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 #include "base/version.h"
-#include "io/hub.h"
 
 namespace icedit {
 namespace {
@@ -51,13 +50,13 @@ Json component_json(const ModelFiles& files, Part part) {
   return json;
 }
 
-Json adapter_json(const AdapterRequest& request) {
-  const Path file = adapter_file(request.path);
+Json adapter_json(const EditAdapter& adapter) {
+  const Path& file = adapter.fitted.path;
   const Fingerprint print = fingerprint({file});
   Json json;
-  json["name"] = request.path;
+  json["name"] = adapter.name;
   json["file"] = file.filename().string();
-  json["scale"] = request.scale;
+  json["scale"] = adapter.scale;
   json["sha256"] = print.sha256;
   json["sha256_of"] = print.of;
   return json;
@@ -107,10 +106,6 @@ std::string without_folders(const std::string& name) {
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
-Path adapter_file(const std::string& path_or_id) {
-  return AdapterFile::open(resolve_path_or_id(path_or_id, "--lora")).path;
-}
-
 std::string describe_run(const Residency& residency) {
   const ModelFiles& files = residency.files();
   Json json;
@@ -118,7 +113,7 @@ std::string describe_run(const Residency& residency) {
   json["model"]["name"] = files.name();
   for (const Part part : kParts) json["model"][part_name(part)] = component_json(files, part);
   json["adapters"] = Json::array();
-  for (const AdapterRequest& adapter : residency.adapters())
+  for (const EditAdapter& adapter : residency.adapters())
     json["adapters"].push_back(adapter_json(adapter));
   json["device"] = residency.device().str();
   json["dtype"] = dtype_text(residency.precision().compute);

@@ -21,9 +21,6 @@ struct Fingerprint {
 };
 Fingerprint fingerprint(const std::vector<Path>& files);
 
-// The .safetensors file of an adapter that was asked for. Throws as AdapterFile::open does.
-Path adapter_file(const std::string& path_or_id);
-
 // An id stays; of a path only the last name goes along with what may be given away.
 std::string without_folders(const std::string& name);
 

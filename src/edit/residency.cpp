@@ -21,6 +21,7 @@ Residency::Residency(ModelFiles files, ResidencyOptions options)
                                 stored_dtype(transformer.checkpoint), options_.device);
   if (options_.noise_dtype) precision_.noise = *options_.noise_dtype;
   vae_config_ = VaeConfig::from(files_.open(Part::kVae).config);
+  open_adapters(transformer.checkpoint);
 }
 
 LoadOptions Residency::load_options(const Component& component) const {
@@ -106,21 +107,28 @@ const AutoencoderKl& Residency::vae() {
 FluxTransformer& Residency::transformer() {
   const bool fresh = transformer_ == nullptr;
   FluxTransformer& model = get(transformer_, Part::kTransformer);
-  if (fresh) attach_adapters();
+  if (!fresh) return model;
+  for (const EditAdapter& adapter : adapters_)
+    attached_.push_back(attach_adapter(model.linears(), adapter.fitted, attach_options(adapter)));
+  for (auto& [path, linear] : model.linears()) linear.fold();
   return model;
 }
 
-void Residency::attach_adapters() {
+void Residency::open_adapters(const Checkpoint& transformer) {
   for (const AdapterRequest& request : options_.adapters) {
-    const Path path = resolve_path_or_id(request.path, "--lora");
-    AttachOptions attach;
-    attach.name = request.path;
-    attach.scale = request.scale;
-    attach.allow_partial = options_.allow_partial_adapters;
-    attach.allow_zero = options_.allow_zero_adapters;
-    attached_.push_back(attach_adapter(transformer_->linears(), AdapterFile::open(path), attach));
+    const AdapterFile file = AdapterFile::open(resolve_path_or_id(request.path, "--lora"));
+    adapters_.push_back({request.path, request.scale, fit_adapter(shapes_of(transformer), file)});
+    expect_fit(adapters_.back().fitted, attach_options(adapters_.back()));
   }
-  for (auto& [path, linear] : transformer_->linears()) linear.fold();
+}
+
+AttachOptions Residency::attach_options(const EditAdapter& adapter) const {
+  AttachOptions attach;
+  attach.name = adapter.name;
+  attach.scale = adapter.scale;
+  attach.allow_partial = options_.allow_partial_adapters;
+  attach.allow_zero = options_.allow_zero_adapters;
+  return attach;
 }
 
 std::string Residency::explain_not_finite(const std::string& what) const {
@@ -135,7 +143,7 @@ std::string Residency::explain_not_finite(const std::string& what) const {
 }
 
 void Residency::set_adapter_scale(size_t index, double scale) {
-  options_.adapters.at(index).scale = scale;
+  adapters_.at(index).scale = scale;
   if (index < attached_.size()) attached_[index].set_scale(scale);
 }
 

@@ -28,6 +28,13 @@ struct AdapterRequest {
   double scale = 1;
 };
 
+// One that was opened and fits the model.
+struct EditAdapter {
+  std::string name;  // as it was asked for
+  double scale = 1;
+  FittedAdapter fitted;
+};
+
 struct ResidencyOptions {
   DtypeChoice dtype = DtypeChoice::kAuto;
   std::optional<at::ScalarType> noise_dtype;
@@ -41,6 +48,8 @@ struct ResidencyOptions {
 
 class Residency {
  public:
+  // Opens the adapters and compares them with the transformer's header. Throws as AdapterFile::open
+  // and expect_fit do.
   Residency(ModelFiles files, ResidencyOptions options);
 
   const ModelFiles& files() const { return files_; }
@@ -69,19 +78,21 @@ class Residency {
 
   // Switches an adapter on, off or to another scale, loaded or not.
   void set_adapter_scale(size_t index, double scale);
-  const std::vector<AdapterRequest>& adapters() const { return options_.adapters; }
+  const std::vector<EditAdapter>& adapters() const { return adapters_; }
 
  private:
   LoadOptions load_options(const Component& component) const;
   template <class Model>
   Model& get(std::unique_ptr<Model>& held, Part part);
   void make_room(Part part);
-  void attach_adapters();
+  AttachOptions attach_options(const EditAdapter& adapter) const;
+  void open_adapters(const Checkpoint& transformer);
 
   ModelFiles files_;
   ResidencyOptions options_;
   Precision precision_;
   VaeConfig vae_config_;
+  std::vector<EditAdapter> adapters_;
   std::unique_ptr<ClipTokenizer> clip_tokenizer_;
   std::unique_ptr<T5Tokenizer> t5_tokenizer_;
   std::unique_ptr<ClipTextEncoder> clip_;

@@ -37,38 +37,20 @@ class Factors {
   at::Generator generator_;
 };
 
-LoraModule fresh_lora(const std::string& path, const Linear& linear, const LoraConfig& c,
-                      Factors& factors) {
-  LoraModule lora;
-  lora.module = path;
-  lora.a = factors.a(c.r, linear.in());
-  lora.b = at::zeros({linear.out(), c.r});
-  lora.alpha = c.lora_alpha;
-  lora.tensors = {path + ".lora_A.weight", path + ".lora_B.weight"};
-  return lora;
-}
-
-MoeModule fresh_moe(const std::string& path, const Linear& linear, const LoraConfig& c,
-                    Factors& factors) {
-  MoeModule moe;
-  moe.module = path;
-  moe.route = factors.uniform(c.num_experts, linear.in());
-  moe.tensors = {path + ".lora_route.weight"};
-  for (int64_t e = 0; e < c.num_experts; ++e) {
-    moe.a.push_back(factors.a(c.expert_rank, linear.in()));
-    moe.b.push_back(at::zeros({linear.out(), c.expert_rank}));
-    moe.tensors.push_back(str(path, ".lora_A.expert_", e, ".weight"));
-    moe.tensors.push_back(str(path, ".lora_B.expert_", e, ".weight"));
+AdapterModule fresh_module(const std::string& path, const Shape& shape, const LoraConfig& c,
+                           bool experts, Factors& factors) {
+  const int64_t out = shape.at(0), in = shape.at(1), rank = experts ? c.expert_rank : c.r;
+  AdapterModule module;
+  module.module = path;
+  if (experts) module.route = factors.uniform(c.num_experts, in);
+  for (int64_t e = 0; e < (experts ? c.num_experts : 1); ++e) {
+    module.a.push_back(factors.a(rank, in));
+    module.b.push_back(at::zeros({out, rank}));
   }
-  moe.alpha = c.expert_alpha;
-  moe.top_k = c.top_k;
-  return moe;
-}
-
-std::vector<std::string> targets_of(const LinearList& linears, const LoraConfig& config) {
-  std::vector<std::string> names;
-  for (const auto& [path, linear] : linears) names.push_back(path);
-  return targets_of(names, config);
+  module.alpha = experts ? c.expert_alpha : c.lora_alpha;
+  if (experts) module.top_k = c.top_k;
+  for (const auto& [name, tensor] : tensors_of({module})) module.tensors.push_back(name);
+  return module;
 }
 
 // Compares an adapter to start from with what the configuration says of it: what it says otherwise
@@ -78,17 +60,14 @@ class Agreement {
   Agreement(const AdapterFile& file, const TrainConfig& config)
       : file_(file), config_(config), lora_(config.lora) {}
 
-  void expect(const LinearList& linears) const {
+  void expect(const LinearShapes& linears) const {
     if (!lora_.target_modules.empty()) expect_targets(targets_of(linears, lora_));
     std::set<double> ranks, alphas, expert_ranks, expert_alphas, experts;
-    for (const LoraModule& lora : file_.lora) {
-      ranks.insert(double(lora.a.size(0)));
-      alphas.insert(lora.alpha);
-    }
-    for (const MoeModule& moe : file_.moe) {
-      for (const Tensor& a : moe.a) expert_ranks.insert(double(a.size(0)));
-      expert_alphas.insert(moe.alpha);
-      experts.insert(double(moe.a.size()));
+    for (const AdapterModule& module : file_.modules) {
+      const bool mixture = module.has_router();
+      (mixture ? expert_ranks : ranks).insert(double(module.rank()));
+      (mixture ? expert_alphas : alphas).insert(module.alpha);
+      if (mixture) experts.insert(double(module.experts()));
     }
     expect_value("r", ranks, double(lora_.r));
     expect_value("lora_alpha", alphas, lora_.lora_alpha);
@@ -105,8 +84,7 @@ class Agreement {
   void expect_targets(const std::vector<std::string>& targets) const {
     const std::set<std::string> wanted(targets.begin(), targets.end());
     std::set<std::string> there;
-    for (const LoraModule& lora : file_.lora) there.insert(lora.module);
-    for (const MoeModule& moe : file_.moe) there.insert(moe.module);
+    for (const AdapterModule& module : file_.modules) there.insert(module.module);
     const std::string remedy = "; leave target_modules out to train the layers that the file has";
     for (const std::string& module : wanted)
       if (there.count(module) == 0)
@@ -134,10 +112,10 @@ AdapterFile open_init_lora(const TrainConfig& config) {
   options.top_k = config.mode == TrainMode::kMoeLora ? config.lora.top_k : 0;
   AdapterFile file =
       AdapterFile::open(resolve_path_or_id(config.init_lora, "train.init_lora"), options);
-  if (file.moe.empty() == (config.mode == TrainMode::kMoeLora))
+  if (file.has_router() != (config.mode == TrainMode::kMoeLora))
     throw UsageError(str("train.init_lora ", config.init_lora, " is ",
-                         file.moe.empty() ? "a plain LoRA" : "a mixture of experts",
-                         "; set train.mode to ", file.moe.empty() ? "lora" : "moe_lora"));
+                         file.has_router() ? "a mixture of experts" : "a plain LoRA",
+                         "; set train.mode to ", file.has_router() ? "moe_lora" : "lora"));
   return file;
 }
 
@@ -153,18 +131,6 @@ void expect_experts(const std::vector<std::string>& targets, const LoraConfig& c
   throw UsageError(str("train.lora_config.expert_modules ", config.expert_modules,
                        " are in the path of none of the ", targets.size(),
                        " modules that target_modules matches; the first is ", targets[0]));
-}
-
-// Linears that look at the mapped file.
-LinearList linears_in(const Checkpoint& checkpoint) {
-  LoadOptions options;
-  options.keep_stored = true;
-  const Weights root(checkpoint, options);
-  const std::string weight = ".weight";
-  for (const auto& [name, entry] : checkpoint.entries())
-    if (const auto& shape = entry.info.shape; shape.size() == 2 && name.ends_with(weight))
-      Linear(root / name.substr(0, name.size() - weight.size()), shape[1], shape[0], false);
-  return root.linears();
 }
 
 [[noreturn]] void fail_for_dtype(const std::string& name, at::ScalarType type) {
@@ -197,8 +163,9 @@ NamedTensors train_all(FluxTransformer& model) {
 
 }  // namespace
 
-std::vector<std::string> targets_of(const std::vector<std::string>& names,
-                                    const LoraConfig& config) {
+std::vector<std::string> targets_of(const LinearShapes& linears, const LoraConfig& config) {
+  std::vector<std::string> names;
+  for (const auto& [path, shape] : linears) names.push_back(path);
   const auto& targets = config.target_modules;
   return targets.size() == 1 && !config.target_list ? match_targets(names, targets[0])
                                                     : match_targets(names, targets);
@@ -212,7 +179,7 @@ bool gets_experts(const std::string& module, const LoraConfig& config) {
 
 AdapterFile fresh_adapter(const LinearList& linears, const LoraConfig& config, bool experts,
                           uint64_t seed) {
-  const std::vector<std::string> targets = targets_of(linears, config);
+  const std::vector<std::string> targets = targets_of(shapes_of(linears), config);
   const std::set<std::string> wanted(targets.begin(), targets.end());
   Factors factors(config, seed);
   AdapterFile file;
@@ -220,10 +187,8 @@ AdapterFile fresh_adapter(const LinearList& linears, const LoraConfig& config, b
   file.layout = experts ? "icedit-moe" : "diffusers";
   for (const auto& [path, linear] : linears) {
     if (wanted.count(path) == 0) continue;
-    if (experts && gets_experts(path, config))
-      file.moe.push_back(fresh_moe(path, linear, config, factors));
-    else
-      file.lora.push_back(fresh_lora(path, linear, config, factors));
+    file.modules.push_back(fresh_module(path, {linear.out(), linear.in()}, config,
+                                        experts && gets_experts(path, config), factors));
   }
   if (experts) expect_experts(targets, config);
   return file;
@@ -242,7 +207,7 @@ Trainable make_trainable(FluxTransformer& model, const TrainConfig& config, bool
     AttachOptions attach = attach_options();
     attach.quiet = quiet;
     trainable.adapter = attach_adapter(model.linears(), file, attach);
-    if (!config.init_lora.empty()) Agreement(file, config).expect(model.linears());
+    if (!config.init_lora.empty()) Agreement(file, config).expect(shapes_of(model.linears()));
     trainable.parameters = trainable.adapter->tensors();
   }
   int64_t count = 0;
@@ -259,10 +224,10 @@ void expect_trainable(const Residency& residency, const TrainConfig& config) {
     return;
   }
   const Component transformer = residency.files().open(Part::kTransformer);
-  const LinearList linears = linears_in(transformer.checkpoint);
+  const LinearShapes linears = shapes_of(transformer.checkpoint);
   if (!config.init_lora.empty()) {
     const AdapterFile file = open_init_lora(config);
-    expect_fit(linears, file, attach_options());
+    expect_fit(fit_adapter(linears, file), attach_options());
     Agreement(file, config).expect(linears);
   } else if (const auto targets = targets_of(linears, config.lora);
              config.mode == TrainMode::kMoeLora) {

@@ -16,10 +16,8 @@ namespace icedit {
 AdapterFile fresh_adapter(const LinearList& linears, const LoraConfig& config, bool experts,
                           uint64_t seed);
 
-// The modules that target_modules match, in the order of `names`. Throws UsageError: none (with the
-// nearest).
-std::vector<std::string> targets_of(const std::vector<std::string>& names,
-                                    const LoraConfig& config);
+// The modules that target_modules match. Throws UsageError: none (with the nearest).
+std::vector<std::string> targets_of(const LinearShapes& linears, const LoraConfig& config);
 // Whether a target gets experts in a mixture.
 bool gets_experts(const std::string& module, const LoraConfig& config);
 

@@ -58,18 +58,18 @@ struct ExpertWatch::Counts {
 
 ExpertWatch::ExpertWatch(const LoadedAdapter& adapter) : counts_(std::make_shared<Counts>()) {
   for (const auto& layer : adapter.layers()) {
-    if (!layer.moe) continue;
-    layer.moe->on_route = [counts = counts_, i = layers_.size()](const MoeRouting& routing) {
+    if (!layer.adapter->has_router()) continue;
+    layer.adapter->on_route = [counts = counts_, i = layers_.size()](const MoeRouting& routing) {
       counts->add(i, routing);
     };
-    counts_->tokens.push_back(at::zeros({layer.moe->experts()}, at::kDouble));
+    counts_->tokens.push_back(at::zeros({layer.adapter->experts()}, at::kDouble));
     counts_->balance.push_back(at::zeros({}, at::kDouble));
     layers_.push_back(layer);
   }
 }
 
 void ExpertWatch::balance(double weight) {
-  for (const auto& layer : layers_) layer.moe->balance_weight = weight;
+  for (const auto& layer : layers_) layer.adapter->balance_weight = weight;
 }
 
 void ExpertWatch::begin() {
@@ -86,7 +86,7 @@ ExpertUse ExpertWatch::take() {
   for (size_t i = 0; i < layers_.size(); ++i) {
     Tensor& tokens = counts_->tokens[i];
     const double* counted = tokens.const_data_ptr<double>();
-    use.layers.push_back(layers_[i].module);
+    use.layers.push_back(layers_[i].adapter->module);
     use.tokens.emplace_back(counted, counted + tokens.numel());
     use.balance_sum += counts_->balance[i].item<double>();
     tokens.zero_();

@@ -36,20 +36,15 @@ int64_t states_of(const OptimizerConfig& optimizer) {
 
 // What target_modules match of the checkpoint's matrices, with an adapter's factors.
 int64_t adapter_parameters(const Checkpoint& checkpoint, const TrainConfig& config) {
-  std::vector<std::string> modules;
-  const std::string weight = ".weight";
-  for (const auto& [name, entry] : checkpoint.entries())
-    if (entry.info.shape.size() == 2 && name.ends_with(weight))
-      modules.push_back(name.substr(0, name.size() - weight.size()));
+  const LinearShapes linears = shapes_of(checkpoint);
   const LoraConfig& lora = config.lora;
   int64_t parameters = 0;
-  for (const std::string& module : targets_of(modules, lora)) {
-    const auto& shape = checkpoint.entry(module + weight).info.shape;
-    const int64_t sides = shape[0] + shape[1];
+  for (const std::string& module : targets_of(linears, lora)) {
+    const int64_t out = linears.at(module)[0], in = linears.at(module)[1];
     if (config.mode == TrainMode::kMoeLora && gets_experts(module, lora))
-      parameters += lora.num_experts * (lora.expert_rank * sides + shape[1]);
+      parameters += lora.num_experts * (lora.expert_rank * (out + in) + in);
     else
-      parameters += lora.r * sides;
+      parameters += lora.r * (out + in);
   }
   return parameters;
 }

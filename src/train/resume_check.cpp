@@ -16,7 +16,7 @@ constexpr const char* kAccumulate = "train.accumulate_grad_batches";
 // ", from its adapter with train.init_lora: PATH" for the end of an error; "" where all weights
 // were trained.
 std::string start_from(const LoadedCheckpoint& checkpoint) {
-  if (checkpoint.state.adapter.lora.empty() && checkpoint.state.adapter.moe.empty()) return "";
+  if (checkpoint.state.adapter.modules.empty()) return "";
   return str(", from its adapter with train.init_lora: ", checkpoint.folder.string());
 }
 

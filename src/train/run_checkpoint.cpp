@@ -27,7 +27,7 @@ constexpr const char* kState = "state.json";
 constexpr const char* kGeneratorPrefix = "generator.";  // before their names beside the optimizer's
 
 bool has_adapter(const RunState& state) {
-  return !state.adapter.lora.empty() || !state.adapter.moe.empty();
+  return !state.adapter.modules.empty();
 }
 
 uint64_t bytes_of(const NamedTensors& tensors) {
@@ -60,25 +60,12 @@ std::map<std::string, double> read_numbers(const json& object) {
 
 AdapterFile with_values(AdapterFile adapter, const NamedTensors& values) {
   const std::map<std::string, Tensor> by_name(values.begin(), values.end());
-  const auto take = [&by_name](Tensor& tensor, const std::string& name) {
-    const auto found = by_name.find(name);
-    if (found == by_name.end()) {
+  for (AdapterModule& module : adapter.modules) {
+    replace_tensors(module, [&](const std::string& name, const Tensor&) {
+      const auto found = by_name.find(name);
+      if (found != by_name.end()) return found->second;
       throw UsageError(str("the moving averages have no '", name, "', which the adapter has"));
-    }
-    tensor = found->second;
-  };
-  for (auto& lora : adapter.lora) {
-    const std::string head = "transformer." + lora.module + ".lora_";
-    take(lora.a, head + "A.weight");
-    take(lora.b, head + "B.weight");
-  }
-  for (auto& moe : adapter.moe) {
-    const std::string head = "transformer." + moe.module + ".lora_";
-    for (size_t e = 0; e < moe.a.size(); ++e) {
-      take(moe.a[e], str(head, "A.expert_", e, ".weight"));
-      take(moe.b[e], str(head, "B.expert_", e, ".weight"));
-    }
-    take(moe.route, head + "route.weight");
+    });
   }
   return adapter;
 }
@@ -126,7 +113,7 @@ void save_state(const Path& folder, const RunState& state) {
 void read_model(const Path& folder, bool ema, RunState& state) {
   if (fs::exists(folder / kAdapter)) {
     state.adapter = AdapterFile::open(folder / kAdapter);
-    if (ema) state.ema = tensors_of(AdapterFile::open(folder / "ema" / kAdapter));
+    if (ema) state.ema = tensors_of(AdapterFile::open(folder / "ema" / kAdapter).modules);
     return;
   }
   const Path file = Path("transformer") / "diffusion_pytorch_model.safetensors";
@@ -181,31 +168,13 @@ void expect_step(const Path& place) {
 
 }  // namespace
 
-NamedTensors tensors_of(const AdapterFile& adapter) {
-  NamedTensors tensors;
-  for (const auto& lora : adapter.lora) {
-    const std::string head = "transformer." + lora.module + ".lora_";
-    tensors.emplace_back(head + "A.weight", lora.a);
-    tensors.emplace_back(head + "B.weight", lora.b);
-  }
-  for (const auto& moe : adapter.moe) {
-    const std::string head = "transformer." + moe.module + ".lora_";
-    for (size_t e = 0; e < moe.a.size(); ++e) {
-      tensors.emplace_back(str(head, "A.expert_", e, ".weight"), moe.a[e]);
-      tensors.emplace_back(str(head, "B.expert_", e, ".weight"), moe.b[e]);
-    }
-    tensors.emplace_back(head + "route.weight", moe.route);
-  }
-  return tensors;
-}
-
 Path save_checkpoint(const Path& run_folder, const RunState& state, int keep_last,
                      WholeSteps* known) {
   if (!has_adapter(state) && state.weights.empty()) {
     throw UsageError(str(run_folder.string(), ": there is nothing trained to save"));
   }
   constexpr uint64_t kHeaders = 1 << 20;
-  const uint64_t needed = bytes_of(tensors_of(state.adapter)) + bytes_of(state.weights) +
+  const uint64_t needed = bytes_of(tensors_of(state.adapter.modules)) + bytes_of(state.weights) +
                           bytes_of(state.ema) + bytes_of(state.optimizer.tensors) +
                           bytes_of(state.generators) + kHeaders;
   const Path folder = write_step_folder(run_folder, state.step, needed, [&](const Path& fresh) {

@@ -38,7 +38,7 @@ struct RunState {
   AdapterFile adapter = {};   // content_of(...); without layers where all weights are trained
   NamedTensors weights = {};  // then: by diffusers' names
   std::string transformer_config = {};  // and the model's config.json, for loading them again
-  NamedTensors ema = {};  // named as tensors_of(adapter), or as `weights`; empty: none
+  NamedTensors ema = {};  // named as tensors_of has them, or as `weights`; empty: none
   OptimizerState optimizer = {};
 
   std::map<std::string, double> figures = {};  // whatever else counts on: "loss.running", ...
@@ -49,10 +49,6 @@ struct RunState {
   int64_t ranks = 0;  // that shared a step; 0: not known, as in files before it was written
   DataMark data = {};
 };
-
-// The adapter's tensors by ICEdit's names, as LoadedAdapter::tensors() has them. They are no
-// copies.
-NamedTensors tensors_of(const AdapterFile& adapter);
 
 // Writes run_folder/step-N and moves `latest` there; only then are checkpoints before the last
 // `keep_last` removed (0: none is; those of later steps never are). Returns the folder. Throws

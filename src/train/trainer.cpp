@@ -251,7 +251,7 @@ void Trainer::resume(const LoadedCheckpoint& checkpoint) {
 void Trainer::restore(const LoadedCheckpoint& checkpoint) {
   const RunState& from = checkpoint.state;
   const std::string where = checkpoint.folder.string();
-  restore_tensors(trainable_.adapter ? tensors_of(from.adapter) : from.weights,
+  restore_tensors(trainable_.adapter ? tensors_of(from.adapter.modules) : from.weights,
                   trainable_.parameters, where);
   if (!ema_.empty()) restore_tensors(from.ema, ema_, where);
   optimizer_->load(from.optimizer);

@@ -125,8 +125,8 @@ TEST_F(Attach, FailingLeavesTheModelAsItWas) {
 
 TEST_F(Attach, FewerInputsArePadded) {
   const LoadedAdapter adapter = attached(pair("x_embedder", 32, 64));
-  EXPECT_EQ(adapter.layers().at(0).lora->a.size(1), 384);
-  EXPECT_EQ(adapter.layers().at(0).lora->a.sum().item<double>(), 128);
+  EXPECT_EQ(adapter.layers().at(0).adapter->a[0].size(1), 384);
+  EXPECT_EQ(adapter.layers().at(0).adapter->a[0].sum().item<double>(), 128);
 }
 
 TEST(AttachNano, TheEmbeddedLoraFitsTheEmbeddedModel) {
@@ -138,7 +138,7 @@ TEST(AttachNano, TheEmbeddedLoraFitsTheEmbeddedModel) {
   EXPECT_EQ(adapter.report().tensors, adapter.report().tensors_in_file);
   EXPECT_GT(adapter.report().relative_delta, 0.001);
   // Stored in f16, computed in f32 as the model is.
-  EXPECT_EQ(adapter.layers().at(0).lora->a.scalar_type(), at::kFloat);
+  EXPECT_EQ(adapter.layers().at(0).adapter->a[0].scalar_type(), at::kFloat);
 }
 
 TEST_F(Attach, TrainableTensorsAreLeavesOfTheirOwn) {

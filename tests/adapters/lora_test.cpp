@@ -50,8 +50,8 @@ TEST_F(Lora, DiffusersLayoutAtEveryScaleWithoutReloading) {
 
 TEST_F(Lora, AlphaIsTheRankOnlyWhereItIsNotStated) {
   const AdapterFile bare = open_golden("lora/alpha8"), stated = open_golden("lora/alpha8_metadata");
-  EXPECT_EQ(bare.lora.at(0).alpha, 4);
-  EXPECT_EQ(stated.lora.at(0).alpha, 8);
+  EXPECT_EQ(bare.modules.at(0).alpha, 4);
+  EXPECT_EQ(stated.modules.at(0).alpha, 8);
   ASSERT_EQ(bare.notes.size(), 1u);
   EXPECT_TRUE(has(bare.notes[0], "no alpha is stated; alpha = rank"));
   EXPECT_TRUE(stated.notes.empty());
@@ -86,19 +86,19 @@ TEST_F(Lora, Kohya) {
   const LoadedAdapter adapter = attach("lora/kohya/lora.safetensors");
   EXPECT_TRUE(is("kohya.scale1.0"));
   EXPECT_EQ(adapter.report().tensors, 87u);  // 29 fused modules of three tensors
-  EXPECT_EQ(adapter.report().modules.size(), 46u);
+  EXPECT_EQ(adapter.layers().size(), 46u);
 }
 
 TEST_F(Lora, KohyaFactorsAreDiffusersOnes) {
   const auto want = golden::load("lora/kohya/as_diffusers.safetensors");
   const AdapterFile file = open_golden("lora/kohya/lora.safetensors");
   EXPECT_EQ(file.layout, "kohya");
-  ASSERT_EQ(2 * file.lora.size(), want.size());
-  for (const LoraModule& lora : file.lora) {
+  ASSERT_EQ(2 * file.modules.size(), want.size());
+  for (const AdapterModule& lora : file.modules) {
     const std::string head = "transformer." + lora.module + ".lora_";
-    EXPECT_TRUE(golden::equal(lora.a * (lora.alpha / 4), golden::get(want, head + "A.weight")))
+    EXPECT_TRUE(golden::equal(lora.a[0] * (lora.alpha / 4), golden::get(want, head + "A.weight")))
         << head;
-    EXPECT_TRUE(golden::equal(lora.b, golden::get(want, head + "B.weight"))) << head;
+    EXPECT_TRUE(golden::equal(lora.b[0], golden::get(want, head + "B.weight"))) << head;
   }
 }
 
@@ -128,12 +128,12 @@ TEST_F(Lora, ReportSaysWhatWasDone) {
   const AttachReport& report = adapter.report();
   EXPECT_EQ(report.tensors, 62u);
   EXPECT_EQ(report.tensors_in_file, 62u);
-  EXPECT_EQ(report.modules.size(), 31u);
+  EXPECT_EQ(report.layers, 31u);
   EXPECT_EQ(report.blocks, 6u);  // 2 double, 3 single, x_embedder
   double delta = 0, weight = 0;
   std::map<std::string, Linear> linears(model_.linears().begin(), model_.linears().end());
   for (const auto& layer : adapter.layers()) {
-    const Tensor product = at::mm(layer.lora->b, layer.lora->a) * (8.0 / 4.0);
+    const Tensor product = at::mm(layer.adapter->b[0], layer.adapter->a[0]) * (8.0 / 4.0);
     delta += std::pow(product.norm().item<double>() * 0.5, 2);
     weight += std::pow(layer.linear.weight().norm().item<double>(), 2);
   }
@@ -148,7 +148,7 @@ TEST_F(Lora, InBf16TheAdapterTakesTheModelsDtype) {
   FluxTransformer model = tiny_model(options);
   const LoadedAdapter adapter =
       attach_adapter(model.linears(), open_golden("lora/alpha8_metadata"));
-  EXPECT_EQ(adapter.layers().at(0).lora->a.scalar_type(), at::kBFloat16);
+  EXPECT_EQ(adapter.layers().at(0).adapter->a[0].scalar_type(), at::kBFloat16);
   const Tensor got = model.forward(inputs_of(t, at::kBFloat16));
   EXPECT_EQ(got.scalar_type(), at::kBFloat16);
   EXPECT_TRUE(golden::close(got, golden::get(t, "out.bf16.alpha8_metadata"),
@@ -157,15 +157,15 @@ TEST_F(Lora, InBf16TheAdapterTakesTheModelsDtype) {
 
 TEST_F(Lora, WideFactorsAreNotNarrowed) {
   // As in training: a bf16 base with f32 factors; the sum is rounded once.
-  LoraLayer layer;
-  layer.a = at::randn({4, 32});
-  layer.b = at::randn({16, 4});
+  AdapterLayer layer;
+  layer.a = {at::randn({4, 32})};
+  layer.b = {at::randn({16, 4})};
   layer.alpha = 8;
   layer.scale = std::make_shared<AdapterScale>();
   const Tensor x = at::randn({2, 5, 32}).to(at::kBFloat16),
                y = at::randn({2, 5, 16}).to(at::kBFloat16);
   const Tensor want =
-      y.to(at::kFloat) + at::linear(at::linear(x.to(at::kFloat), layer.a), layer.b) * 2;
+      y.to(at::kFloat) + at::linear(at::linear(x.to(at::kFloat), layer.a[0]), layer.b[0]) * 2;
   EXPECT_TRUE(golden::equal(layer.add_to(y, x), want.to(at::kBFloat16)));
 }
 
@@ -177,14 +177,14 @@ TEST_F(Lora, WideFactorsGetTheirGradients) {
   const auto randn = [&](const Shape& shape, at::ScalarType type) {
     return at::randn(shape, rng, at::kFloat).to(type).requires_grad_(true);
   };
-  LoraLayer layer;
-  layer.a = randn({4, 32}, at::kFloat);
-  layer.b = randn({16, 4}, at::kFloat);
+  AdapterLayer layer;
+  layer.a = {randn({4, 32}, at::kFloat)};
+  layer.b = {randn({16, 4}, at::kFloat)};
   layer.alpha = 8;
   layer.scale = std::make_shared<AdapterScale>();
   const Tensor x = randn({2, kRows, 32}, at::kBFloat16), y = randn({2, kRows, 16}, at::kBFloat16);
   const Tensor weight = randn({2, kRows, 16}, at::kBFloat16).detach();
-  const std::vector<Tensor> leaves = {y, x, layer.a, layer.b};
+  const std::vector<Tensor> leaves = {y, x, layer.a[0], layer.b[0]};
   (layer.add_to(y, x) * weight).sum().backward();
   const auto one_by_one = [&](at::ScalarType wide) {
     std::vector<Tensor> own, grads;
@@ -232,26 +232,57 @@ INSTANTIATE_TEST_SUITE_P(
                       std::pair{"metadata_patterns", "diffusers"},
                       std::pair{"dev_width", "diffusers"}, std::pair{"alpha_tensors", "diffusers"},
                       std::pair{"old_names", "diffusers"}, std::pair{"half", "diffusers"},
-                      std::pair{"kohya_all", "kohya"}, std::pair{"comfy", "bfl"},
-                      std::pair{"comfy_peft_names", "bfl"}, std::pair{"onetrainer", "kohya"},
-                      std::pair{"xlabs", "xlabs"}),
+                      std::pair{"comfy", "bfl"}, std::pair{"comfy_peft_names", "bfl"},
+                      std::pair{"onetrainer", "kohya"}, std::pair{"xlabs", "xlabs"}),
     [](const auto& info) { return std::string(info.param.first); });
 
-TEST(LoraNotes, SkippedTextEncodersAndIgnoredAlphaAreSaid) {
+// alpha / rank is what it was trained with, and what ComfyUI applies. diffusers' conversion leaves
+// the alpha of the last two layers out, so its output is that of a file where they are the rank.
+TEST(KohyaFinalLayer, HasItsAlphaAsEveryOtherLayer) {
+  const auto t = golden::load("more_lora/forward.safetensors");
+  const auto given = golden::load("more_lora/kohya_all.safetensors");
+  const auto converted = golden::load("more_lora/kohya_all_as_diffusers.safetensors");
+  const std::map<std::string, std::string> last = {
+      {"proj_out", "lora_unet_final_layer_linear"},
+      {"norm_out.linear", "lora_unet_final_layer_adaLN_modulation_1"}};
+  NamedTensors tensors(given.begin(), given.end());
+  size_t seen = 0;
+  bool differs = false;  // one of the two is not the rank
+  for (const AdapterModule& module : open_golden("more_lora/kohya_all.safetensors").modules) {
+    const auto found = last.find(module.module);
+    if (found == last.end()) continue;
+    const double alpha = tensors.at(found->second + ".alpha").item<double>();
+    const std::string head = "transformer." + module.module + ".lora_";
+    const Tensor whole = at::mm(golden::get(converted, head + "B.weight"),
+                                golden::get(converted, head + "A.weight"));
+    differs = differs || alpha != 4;
+    EXPECT_TRUE(golden::close(module.delta(module.scaling()), whole * (alpha / 4), 1e-6));
+    tensors[found->second + ".alpha"] = at::full({}, 4.0);
+    ++seen;
+  }
+  EXPECT_EQ(seen, 2u);
+  EXPECT_TRUE(differs);
+  const TemporaryFolder folder;
+  FluxTransformer model = tiny_model();
+  attach_adapter(model.linears(), AdapterFile::open(write_adapter(folder, tensors)));
+  EXPECT_TRUE(golden::close(model.forward(inputs_of(t)), golden::get(t, "out.kohya_all"), kLora));
+}
+
+TEST(LoraNotes, SkippedTextEncodersAreSaid) {
   const AdapterFile file = open_golden("more_lora/kohya_all.safetensors");
   EXPECT_EQ(file.skipped.size(), 3u);
   std::string notes;
   for (const auto& note : file.notes) notes += note + "\n";
   EXPECT_TRUE(has(notes, "3 tensors are skipped"));
   EXPECT_TRUE(has(notes, "lora_te1_text_model_encoder_layers_0_mlp_fc1.alpha"));
-  EXPECT_TRUE(has(notes, "alpha of the final layer is ignored"));
   EXPECT_TRUE(has(notes, "no alpha is stated for "));
 }
 
 TEST(LoraNotes, ProductNormIsThatOfTheProduct) {
   const Tensor a = at::randn({3, 50}), b = at::randn({40, 3});
   EXPECT_NEAR(product_norm(a, b), at::mm(b, a).norm().item<double>(), 1e-3);
-  EXPECT_TRUE(golden::close(product(a, b, 0.5), at::mm(b, a) * 0.5, 1e-6));
+  EXPECT_TRUE(
+      golden::close(AdapterModule{.a = {a}, .b = {b}}.delta(0.5), at::mm(b, a) * 0.5, 1e-6));
 }
 
 }  // namespace

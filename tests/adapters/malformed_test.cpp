@@ -52,7 +52,9 @@ std::vector<Case> bad_files() {
       {"a convolution",
        with(good(), a, at::ones({2, 32, 1, 1})),
        {a, "[2, 32, 1, 1]", "expected a matrix"}},
-      {"empty", with(good(), a, at::ones({0, 32})), {a, "[0, 32]"}},
+      {"rank 0",
+       with(with(good(), a, at::ones({0, 32})), b, at::ones({32, 0})),
+       {a, "[0, 32]", "a layer of rank 0 changes nothing"}},
       {"integers", with(good(), a, at::ones({2, 32}, at::kInt)), {a, "I32", "floating point"}},
       {"alpha of 0", with(good(), alpha, at::zeros({})), {alpha, "is 0", "above 0"}},
       {"alpha below 0", with(good(), alpha, at::full({}, -4.0)), {alpha, "is -4"}},
@@ -144,14 +146,14 @@ TEST(MalformedAdapter, EveryBadFileIsNamed) {
 
 TEST(MalformedAdapter, GoodFilesOfTheSameMakingOpen) {
   const TemporaryFolder folder;
-  EXPECT_EQ(AdapterFile::open(write_adapter(folder, good())).lora.size(), 1u);
-  EXPECT_EQ(AdapterFile::open(write_adapter(folder, mixture())).moe.size(), 1u);
+  EXPECT_EQ(AdapterFile::open(write_adapter(folder, good())).modules.size(), 1u);
+  EXPECT_EQ(AdapterFile::open(write_adapter(folder, mixture())).modules.size(), 1u);
   const NamedTensors named = {
       {str("base_model.model.", kQ, ".lora_A.default.weight"), at::ones({2, 32})},
       {str("base_model.model.", kQ, ".lora_B.default.weight"), at::ones({32, 2})}};
   const AdapterFile peft = AdapterFile::open(write_adapter(folder, named));
   EXPECT_EQ(peft.layout, "peft");
-  EXPECT_EQ(peft.lora.at(0).module, "transformer_blocks.0.attn.to_q");
+  EXPECT_EQ(peft.modules.at(0).module, "transformer_blocks.0.attn.to_q");
 }
 
 TEST(MalformedAdapter, TwoCopiesInOneFile) {
@@ -161,8 +163,8 @@ TEST(MalformedAdapter, TwoCopiesInOneFile) {
   tensors["lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight"] = at::full({96, 2}, 2.0);
   const TemporaryFolder folder;
   const AdapterFile file = AdapterFile::open(write_adapter(folder, tensors));
-  ASSERT_EQ(file.lora.size(), 3u);
-  EXPECT_EQ(file.lora[0].a.sum().item<double>(), 64);
+  ASSERT_EQ(file.modules.size(), 3u);
+  EXPECT_EQ(file.modules[0].a[0].sum().item<double>(), 64);
   std::string notes;
   for (const auto& note : file.notes) notes += note;
   EXPECT_TRUE(has(notes, "1 modules are in the file under two names"));
@@ -201,7 +203,7 @@ TEST(MalformedAdapter, Paths) {
   EXPECT_TRUE(has(unavailable(folder.path()), "is a PyTorch pickle"));
   EXPECT_TRUE(has(unavailable(folder / "a.bin"), "Convert it once"));
   write_adapter(folder, good(), {}, "one.safetensors");
-  EXPECT_EQ(AdapterFile::open(folder.path()).lora.size(), 1u);
+  EXPECT_EQ(AdapterFile::open(folder.path()).modules.size(), 1u);
   write_adapter(folder, good(), {}, "two.safetensors");
   EXPECT_TRUE(has(unavailable(folder.path()), "name one of [one.safetensors, two.safetensors]"));
   write_adapter(folder, good(), {}, "pytorch_lora_weights.safetensors");
@@ -252,11 +254,34 @@ TEST(MalformedAdapter, HeaderMetadata) {
   const auto open = [&](const std::string& json) {
     return AdapterFile::open(write_adapter(folder, good(), {{"lora_adapter_metadata", json}}));
   };
-  EXPECT_EQ(open(R"({"transformer.r": 2, "transformer.lora_alpha": 6})").lora[0].alpha, 6);
-  EXPECT_EQ(open(R"({"text_encoder.r": 2, "text_encoder.lora_alpha": 6})").lora[0].alpha, 2);
+  EXPECT_EQ(open(R"({"transformer.r": 2, "transformer.lora_alpha": 6})").modules[0].alpha, 6);
+  EXPECT_EQ(open(R"({"text_encoder.r": 2, "text_encoder.lora_alpha": 6})").modules[0].alpha, 2);
+  const AdapterFile unprefixed = open(R"({"r": 2, "lora_alpha": 6, "use_rslora": true})");
+  EXPECT_EQ(unprefixed.modules[0].alpha, 6);
+  EXPECT_TRUE(unprefixed.modules[0].rslora);
+  EXPECT_TRUE(unprefixed.notes.empty());
   EXPECT_NE(error_of<CheckpointError>([&] { open("{"); }), "");
   EXPECT_TRUE(has(error_of<CheckpointError>([&] { open(R"({"transformer.r": 8})"); }),
                   "lora_adapter_metadata says 8"));
+  EXPECT_TRUE(
+      has(error_of<CheckpointError>([&] { open(R"({"r": 8})"); }), "lora_adapter_metadata says 8"));
+}
+
+TEST(MalformedAdapter, KohyasHeader) {
+  const TemporaryFolder folder;
+  const auto open = [&](const NamedTensors& tensors, const std::string& alpha) {
+    return AdapterFile::open(write_adapter(folder, tensors, {{"ss_network_alpha", alpha}}));
+  };
+  EXPECT_EQ(open(good(), "16.0").modules[0].alpha, 16);
+  EXPECT_TRUE(open(good(), "16.0").notes.empty());
+  // A tensor says it for its layer alone.
+  EXPECT_EQ(open(with(good(), str(kQ, ".alpha"), at::full({}, 3.0)), "16").modules[0].alpha, 3);
+  for (const char* none : {"None", "Dynamic", "", "0", "nan", "4x"}) {
+    const AdapterFile file = open(good(), none);
+    EXPECT_EQ(file.modules[0].alpha, 2) << none;
+    ASSERT_EQ(file.notes.size(), 1u) << none;
+    EXPECT_TRUE(has(file.notes[0], "no alpha is stated; alpha = rank"));
+  }
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 // MoE-LoRA: outputs, the chosen experts, and gradients, against tests/goldens/make/moe.py.
 #include <ATen/core/grad_mode.h>
 
-#include "adapters/moe_lora.h"
+#include <algorithm>
+
+#include "adapters/adapter_layer.h"
 #include "tiny_model.h"
 
 namespace icedit {
@@ -23,8 +25,10 @@ TEST(Moe, OutputsAndChosenExperts) {
         attach_adapter(model.linears(), open_golden("moe", picking(top_k)));
     std::map<std::string, MoeRouting> seen;
     for (const auto& layer : adapter.layers()) {
-      if (!layer.moe) continue;
-      layer.moe->on_route = [&seen, name = layer.module](const MoeRouting& r) { seen[name] = r; };
+      if (!layer.adapter->has_router()) continue;
+      layer.adapter->on_route = [&seen, name = layer.adapter->module](const MoeRouting& r) {
+        seen[name] = r;
+      };
     }
     const Tensor got = model.forward(inputs_of(t));
     EXPECT_TRUE(golden::close(got, golden::get(t, str("top", top_k, ".output")), kMoe)) << top_k;
@@ -42,12 +46,12 @@ TEST(Moe, OneLayer) {
   FluxTransformer model = tiny_model();
   const LoadedAdapter adapter = attach_adapter(model.linears(), open_golden("moe"));
   for (const auto& layer : adapter.layers()) {
-    if (layer.module != "transformer_blocks.0.ff.net.2") continue;
+    if (layer.adapter->module != "transformer_blocks.0.ff.net.2") continue;
     const Tensor x = golden::get(t, "layer.x");
-    EXPECT_EQ(layer.moe->top_k, 1);
-    EXPECT_EQ(layer.moe->alpha, 4);
+    EXPECT_EQ(layer.adapter->top_k, 1);
+    EXPECT_EQ(layer.adapter->alpha, 4);
     EXPECT_TRUE(golden::close(layer.linear(x), golden::get(t, "layer.top1"), kMoe));
-    layer.moe->top_k = 2;
+    layer.adapter->top_k = 2;
     EXPECT_TRUE(golden::close(layer.linear(x), golden::get(t, "layer.top2"), kMoe));
     return;
   }
@@ -70,8 +74,10 @@ TEST(Moe, SwitchedOffItChangesNothing) {
 TEST(Moe, FileSaysWhatItIs) {
   const AdapterFile file = open_golden("moe");
   EXPECT_EQ(file.layout, "icedit-moe");
-  EXPECT_EQ(file.moe.size(), 5u);
-  EXPECT_EQ(file.lora.size(), 26u);
+  EXPECT_EQ(std::count_if(file.modules.begin(), file.modules.end(),
+                          [](const auto& module) { return module.has_router(); }),
+            5);
+  EXPECT_EQ(file.modules.size(), 31u);
   FluxTransformer model = tiny_model();
   const LoadedAdapter adapter = attach_adapter(model.linears(), file);
   EXPECT_EQ(adapter.report().tensors, 97u);  // 26 of two, 5 of nine
@@ -84,7 +90,7 @@ TEST(Moe, TopKBeyondTheExpertsIsAnError) {
 }
 
 // Every expert's part computed for every token, as the formula says.
-Tensor dense(const MoeLoraLayer& m, const Tensor& y, const Tensor& x) {
+Tensor dense(const AdapterLayer& m, const Tensor& y, const Tensor& x) {
   const Tensor logits = at::linear(x, m.route);
   const auto [top, indices] = at::topk(logits, m.top_k, -1);
   const Tensor weights = at::zeros_like(logits).scatter(-1, indices, at::softmax(top, -1));
@@ -98,7 +104,7 @@ Tensor dense(const MoeLoraLayer& m, const Tensor& y, const Tensor& x) {
 
 TEST(Moe, GradientsAreThoseOfTheFormulaEvenForUnusedExperts) {
   for (const int64_t top_k : {1, 2, 5}) {
-    MoeLoraLayer moe;
+    AdapterLayer moe;
     for (int e = 0; e < 5; ++e) {
       moe.a.push_back(at::randn({3, 8}).requires_grad_(true));
       moe.b.push_back(at::randn({6, 3}).requires_grad_(true));
@@ -137,8 +143,8 @@ TEST(Moe, GradientsAreThoseOfTheFormulaEvenForUnusedExperts) {
 }
 
 // A mixture in f64 whose tokens do not change their picks for a small step.
-MoeLoraLayer f64_mixture(int64_t top_k) {
-  MoeLoraLayer moe;
+AdapterLayer f64_mixture(int64_t top_k) {
+  AdapterLayer moe;
   for (int e = 0; e < 4; ++e) {
     moe.a.push_back(at::randn({3, 8}, at::kDouble).requires_grad_(true));
     moe.b.push_back(at::randn({6, 3}, at::kDouble).requires_grad_(true));
@@ -160,7 +166,7 @@ TEST(Balance, IsOneWhenAllAreUsedAlikeAndTheirNumberWhenOneIs) {
 
 TEST(Balance, ItsGradientIsThatOfTheSumOfBothLosses) {
   for (const int64_t top_k : {1, 2}) {
-    MoeLoraLayer moe = f64_mixture(top_k);
+    AdapterLayer moe = f64_mixture(top_k);
     const Tensor x = at::randn({2, 5, 8}, at::kDouble).requires_grad_(true);
     const Tensor y = at::randn({2, 5, 6}, at::kDouble), target = at::randn({2, 5, 6}, at::kDouble);
     constexpr double kWeight = 0.7;

@@ -11,10 +11,8 @@ namespace {
 // (module, delta at scale 1) of every layer.
 std::map<std::string, Tensor> deltas(const AdapterFile& file) {
   std::map<std::string, Tensor> found;
-  for (const auto& lora : file.lora) {
-    found[lora.module] =
-        product(lora.a, lora.b, lora_scaling(lora.alpha, lora.a.size(0), lora.rslora));
-  }
+  for (const AdapterModule& module : file.modules)
+    found[module.module] = module.delta(module.scaling());
   return found;
 }
 
@@ -64,22 +62,31 @@ TEST(SaveAdapter, KohyaThereAndBackIsTheSameFile) {
   for (const auto& [name, tensor] : want) EXPECT_TRUE(golden::equal(got[name], tensor)) << name;
 }
 
+AdapterModule mixture_of(const AdapterFile& file) {
+  for (const AdapterModule& module : file.modules)
+    if (module.has_router()) return module;
+  throw DataError("no mixture");
+}
+
 TEST(SaveAdapter, MixtureKeepsAlphaAndTopK) {
   AdapterFile file = open_golden("moe");
-  for (auto& moe : file.moe) {
-    moe.alpha = 8;
-    moe.top_k = 2;
+  for (AdapterModule& module : file.modules) {
+    module.alpha = 8;
+    module.top_k = 2;
   }
   const TemporaryFolder folder;
   save_adapter(folder.path(), file, AdapterLayout::kDiffusers);
   const AdapterFile back = AdapterFile::open(folder.path());
-  ASSERT_EQ(back.moe.size(), file.moe.size());
-  EXPECT_EQ(back.moe[0].alpha, 8);
-  EXPECT_EQ(back.moe[0].top_k, 2);
-  EXPECT_TRUE(golden::equal(back.moe[4].b[3], file.moe[4].b[3]));
+  ASSERT_EQ(back.modules.size(), file.modules.size());
+  for (size_t i = 0; i < back.modules.size(); ++i) {
+    const AdapterModule &got = back.modules[i], &want = file.modules[i];
+    EXPECT_EQ(got.alpha, 8);
+    EXPECT_EQ(got.top_k, want.has_router() ? 2 : 1);
+    EXPECT_TRUE(golden::equal(got.b.back(), want.b.back()));
+  }
   AdapterFileOptions one;
   one.top_k = 1;
-  EXPECT_EQ(AdapterFile::open(folder.path(), one).moe[0].top_k, 1);
+  EXPECT_EQ(mixture_of(AdapterFile::open(folder.path(), one)).top_k, 1);
   for (const auto layout : {AdapterLayout::kPeft, AdapterLayout::kKohya}) {
     const std::string error =
         error_of<UsageError>([&] { save_adapter(folder / "x", file, layout); });
@@ -125,7 +132,7 @@ TEST(SaveAdapter, Refuses) {
   error = error_of<UsageError>([] { adapter_layout("onnx"); });
   EXPECT_TRUE(has(error, "expected diffusers, peft or kohya"));
   AdapterFile other = open_golden("lora/second");
-  other.lora[0].module = "down_blocks.0.attn";
+  other.modules[0].module = "down_blocks.0.attn";
   error = error_of<UsageError>(
       [&] { save_adapter(folder / "k.safetensors", other, AdapterLayout::kKohya); });
   EXPECT_TRUE(has(error, "no name for the module down_blocks.0.attn"));

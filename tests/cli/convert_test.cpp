@@ -6,7 +6,7 @@
 #include "adapters/save.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "cli/adapter_fit.h"
+#include "cli/adapter_warning.h"
 #include "cli/command.h"
 #include "cli/temporary_folder.h"
 #include "edit/model_files.h"
@@ -38,7 +38,8 @@ class Convert : public testing::Test {
     AdapterFile file;
     for (const char* module : {"transformer_blocks.0.attn.to_q", "transformer_blocks.0.attn.to_k",
                                "transformer_blocks.0.attn.to_v"}) {
-      file.lora.push_back({module, at::randn({4, 24}), at::randn({24, 4}), 6, false, {}});
+      file.modules.push_back(
+          {.module = module, .a = {at::randn({4, 24})}, .b = {at::randn({24, 4})}, .alpha = 6});
     }
     save_adapter(folder_ / name, file, AdapterLayout::kDiffusers);
     return folder_ / name;
@@ -53,13 +54,12 @@ ModelFiles model_at(const std::string& place) {
   return ModelFiles::find(request);
 }
 
-Tensor delta(const LoraModule& lora) {
-  return at::matmul(lora.b.to(at::kFloat), lora.a.to(at::kFloat)) *
-         lora_scaling(lora.alpha, lora.a.size(0), lora.rslora);
+Tensor delta(const AdapterModule& lora) {
+  return at::matmul(lora.b[0].to(at::kFloat), lora.a[0].to(at::kFloat)) * lora.scaling();
 }
 
-const LoraModule& module_of(const AdapterFile& file, const std::string& name) {
-  for (const LoraModule& lora : file.lora) {
+const AdapterModule& module_of(const AdapterFile& file, const std::string& name) {
+  for (const AdapterModule& lora : file.modules) {
     if (lora.module == name) return lora;
   }
   throw std::runtime_error(name + " is missing");
@@ -74,13 +74,13 @@ TEST_F(Convert, EveryLayoutKeepsTheChange) {
   run({folder_ / "kohya.safetensors", "-o", folder_ / "back"});
   for (const std::string& name : {folder_ / "peft", folder_ / "back"}) {
     const AdapterFile after = AdapterFile::open(name);
-    ASSERT_EQ(after.lora.size(), 3u);
-    for (const LoraModule& lora : before.lora) {
+    ASSERT_EQ(after.modules.size(), 3u);
+    for (const AdapterModule& lora : before.modules) {
       EXPECT_TRUE(at::allclose(delta(lora), delta(module_of(after, lora.module)), 1e-5, 1e-5))
           << name << " " << lora.module;
     }
   }
-  EXPECT_EQ(module_of(AdapterFile::open(folder_ / "peft"), before.lora[0].module).alpha, 6);
+  EXPECT_EQ(module_of(AdapterFile::open(folder_ / "peft"), before.modules[0].module).alpha, 6);
 }
 
 TEST_F(Convert, ScaleAndDtype) {
@@ -88,8 +88,8 @@ TEST_F(Convert, ScaleAndDtype) {
   run({start + ":-0.5", "--dtype", "bf16", "-o", folder_ / "half.safetensors"});
   const AdapterFile before = AdapterFile::open(start);
   const AdapterFile after = AdapterFile::open(folder_ / "half.safetensors");
-  EXPECT_EQ(after.lora.at(0).a.scalar_type(), at::kBFloat16);
-  for (const LoraModule& lora : before.lora) {
+  EXPECT_EQ(after.modules.at(0).a[0].scalar_type(), at::kBFloat16);
+  for (const AdapterModule& lora : before.modules) {
     EXPECT_TRUE(at::allclose(delta(lora) * -0.5, delta(module_of(after, lora.module)), 0.02, 0.05));
   }
 }
@@ -155,7 +155,7 @@ TEST_F(Convert, TheMergedModelHasTheSumOfWeightAndChanges) {
   ASSERT_EQ(a.entries().size(), b.entries().size());
   for (const auto& [name, entry] : a.entries()) {
     Tensor expected = mapped_tensor(entry).to(at::kFloat);
-    for (const LoraModule& module : adapter.lora) {
+    for (const AdapterModule& module : adapter.modules) {
       if (module.module + ".weight" == name) expected = expected + 0.75 * delta(module);
     }
     EXPECT_TRUE(at::allclose(mapped_tensor(b.entry(name)), expected, 1e-5, 1e-6)) << name;

@@ -50,7 +50,7 @@ TEST(ResumeCheck, WithoutTheRanksAccumulationStays) {
 TEST(ResumeCheck, AnotherConfigurationIsNamed) {
   LoadedCheckpoint checkpoint{"run/step-3", {}};
   checkpoint.state.fingerprint = {{"train.batch_size", "1"}, {"seed", "666"}};
-  checkpoint.state.adapter.lora = {LoraModule()};
+  checkpoint.state.adapter.modules = {AdapterModule()};
   auto wanted = checkpoint.state.fingerprint;
   expect_same_fingerprint(checkpoint, wanted);
   wanted["train.batch_size"] = "4";

@@ -32,16 +32,13 @@ RunState state_of(int64_t step, int64_t columns = 8) {
   state.epoch = 1;
   state.position = 4 * step;
   state.draw_state = {3, -7};
-  LoraModule lora{"transformer_blocks.0.attn.to_q",
-                  at::full({2, columns}, double(step)),
-                  at::full({columns, 2}, -double(step)),
-                  7.5,
-                  false,
-                  {}};
-  state.adapter.lora = {lora};
-  state.ema = tensors_of(state.adapter);
+  state.adapter.modules = {{.module = "transformer_blocks.0.attn.to_q",
+                            .a = {at::full({2, columns}, double(step))},
+                            .b = {at::full({columns, 2}, -double(step))},
+                            .alpha = 7.5}};
+  state.ema = tensors_of(state.adapter.modules);
   for (auto& [name, tensor] : state.ema) tensor = tensor + 0.25;
-  for (const auto& [name, tensor] : tensors_of(state.adapter)) {
+  for (const auto& [name, tensor] : tensors_of(state.adapter.modules)) {
     state.optimizer.tensors.emplace_back(name + ".exp_avg", tensor * 3);
     state.optimizer.scalars[name + ".step"] = double(step);
   }
@@ -83,32 +80,35 @@ TEST(RunCheckpoint, ComesBackAsItWas) {
     EXPECT_EQ(state.figures.at("loss.running"), 0.1);
     EXPECT_TRUE(std::isinf(state.figures.at("worst")));
     EXPECT_TRUE(std::isnan(state.figures.at("none")));
-    EXPECT_EQ(state.adapter.lora.at(0).alpha, 7.5);
-    expect_equal(tensors_of(state.adapter), tensors_of(saved.adapter));
+    EXPECT_EQ(state.adapter.modules.at(0).alpha, 7.5);
+    expect_equal(tensors_of(state.adapter.modules), tensors_of(saved.adapter.modules));
     expect_equal(state.ema, saved.ema);
     expect_equal(state.optimizer.tensors, saved.optimizer.tensors);
     expect_equal(state.generators, saved.generators);
   }
   // As `icedit edit --lora` opens it, and the averages too.
-  EXPECT_EQ(AdapterFile::open(folder).lora.at(0).alpha, 7.5);
-  EXPECT_EQ(AdapterFile::open(folder / "ema").lora.size(), 1u);
+  EXPECT_EQ(AdapterFile::open(folder).modules.at(0).alpha, 7.5);
+  EXPECT_EQ(AdapterFile::open(folder / "ema").modules.size(), 1u);
 }
 
 TEST(RunCheckpoint, MixturesAndWholeModels) {
   const TemporaryFolder run;
   RunState mixture;
   mixture.step = 1;
-  MoeModule moe{"single_transformer_blocks.0.proj_out", {}, {}, at::rand({4, 8}), 32, 2, {}};
+  AdapterModule moe{.module = "single_transformer_blocks.0.proj_out",
+                    .route = at::rand({4, 8}),
+                    .alpha = 32,
+                    .top_k = 2};
   for (int e = 0; e < 4; ++e) {
     moe.a.push_back(at::rand({2, 8}));
     moe.b.push_back(at::rand({8, 2}));
   }
-  mixture.adapter.moe = {moe};
+  mixture.adapter.modules = {moe};
   save_checkpoint(run.path(), mixture, 0);
   const RunState back = load_checkpoint(run.path()).state;
-  EXPECT_EQ(back.adapter.moe.at(0).top_k, 2);
-  EXPECT_EQ(back.adapter.moe.at(0).alpha, 32);
-  expect_equal(tensors_of(back.adapter), tensors_of(mixture.adapter));
+  EXPECT_EQ(back.adapter.modules.at(0).top_k, 2);
+  EXPECT_EQ(back.adapter.modules.at(0).alpha, 32);
+  expect_equal(tensors_of(back.adapter.modules), tensors_of(mixture.adapter.modules));
 
   RunState whole;
   whole.step = 2;
@@ -204,7 +204,7 @@ TEST(RunCheckpoint, WeightsThatAreNotFiniteAreLeftAlone) {
   const TemporaryFolder run;
   save_checkpoint(run.path(), state_of(1), 0);
   RunState diverged = state_of(2);
-  diverged.adapter.lora[0].a.fill_(NAN);
+  diverged.adapter.modules[0].a[0].fill_(NAN);
   save_checkpoint(run.path(), diverged, 0);
   EXPECT_EQ(load_checkpoint(run.path()).state.step, 1);
 }
@@ -260,7 +260,8 @@ TEST(RunCheckpoint, AHundredKillsNeverLeaveAnUnusableLatest) {
     const auto [folder, state] = load_checkpoint(run.path());
     ASSERT_EQ(folder, latest);
     ASSERT_GE(state.step, step);
-    ASSERT_TRUE(at::equal(state.adapter.lora.at(0).a, at::full({2, 20000}, double(state.step))));
+    ASSERT_TRUE(
+        at::equal(state.adapter.modules.at(0).a[0], at::full({2, 20000}, double(state.step))));
     if (state.step == step) longest += longest / 16;  // the machine has become slower since
     step = state.step;
   }
@@ -349,7 +350,7 @@ TEST(RunCheckpoint, AReadOnlyFolderIsAnError) {
 }
 
 TEST(RunCheckpoint, AnotherAdapterIsNamedAndNothingIsCopied) {
-  const NamedTensors from = tensors_of(state_of(3).adapter);
+  const NamedTensors from = tensors_of(state_of(3).adapter.modules);
   NamedTensors into;
   for (const auto& [name, tensor] : from) into.emplace_back(name, at::zeros_like(tensor));
   into[0].second.requires_grad_(true);

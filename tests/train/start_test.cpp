@@ -2,6 +2,8 @@
 #include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "golden.h"
 #include "io/temporary_folder.h"
@@ -101,13 +103,17 @@ TEST(InitLora, OfAnotherModelOrMode) {
 TEST(InitLora, AMixture) {
   const Path file = golden::path("moe/pytorch_lora_weights.safetensors");
   const AdapterFile adapter = AdapterFile::open(file);
-  const MoeModule& moe = adapter.moe.at(0);
+  const auto find = [&](bool router) {
+    return *std::find_if(adapter.modules.begin(), adapter.modules.end(),
+                         [&](const auto& module) { return module.has_router() == router; });
+  };
+  const AdapterModule moe = find(true), plain = find(false);
   const auto set = [](const char* key, auto value) {
     return str("train.lora_config.", key, "=", value);
   };
   std::vector<std::string> settings = {"train.mode=moe_lora",
-                                       set("r", adapter.lora.at(0).a.size(0)),
-                                       set("lora_alpha", adapter.lora.at(0).alpha),
+                                       set("r", plain.rank()),
+                                       set("lora_alpha", plain.alpha),
                                        set("num_experts", moe.a.size()),
                                        set("expert_rank", moe.a[0].size(0)),
                                        set("expert_alpha", moe.alpha)};

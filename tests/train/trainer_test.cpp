@@ -180,7 +180,7 @@ TEST(Trainer, AMixtureAndAllWeightsCanBeTrained) {
   Session mixture(tiny_config({"train.mode=moe_lora", "train.lora_config.num_experts=2",
                                "train.lora_config.expert_rank=2"}));
   mixture.trainer.step();
-  EXPECT_FALSE(mixture.trainer.state().adapter.moe.empty());
+  EXPECT_TRUE(mixture.trainer.state().adapter.has_router());
 
   const TrainConfig config = tiny_config({"train.mode=full", "train.optimizer.params.lr=1.0e-4"});
   const TemporaryFolder folder;

@@ -1,14 +1,25 @@
 #pragma once
-// ICEdit's MoE-LoRA: a router picks top_k of the expert LoRAs for each token; their weights are a
-// softmax over the picked logits only. Source: ICEdit's paper (arXiv 2504.20690, section on
-// MoE-LoRA), formulas as in tests/goldens/make/moe.py.
+// An adapter's module on a Linear: a LoRA, y + s B(A x), or ICEdit's MoE-LoRA, where a router picks
+// top_k expert LoRAs for each token and weighs them by a softmax over the picked logits only.
+// Source: ICEdit's paper (arXiv 2504.20690, section on MoE-LoRA), formulas as in
+// tests/goldens/make/moe.py. The same class serves inference and training (the tensors may require
+// gradients).
 #include <functional>
 #include <memory>
-#include <vector>
+#include <optional>
 
-#include "adapters/lora.h"
+#include "adapters/adapter_module.h"
+#include "nn/linear.h"
 
 namespace icedit {
+
+// One for a whole adapter: its layers hold it, so that it is rescaled or switched off without
+// reloading.
+struct AdapterScale {
+  double value = 1.0;
+  bool enabled = true;
+  double effective() const { return enabled ? value : 0.0; }
+};
 
 // What the router decided in one call, for statistics, traces and a balance loss. E experts, k =
 // top_k.
@@ -25,27 +36,25 @@ struct MoeRouting {
 // is of GShard, arXiv 2006.16668, section 2.2.
 Tensor balance_loss(const Tensor& logits, const Tensor& indices);
 
-struct MoeLoraLayer : LinearAdapter {
-  std::vector<Tensor> a;  // E times [r, in]
-  std::vector<Tensor> b;  // E times [out, r]
-  Tensor route;           // [E, in]
-  double alpha = 1.0;
-  int64_t top_k = 1;
+struct AdapterLayer : AdapterModule, LinearAdapter {
   std::shared_ptr<const AdapterScale> scale;
   // In training the gradients are those of the loss and of this times balance_loss. The value is
   // added nowhere: the term's gradient enters where the layer's output gets its own, so that it is
   // also there when a block is computed again (nn/recompute.h) and its first graph is gone.
   double balance_weight = 0;
-  // Called in every forward that is not switched off, where set.
+  // Called in every forward of a router that is not switched off, where set.
   std::function<void(const MoeRouting&)> on_route;
 
-  int64_t experts() const { return route.size(0); }
-  int64_t rank() const { return a.front().size(0); }
-  double scaling() const { return lora_scaling(alpha, rank(), false); }
-  // Each expert computes only the tokens that were sent to it. Every tensor gets a gradient in
-  // training, one of zeros for an expert without tokens (and for the router when top_k is 1: a
-  // softmax over one logit is constant).
+  // In peft's order: x cast to the factors' dtype (or to a wider one that x has), the product
+  // scaled, then added, the sum cast back to y's dtype. A scale of 0 costs nothing.
   Tensor add_to(const Tensor& y, const Tensor& x) const override;
+  // Of a plain LoRA that is not trained.
+  std::optional<double> fold_factor() const override;
+  Tensor fold_delta() const override { return delta(1.0); }
+
+ private:
+  Tensor add_lora(const Tensor& y, const Tensor& x, double factor) const;     // lora.cpp
+  Tensor add_experts(const Tensor& y, const Tensor& x, double factor) const;  // moe_lora.cpp
 };
 
 }  // namespace icedit

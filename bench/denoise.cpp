@@ -1,10 +1,9 @@
 // Times the warm denoising loop of a model: bench_denoise MODEL [--lora PATH] [--steps 8] [--runs
 // 7] [--half 96] [--text 44]
-// [--dtype auto|f32|bf16] [--threads 2]. Prints one JSON object; bench/peer/denoise.py prints the
-// same for diffusers.
+// [--dtype auto|f32|bf16] [--threads 2; 0: as icedit chooses]. Prints one JSON object;
+// bench/peer/denoise.py prints the same for diffusers.
 #include "diffusion/denoise.h"
 
-#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 
 #include "diffusion/schedule.h"
 #include "edit/residency.h"
+#include "edit/threads.h"
 #include "program.h"
 
 namespace {
@@ -40,7 +40,7 @@ Arguments parse(int argc, char** argv) {
 }
 
 void run(const Arguments& a) {
-  at::set_num_threads(static_cast<int>(a.threads));
+  const Threads threads(a.threads);
   const c10::InferenceMode inference;
   ModelRequest request;
   request.model = a.model;
@@ -74,9 +74,10 @@ void run(const Arguments& a) {
   std::printf(
       "{\"program\": \"icedit\", \"steps\": %ld, \"dtype\": \"%s\", \"ms_per_step\": %.3f, "
       "\"min\": %.3f, "
-      "\"max\": %.3f, \"cpu_ms_per_step\": %.3f}\n",
+      "\"max\": %.3f, \"cpu_ms_per_step\": %.3f, \"threads\": %d}\n",
       a.steps, at::toString(dtype), ms_per_step(seconds[seconds.size() / 2]),
-      ms_per_step(seconds.front()), ms_per_step(seconds.back()), ms_per_step(cpu[cpu.size() / 2]));
+      ms_per_step(seconds.front()), ms_per_step(seconds.back()), ms_per_step(cpu[cpu.size() / 2]),
+      threads.count());
 }
 
 }  // namespace

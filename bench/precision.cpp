@@ -1,7 +1,6 @@
 // What bf16 costs in accuracy, stage by stage: bench_precision MODEL [--lora PATH] [--picture FILE]
 // [--width 96] [--steps 8] [--text 64] [--guidance X] [--threads 2]. Every stage runs in f32 and in
 // bf16 on the f32 run's inputs; the last line compares whole edits, noise and all. One JSON object.
-#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include <cstdio>
@@ -9,6 +8,7 @@
 
 #include "diffusion/denoise.h"
 #include "edit/pipeline.h"
+#include "edit/threads.h"
 #include "program.h"
 
 namespace {
@@ -148,7 +148,7 @@ void print(const char* stage, const Tensor& half, const Tensor& full, const char
 }
 
 void compare(const Arguments& a) {
-  at::set_num_threads(static_cast<int>(a.threads));
+  const Threads threads(a.threads);
   const c10::InferenceMode inference;
   const Image source = read_image(a.picture);
   const Outputs f32 = run(a, source, DtypeChoice::kF32, nullptr);

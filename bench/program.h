@@ -84,7 +84,7 @@ template <class Work>
 int run_program(const Work& work) {
   try {
     log::set_level(log::Level::kQuiet);
-    tune_runtime();
+    tune_malloc();
     work();
     return 0;
   } catch (const std::exception& error) {

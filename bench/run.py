@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs every benchmark and its peer in turn, and prints the tables of docs/speed.md. About half an hour on two quiet cores, most of it train_step.
 
-    bench/run.py --python PYTHON [--only denoise,startup,memory,train_step,precision] [--threads 2] [--rounds 2] [-o FILE]
+    bench/run.py --python PYTHON [--only denoise,widths,threads,startup,memory,train_step,precision] [--threads 2] [--rounds 2] [-o FILE]
 
 PYTHON has torch, diffusers, transformers and peft (bench/README.md). Without it only our side runs. A benchmark that fails
 is reported in its place, and the others go on.
@@ -27,11 +27,11 @@ class Failed(Exception):
     pass
 
 
-def run(command, timeout=300):
+def run(command, timeout=300, **variables):
     """The JSON objects that a command prints, one a line."""
     command = [str(part) for part in command]
     try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, env={**os.environ, **variables})
     except subprocess.TimeoutExpired:
         raise Failed(f"{command[0]} took more than {timeout} s") from None
     except OSError as error:
@@ -62,16 +62,26 @@ class Benchmarks:
                  "--tokenizers", NANO])
         return self.real
 
+    def small_models(self):
+        cases = [("nano with its LoRA", NANO, ["--lora", NANO_LORA], "f32", 0.6), ("tiny-fill", TINY, [], "f32", 0.45),
+                 ("nano with its LoRA", NANO, ["--lora", NANO_LORA], "bf16", 0.65)]
+        return [case for case in cases if case[3] in self.a.dtypes.split(",") and (case[3] == "f32" or self.has_bf16)]
+
     def denoise(self):
         """Warm denoising loop, A B A B."""
-        cases = [("nano with its LoRA", NANO, ["--lora", NANO_LORA], "f32"), ("tiny-fill", TINY, [], "f32")]
-        if self.has_bf16:
-            cases.append(("nano with its LoRA", NANO, ["--lora", NANO_LORA], "bf16"))
-            cases.append(("FLUX.1 Fill's widths, 2 + 4 blocks, halves of 512 pixels", self.real_widths(),
-                          ["--half", 512, "--text", 512, "--steps", 1, "--runs", 2], "bf16"))
+        yield from self.denoising(self.small_models())
+
+    def widths(self):
+        """The same at FLUX.1 Fill's widths."""
+        if not self.has_bf16:
+            raise Failed("needs a CPU with AVX-512 BF16")
+        yield from self.denoising([("FLUX.1 Fill's widths, 2 + 4 blocks, halves of 512 pixels", self.real_widths(),
+                                    ["--half", 512, "--text", 512, "--steps", 1, "--runs", 2], "bf16", None)])
+
+    def denoising(self, cases):
         yield "| denoising step | dtype | icedit | diffusers | ratio (of CPU time) | products' share in diffusers | wanted |"
         yield "|---|---|---|---|---|---|---|"
-        for name, model, more, dtype in cases:
+        for name, model, more, dtype, limit in cases:
             same = [model, *more, "--dtype", dtype, "--threads", self.a.threads]
             mine, theirs, share = [], [], None
             for i in range(self.a.rounds):
@@ -86,9 +96,38 @@ class Benchmarks:
                 continue
             peer = statistics.median(r["ms_per_step"] for r in theirs)
             of_cpu = statistics.median(r["cpu_ms_per_step"] for r in mine) / statistics.median(r["cpu_ms_per_step"] for r in theirs)
-            wanted = "" if "--half" in more else "<= 0.5" if share < 0.4 else "<= 0.8"
+            wanted = f"<= {limit}" if limit else ""
             yield (f"| {name} | {dtype} | {ours:.2f} ms | {peer:.2f} ms | {ours / peer:.2f} ({of_cpu:.2f}) | {100 * share:.0f} % | "
                    f"{wanted} |")
+
+    def threads(self):
+        """How long threads wait for each other, and how many there are: a program a figure, taking turns, alone and beside one busy process."""
+        most = str(len(os.sched_getaffinity(0)))
+        settings = [("as icedit chooses", {}, "0")] + [(f"GOMP_SPINCOUNT={n}, {most} threads", {"GOMP_SPINCOUNT": n}, most)
+                                                       for n in ("100", "1000", "10000", "100000", "300000")]
+        settings.append(("1 thread", {}, "1"))
+        for title, busy in (("nothing else", 0), ("one busy process", 1)):
+            if str(busy) not in self.a.busy.split(","):
+                continue
+            others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
+            try:
+                cases = self.small_models()
+                yield f"| milliseconds a step beside {title} | {' | '.join(f'{name} {dtype}' for name, _, _, dtype, _ in cases)} |"
+                yield "|---" * (len(cases) + 1) + "|"
+                found = {}
+                for _ in range(max(7, self.a.rounds)):
+                    for name, variables, threads in settings:
+                        for i, (_, model, more, dtype, _) in enumerate(cases):
+                            r = run([self.a.build / "bench/bench_denoise", model, *more, "--dtype", dtype, "--runs", 3, "--threads", threads],
+                                    **variables)
+                            found.setdefault((name, i), []).append(r[0]["ms_per_step"])
+                for name, _, _ in settings:
+                    yield f"| {name} | {' | '.join(f'{statistics.median(found[name, i]):.1f}' for i in range(len(cases)))} |"
+                yield ""
+            finally:
+                for other in others:
+                    other.kill()
+                    other.wait()
 
     def startup(self):
         """From process start to the end of the first denoising step of tiny-fill."""
@@ -162,8 +201,9 @@ def main():
     ap.add_argument("--python", help="with torch, diffusers, transformers and peft")
     ap.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release")
     ap.add_argument("--model", type=pathlib.Path, help="where the model of real widths is, or is kept (3.8 GiB)")
-    ap.add_argument("--only", default="denoise,startup,memory,train_step,precision")
-    ap.add_argument("--dtypes", default="f32,bf16", help="of train_step")
+    ap.add_argument("--only", default="denoise,widths,threads,startup,memory,train_step,precision")
+    ap.add_argument("--dtypes", default="f32,bf16", help="of denoise, threads, train_step")
+    ap.add_argument("--busy", default="0,1", help="of threads: beside how many busy processes, 0, 1 or both")
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--rounds", type=int, default=2)
     ap.add_argument("-o", "--output", type=pathlib.Path, help="write the tables there too")

@@ -2,12 +2,12 @@
 // bench_train_step MODEL CONFIG [--dtype f32|bf16] [--checkpointing 0|1] [--half 512] [--text 512]
 // [--steps 1] [--threads 2]. Forward, backward, clipping and optimizer are the trainer's. Prints
 // one JSON object; bench/peer/train_step.py prints the same for diffusers and peft.
-#include <ATen/Parallel.h>
 
 #include <cstdio>
 #include <numeric>
 
 #include "edit/residency.h"
+#include "edit/threads.h"
 #include "program.h"
 #include "train/adapter_setup.h"
 #include "train/config.h"
@@ -56,7 +56,7 @@ double step(const FluxTransformer& model, const Trainable& trained, Optimizer& o
 }
 
 void run(const Arguments& a) {
-  at::set_num_threads(static_cast<int>(a.threads));
+  const Threads threads(a.threads);
   const TrainConfig config = read_config(
       a.config, {"flux_path=" + a.model, "dtype=" + str(a.dtype == "f32" ? "float32" : "bfloat16"),
                  str("train.gradient_checkpointing=", a.checkpointing ? "true" : "false")});

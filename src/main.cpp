@@ -67,7 +67,7 @@ ExitCode run(const std::vector<std::string>& arguments) try {
 }  // namespace
 
 int main(int count, char** values) {
-  icedit::tune_runtime();
+  icedit::tune_malloc();
   icedit::catch_interrupts();
   return static_cast<int>(run({values + (count > 0 ? 1 : 0), values + count}));
 }

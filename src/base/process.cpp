@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <limits>
 #include <set>
@@ -73,39 +72,9 @@ uint64_t left_in_group(const std::string& folder, const char* limit_name, const 
   return limit - std::min(limit, used - std::min(used, files));
 }
 
-// libgomp's threads wait for each other by spinning, some 300,000 turns long unless told otherwise:
-// as soon as another process wants a core, every small operator costs a time slice (a step of the
-// nano model took 403 ms in place of 26). It reads its setting when it is loaded, before main, and
-// only .preinit_array runs earlier, when setenv does not work yet: so the setting takes the place
-// of one variable in the environment until main puts that back.
-char spin_setting[] = "GOMP_SPINCOUNT=1000";
-char** borrowed_place = nullptr;
-char* borrowed_value = nullptr;
-
-void shorten_spinning(int, char**, char** environment) {
-  const auto starts = [](const char* text, const char* with) {
-    return std::strncmp(text, with, std::strlen(with)) == 0;
-  };
-  for (char** place = environment; *place != nullptr; ++place) {
-    // The user's own word counts.
-    if (starts(*place, "GOMP_SPINCOUNT=") || starts(*place, "OMP_WAIT_POLICY=")) return;
-    // "_", the program's path, is the shell's; HOME and the like no library reads while it is
-    // loaded.
-    for (const char* name : {"_=", "PWD=", "HOME=", "SHLVL=", "USER="}) {
-      if (borrowed_place == nullptr && starts(*place, name)) borrowed_place = place;
-    }
-  }
-  if (borrowed_place == nullptr) return;
-  borrowed_value = *borrowed_place;
-  *borrowed_place = spin_setting;
-}
-[[gnu::section(".preinit_array"),
-  gnu::used]] void (*const before_libraries)(int, char**, char**) = shorten_spinning;
-
 }  // namespace
 
-void tune_runtime() {
-  if (borrowed_place != nullptr) *borrowed_place = borrowed_value;
+void tune_malloc() {
   // 32 MiB is the largest threshold that glibc takes (an edit of 512 x 512 pixels: a third fewer
   // page faults and system time than with the defaults; without any mapping 4 % more memory for
   // little more). Below it tensors come from the heap and go back to it, which is not trimmed until

@@ -4,9 +4,8 @@
 
 namespace icedit {
 
-// Settings of malloc and of libgomp that suit libtorch's CPU tensors and threads. Called once,
-// first in main.
-void tune_runtime();
+// Settings of malloc that suit libtorch's CPU tensors. Called once, first in main.
+void tune_malloc();
 
 // The cores that this process may use: physical ones, within its CPU set and its control group's
 // quota.

@@ -16,6 +16,7 @@
 #include "cli/output_names.h"
 #include "cli/paths.h"
 #include "edit/recipe.h"
+#include "edit/threads.h"
 
 namespace icedit::cli {
 namespace {
@@ -213,16 +214,16 @@ int run_edit(const Arguments& arguments) {
     if (options.json) std::cout << "{\"outputs\": [], \"failures\": []}\n";
     return 0;
   }
-  const int threads = use_threads(options.model);
+  const Threads threads(options.model.threads);
   const ModelFiles files = ModelFiles::find(options.model.request);
   check_previews(jobs, options, files.defaults().num_inference_steps);
   for (const std::string& line : settings_warnings(options, jobs, files.defaults()))
     log::warn(line);
   if (options.dry_run) {
-    dry_run(options, jobs, files, threads);
+    dry_run(options, jobs, files, threads.count());
     return 0;
   }
-  return EditRun(options, jobs, files, threads).all();
+  return EditRun(options, jobs, files, threads.count()).all();
 }
 
 }  // namespace icedit::cli

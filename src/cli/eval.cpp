@@ -12,6 +12,7 @@
 #include "cli/memory_estimate.h"
 #include "data/locate.h"
 #include "edit/recipe.h"
+#include "edit/threads.h"
 #include "eval/evaluation.h"
 
 namespace icedit::cli {
@@ -48,7 +49,7 @@ int run_eval(const Arguments& arguments) {
   if (options.data.empty()) throw UsageError("what is to be edited? Give --data FILE.parquet");
   const std::vector<Path> files = find_parquet({options.data}, "", "test", "", "--data");
   const auto rows = magicbrush_rows(files, kRowCacheBytes);
-  const int threads = use_threads(options.model);
+  const Threads threads(options.model.threads);
   const ModelFiles model = ModelFiles::find(options.model.request);
   Editor editor(model, residency_options(options.model, model));
   Residency& residency = editor.residency();
@@ -65,7 +66,7 @@ int run_eval(const Arguments& arguments) {
     folder.emplace(options.output_dir, describe_run(residency),
                    settings_json(options.settings, model.defaults(), eval.edit.seed), files);
   }
-  announce(residency, options, threads);
+  announce(residency, options, threads.count());
   const Summary summary = summarise(evaluate(editor, *rows, eval, folder ? &*folder : nullptr));
   std::cout << (options.json ? summary_json(summary) + "\n" : table_text(summary));
   return 0;

@@ -1,14 +1,12 @@
 #include "cli/model_options.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 
 #include <cmath>
 #include <cstdlib>
 #include <limits>
 
 #include "base/error.h"
-#include "base/process.h"
 #include "cli/paths.h"
 #include "edit/device.h"
 #include "io/files.h"
@@ -104,7 +102,7 @@ OptionGroup machine_options(ModelOptions& o) {
             "never hold two components of the model at once",
             "",
             into(o.low_memory)},
-           {"threads", {}, "N", "of computation", "one a core", [&o](const Given& given) {
+           {"threads", {}, "N", "of computation", "one a free core", [&o](const Given& given) {
               o.threads = integer_value(given, 1, kMostThreads);
             }}}};
 }
@@ -123,15 +121,6 @@ AdapterRequest parse_adapter(const Given& given) {
   if (colon == 0)
     throw UsageError(str(given.where, " is '", given.text, "', expected PATH_OR_ID[:SCALE]"));
   return {given.text.substr(0, colon), *scale};
-}
-
-int use_threads(const ModelOptions& options) {
-  // Who set OpenMP's own variable meant it.
-  const bool asked = options.threads > 0 || std::getenv("OMP_NUM_THREADS") == nullptr;
-  if (asked)
-    at::set_num_threads(options.threads > 0 ? static_cast<int>(options.threads)
-                                            : available_cores());
-  return at::get_num_threads();
 }
 
 std::vector<AdapterRequest> adapters_of(const ModelOptions& options,

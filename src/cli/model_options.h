@@ -17,7 +17,7 @@ struct ModelOptions {
   DtypeChoice dtype = DtypeChoice::kAuto;
   std::optional<at::ScalarType> noise_dtype;
   std::string device = "auto";
-  int64_t threads = 0;  // 0: one a core
+  int64_t threads = 0;  // 0: one a free core
   bool low_memory = false;
 };
 
@@ -28,9 +28,6 @@ OptionGroup machine_options(ModelOptions& options);
 // "PATH", "org/name", "org/name/file.safetensors", each with ":SCALE" behind it where wanted. A
 // path that exists is taken as it is, colon and all.
 AdapterRequest parse_adapter(const Given& given);
-
-// Sets libtorch's threads; returns how many.
-int use_threads(const ModelOptions& options);
 
 // The adapters asked for, or else the model's own.
 std::vector<AdapterRequest> adapters_of(const ModelOptions& options, const ModelDefaults& defaults);

@@ -12,6 +12,7 @@
 #include "cli/help.h"
 #include "cli/paths.h"
 #include "cli/stages.h"
+#include "edit/threads.h"
 
 namespace icedit::cli {
 namespace {
@@ -124,7 +125,7 @@ int run_stage(const Arguments& arguments) {
   }
   const Stage& stage = find_stage(rest);
   check_files(stage, options);
-  use_threads(options.model);
+  const Threads threads(options.model.threads);
   const c10::InferenceMode inference;
   const NamedTensors tensors = stage.run(options);
   for (const auto& [name, tensor] : tensors) log::verbose(str(name, "  ", shape_text(tensor)));

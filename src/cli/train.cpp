@@ -8,6 +8,8 @@
 #include "cli/help.h"
 #include "cli/paths.h"
 #include "cli/train_options.h"
+#include "dist/launch_env.h"
+#include "edit/threads.h"
 #include "train/config.h"
 
 namespace icedit::cli {
@@ -76,7 +78,7 @@ std::vector<OptionGroup> train_option_groups(TrainOptions& o) {
         "auto, cpu, cuda or cuda:N (CUDA is unmeasured)",
         "auto",
         into(o.run.device)},
-       {"threads", {}, "N", "of computation", "one a core", [&o](const Given& given) {
+       {"threads", {}, "N", "of computation", "one a free core", [&o](const Given& given) {
           o.model.threads = integer_value(given, 1, 4096);
         }}}};
   return {run, machine, general_options(o.help)};
@@ -105,7 +107,7 @@ int run_train(const Arguments& arguments) {
     if (options.run.steps == 0) options.run.steps = 1;
   }
   const TrainConfig config = read_train_config("train", rest, options.overrides);
-  use_threads(options.model);
+  const Threads threads(options.model.threads, LaunchEnv::read().alone());
   const Path folder = run_training(config, options.run);
   if (!folder.empty()) std::cout << folder.string() << "\n";
   return 0;

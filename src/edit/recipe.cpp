@@ -1,6 +1,7 @@
 #include "edit/recipe.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cstring>
@@ -118,6 +119,7 @@ std::string describe_run(const Residency& residency) {
   json["device"] = residency.device().str();
   json["dtype"] = dtype_text(residency.precision().compute);
   json["noise_dtype"] = dtype_text(residency.precision().noise);
+  json["threads"] = at::get_num_threads();  // the last bits hang on them
   return dumped(json);
 }
 

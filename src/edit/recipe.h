@@ -26,7 +26,8 @@ std::string without_folders(const std::string& name);
 
 // What the pictures of a run have in common, as a JSON object: version, model (name, each
 // component's files and fingerprint), adapters (file, scale, fingerprint), device, dtype,
-// noise_dtype. Opens every component; weights are read only as far as the fingerprints need.
+// noise_dtype, threads. Opens every component; weights are read only as far as the fingerprints
+// need.
 std::string describe_run(const Residency& residency);
 
 // The recipe (without the folders of this machine): `run` (as above) with "edit" (settings_json)

@@ -1,9 +1,12 @@
 #include "train/resume_check.h"
 
+#include <ATen/Parallel.h>
+
 #include <cstdlib>
 #include <set>
 #include <sstream>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "io/bytes.h"
@@ -135,6 +138,11 @@ void expect_resumable(const LoadedCheckpoint& checkpoint, const TrainConfig& con
       ranks_known ? std::vector<std::string>{kAccumulate} : std::vector<std::string>{});
   if (ranks_known) expect_same_product(checkpoint, config, ranks);
   expect_same_data(checkpoint, data);
+  const int had = checkpoint.state.threads, now = at::get_num_threads();
+  if (had > 0 && had != now)
+    log::warn(str(checkpoint.folder.string(), " is of a run on ", counted(had, "thread"),
+                  ", here there are ", now, ": equal but for the last bits; --threads ", had,
+                  " gives the same"));
 }
 
 }  // namespace icedit

@@ -105,6 +105,7 @@ void save_state(const Path& folder, const RunState& state) {
                         {"fingerprint", state.fingerprint},
                         {"working_folder", state.working_folder},
                         {"ranks", state.ranks},
+                        {"threads", state.threads},
                         {"data", {{"rows", state.data.rows}, {"digest", state.data.digest}}}};
   write_text_atomically(folder / kState,
                         content.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
@@ -134,6 +135,7 @@ RunState read_state(const Path& folder) try {
   content.at("fingerprint").get_to(state.fingerprint);
   state.working_folder = content.value("working_folder", "");
   state.ranks = content.value("ranks", int64_t{0});
+  state.threads = content.value("threads", 0);
   if (const auto data = content.find("data"); data != content.end()) {
     data->at("rows").get_to(state.data.rows);
     data->at("digest").get_to(state.data.digest);

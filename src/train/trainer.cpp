@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -239,6 +240,7 @@ RunState Trainer::state() const {
   state.fingerprint = fingerprint(config_);
   state.working_folder = std::filesystem::current_path().string();
   state.ranks = group_.size();
+  state.threads = at::get_num_threads();
   state.data = data_mark_;
   return state;
 }

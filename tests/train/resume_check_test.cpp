@@ -1,6 +1,8 @@
 // What a run may go on from, and with what.
 #include "train/resume_check.h"
 
+#include <ATen/Parallel.h>
+
 #include "tiny_session.h"
 
 namespace icedit {
@@ -110,6 +112,21 @@ TEST(ResumeCheck, OtherDataAreNoticed) {
   ::testing::internal::CaptureStderr();
   expect_resumable(checkpoint_of(config, 1, changed), config, mark, 1);
   EXPECT_TRUE(has(::testing::internal::GetCapturedStderr(), "other pairs"));
+}
+
+TEST(ResumeCheck, OtherThreadsAreSaid) {
+  const TrainConfig config = tiny_config();
+  const auto said = [&](int threads) {
+    LoadedCheckpoint checkpoint = checkpoint_of(config, 1);
+    checkpoint.state.threads = threads;
+    ::testing::internal::CaptureStderr();
+    expect_resumable(checkpoint, config, {}, 1);
+    return ::testing::internal::GetCapturedStderr();
+  };
+  const int now = at::get_num_threads();
+  EXPECT_EQ(said(now), "");
+  EXPECT_EQ(said(0), "") << "older checkpoints do not know";
+  EXPECT_TRUE(has(said(now + 1), str("--threads ", now + 1, " gives the same")));
 }
 
 }  // namespace

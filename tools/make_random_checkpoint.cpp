@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/option.h"
 #include "base/progress.h"
+#include "base/setting.h"
 #include "models/clip/tokenizer.h"
 #include "models/t5/tokenizer.h"
 #include "random_layout.h"

@@ -11,7 +11,7 @@ namespace icedit::cli {
 namespace {
 
 // "-o,--output".
-std::string flags_of(const Option& option) {
+std::string flags_of(const Setting& option) {
   std::string flags = (option.name.size() == 1 ? "-" : "--") + option.name;
   for (const std::string& alias : option.aliases)
     flags += (alias.size() == 1 ? ",-" : ",--") + alias;
@@ -32,10 +32,10 @@ std::vector<std::string> with_dashes(std::vector<std::string> arguments) {
 }
 
 // "--output", "-o", ...
-std::vector<std::string> all_flags(const std::vector<OptionGroup>& groups) {
+std::vector<std::string> all_flags(const std::vector<SettingGroup>& groups) {
   std::vector<std::string> flags;
-  for (const OptionGroup& group : groups) {
-    for (const Option& option : group.options) {
+  for (const SettingGroup& group : groups) {
+    for (const Setting& option : group.settings) {
       flags.push_back((option.name.size() == 1 ? "-" : "--") + option.name);
       for (const std::string& alias : option.aliases)
         flags.push_back((alias.size() == 1 ? "-" : "--") + alias);
@@ -67,16 +67,16 @@ std::string suggestion(const std::string& word, const std::vector<std::string>& 
 }
 
 struct Registered {
-  const Option* option;
+  const Setting* option;
   CLI::Option* parsed;
 };
 
 // Everything as text: the setters know types and bounds, and say so in the same words everywhere.
-std::vector<Registered> add_options(CLI::App& app, const std::vector<OptionGroup>& groups,
+std::vector<Registered> add_options(CLI::App& app, const std::vector<SettingGroup>& groups,
                                     std::vector<std::string>& sink) {
   std::vector<Registered> added;
-  for (const OptionGroup& group : groups) {
-    for (const Option& option : group.options) {
+  for (const SettingGroup& group : groups) {
+    for (const Setting& option : group.settings) {
       CLI::Option* parsed = nullptr;
       if (option.value.empty()) {
         parsed = app.add_flag(flags_of(option));
@@ -91,7 +91,7 @@ std::vector<Registered> add_options(CLI::App& app, const std::vector<OptionGroup
   return added;
 }
 
-[[noreturn]] void throw_no_value(const Option& option, const std::string& why) {
+[[noreturn]] void throw_no_value(const Setting& option, const std::string& why) {
   throw UsageError(str("--", option.name, why, ", expected ", option.value, ": ", option.help));
 }
 
@@ -107,7 +107,7 @@ std::vector<Registered> add_options(CLI::App& app, const std::vector<OptionGroup
 }  // namespace
 
 std::vector<std::string> parse_arguments(const std::string& command,
-                                         const std::vector<OptionGroup>& groups,
+                                         const std::vector<SettingGroup>& groups,
                                          const std::vector<std::string>& arguments) {
   CLI::App app;
   app.set_help_flag();
@@ -142,13 +142,13 @@ std::vector<std::string> parse_arguments(const std::string& command,
         throw_no_value(*option, str(" has no value: the next word is ", text));
       // What a variable of the shell leaves that is not set.
       if (!option->value.empty() && text.empty()) throw_no_value(*option, " is empty");
-      set_option(*option, "--" + option->name, text);
+      option->set({"--" + option->name, text});
     }
   }
   return rest;
 }
 
-OptionGroup general_options(bool& help) {
+SettingGroup general_options(bool& help) {
   const auto level = [](log::Level value) {
     return [value](const Given& given) {
       if (switch_value(given)) log::set_level(value);

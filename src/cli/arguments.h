@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "base/option.h"
+#include "base/setting.h"
 
 namespace icedit::cli {
 
@@ -12,11 +12,11 @@ namespace icedit::cli {
 // underscores, as Python's scripts do. Throws UsageError: an unknown option (with the nearest), a
 // missing value, a bad one.
 std::vector<std::string> parse_arguments(const std::string& command,
-                                         const std::vector<OptionGroup>& groups,
+                                         const std::vector<SettingGroup>& groups,
                                          const std::vector<std::string>& arguments);
 
 // Options that every sub-command has: --quiet and --verbose set the log's level; --help sets
 // `help`.
-OptionGroup general_options(bool& help);
+SettingGroup general_options(bool& help);
 
 }  // namespace icedit::cli

@@ -26,11 +26,11 @@ struct ConvertOptions {
   ModelOptions model;
 };
 
-const std::vector<std::pair<std::string, at::ScalarType>> kStoredDtypes = {
-    {"f32", at::kFloat},     {"bf16", at::kBFloat16},     {"f16", at::kHalf},
-    {"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
+const Choices<at::ScalarType> kStoredDtypes = {{"f32", at::kFloat},         {"bf16", at::kBFloat16},
+                                               {"f16", at::kHalf},          {"float32", at::kFloat},
+                                               {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
 
-OptionGroup convert_group(ConvertOptions& o) {
+SettingGroup convert_group(ConvertOptions& o) {
   return {"Conversion",
           {{"output", {"o"}, "PATH", "the file or folder that is written", "", into(o.output)},
            {"format",
@@ -60,11 +60,11 @@ OptionGroup convert_group(ConvertOptions& o) {
             "GB",
             "of a merged model's files, and of the memory that is needed",
             "5",
-            [&o](const Given& given) { o.shard_gb = number_value(given, 0.001, 1e6); }},
+            number(o.shard_gb, 0.001, 1e6)},
            {"force", {"f"}, "", "overwrite --output", "", into(o.force)}}};
 }
 
-std::vector<OptionGroup> groups(ConvertOptions& options) {
+std::vector<SettingGroup> groups(ConvertOptions& options) {
   return {convert_group(options), model_options(options.model), general_options(options.help)};
 }
 

@@ -53,21 +53,16 @@ std::string data_help(const DataCommand& command) {
   return command_help({command.usage}, command.about, command.groups(options), exit_codes_help());
 }
 
-Option json_option(DataOptions& options) {
+Setting json_option(DataOptions& options) {
   return {"json", {}, "", "as JSON", "", into(options.json)};
 }
 
-Option threads_option(DataOptions& options) {
-  return {"threads",
-          {},
-          "N",
-          "that read and decode",
-          "one a core",
-          [&options](const Given& given) {
-            options.threads = integer_value(given, 1, 1024); }};
+Setting threads_option(DataOptions& options) {
+  return {
+      "threads", {}, "N", "that read and decode", "one a core", integer(options.threads, 1, 1024)};
 }
 
-std::vector<Option> output_options(DataOptions& options, const std::string& help) {
+std::vector<Setting> output_options(DataOptions& options, const std::string& help) {
   return {{"output", {"o"}, "FILE", help, "", into(options.output)},
           {"force", {"f"}, "", "overwrite it where it exists", "", into(options.force)}};
 }

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "base/option.h"
+#include "base/setting.h"
 
 namespace icedit::cli {
 
@@ -17,26 +17,26 @@ struct DataOptions {
 
 struct DataCommand {
   std::string name, usage, about;
-  std::vector<OptionGroup> (*groups)(DataOptions& options);  // which must outlive them
+  std::vector<SettingGroup> (*groups)(DataOptions& options);  // which must outlive them
   int (*run)(const DataOptions& options);
 };
 
 const std::vector<DataCommand>& data_commands();
 std::string data_help(const DataCommand& command);
 
-std::vector<OptionGroup> show_groups(DataOptions& options);
-std::vector<OptionGroup> check_groups(DataOptions& options);
-std::vector<OptionGroup> pack_groups(DataOptions& options);
-std::vector<OptionGroup> fetch_groups(DataOptions& options);
+std::vector<SettingGroup> show_groups(DataOptions& options);
+std::vector<SettingGroup> check_groups(DataOptions& options);
+std::vector<SettingGroup> pack_groups(DataOptions& options);
+std::vector<SettingGroup> fetch_groups(DataOptions& options);
 int show_data(const DataOptions& options);
 int check_data(const DataOptions& options);
 int pack_data(const DataOptions& options);
 int fetch_data(const DataOptions& options);
 
 // Options that several of them have.
-Option json_option(DataOptions& options);
-Option threads_option(DataOptions& options);
-std::vector<Option> output_options(DataOptions& options, const std::string& help);
+Setting json_option(DataOptions& options);
+Setting threads_option(DataOptions& options);
+std::vector<Setting> output_options(DataOptions& options, const std::string& help);
 int threads_of(const DataOptions& options);
 
 }  // namespace icedit::cli

@@ -57,7 +57,7 @@ DatasetConfig config_of(const DataOptions& options) {
 
 }  // namespace
 
-std::vector<OptionGroup> check_groups(DataOptions& o) {
+std::vector<SettingGroup> check_groups(DataOptions& o) {
   return {{"What is checked",
            {{"type",
              {},

@@ -57,7 +57,7 @@ ordered_json state_json(const SetState& state) {
 
 }  // namespace
 
-std::vector<OptionGroup> fetch_groups(DataOptions& o) {
+std::vector<SettingGroup> fetch_groups(DataOptions& o) {
   return {{"What is looked for",
            {{"folder",
              {},

@@ -13,10 +13,10 @@
 
 namespace icedit::cli {
 
-std::vector<OptionGroup> pack_groups(DataOptions& o) {
-  OptionGroup group = {"Files", output_options(o, "the file to write, x.parquet")};
-  group.options.push_back(threads_option(o));
-  group.options.push_back(json_option(o));
+std::vector<SettingGroup> pack_groups(DataOptions& o) {
+  SettingGroup group = {"Files", output_options(o, "the file to write, x.parquet")};
+  group.settings.push_back(threads_option(o));
+  group.settings.push_back(json_option(o));
   return {group, general_options(o.help)};
 }
 

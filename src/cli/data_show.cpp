@@ -99,25 +99,20 @@ void print(const std::vector<Shown>& samples, const DataOptions& options) {
 
 }  // namespace
 
-std::vector<OptionGroup> show_groups(DataOptions& o) {
-  OptionGroup group = {
+std::vector<SettingGroup> show_groups(DataOptions& o) {
+  SettingGroup group = {
       "What is shown",
       {{"index",
         {},
         "N",
         "micro-batch N of the run, counted from 0 over all ranks and epochs",
         "0",
-        [&o](const Given& given) { o.index = integer_value(given, 0, int64_t{1} << 40); }},
-       {"count",
-        {},
-        "K",
-        "so many micro-batches",
-        "1",
-        [&o](const Given& given) { o.count = integer_value(given, 1, 1000); }},
+        integer(o.index, 0, int64_t{1} << 40)},
+       {"count", {}, "K", "so many micro-batches", "1", integer(o.count, 1, 1000)},
        override_option(o.overrides),
        json_option(o)}};
-  for (Option& option : output_options(o, "the picture; without it the prompts alone are printed"))
-    group.options.push_back(std::move(option));
+  for (Setting& option : output_options(o, "the picture; without it the prompts alone are printed"))
+    group.settings.push_back(std::move(option));
   return {group, general_options(o.help)};
 }
 

@@ -9,13 +9,11 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/progress.h"
-#include "cli/memory_estimate.h"
+#include "edit/memory_estimate.h"
 #include "edit/recipe.h"
 
 namespace icedit::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct PlannedEdit {
   const EditJob* job;
@@ -69,11 +67,12 @@ Json part_json(const PartEstimate& e) {
 }
 
 Json edit_json(const PlannedEdit& edit, const ModelDefaults& defaults) {
-  Json json = Json::parse(settings_json(edit.job->settings, defaults, *edit.job->settings.seed));
-  json["num_images"] = edit.job->settings.request.num_images;
+  const EditSettings& asked = edit.job->settings;
+  Json json = settings_json(resolved(asked, defaults, *asked.seed));
+  json["num_images"] = asked.request.num_images;
   Json out;
-  out["input"] = edit.job->settings.image;
-  if (!edit.job->settings.mask.empty()) out["mask"] = edit.job->settings.mask;
+  out["input"] = asked.image;
+  if (!asked.mask.empty()) out["mask"] = asked.mask;
   out["input_size"] = {edit.source.width, edit.source.height};
   out["edit_size"] = {edit.half.width, edit.half.height};
   out["outputs"] = Json::array();
@@ -194,7 +193,7 @@ void dry_run(const EditOptions& options, const std::vector<EditJob>& jobs, const
   json["edits"] = Json::array();
   for (const PlannedEdit& edit : edits) json["edits"].push_back(edit_json(edit, files.defaults()));
   if (options.json) {
-    std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+    std::cout << dumped(json, 2) << "\n";
   } else {
     print_text(json);
   }

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -44,7 +45,8 @@ class EditRun {
     for (size_t begin = 0; begin < jobs_.size();) begin = group(begin);
     clock_.end();
     if (options_.json)
-      std::cout << edit_result_json(run(), written_, failures_, clock_, seconds(), threads_)
+      std::cout << dumped(edit_result_json(run(), written_, failures_, clock_, seconds(), threads_),
+                          2)
                 << "\n";
     if (failures_.empty()) return 0;
     log::error(str("not edited as asked: ", failures_.size(), " of ", jobs_.size(), " inputs"));
@@ -67,12 +69,12 @@ class EditRun {
   }
 
   void compare_with_recipe() {
-    const std::string recipe = read_recipe(options_.recipe);
-    if (recipe_has_mask(recipe) && jobs_[0].settings.mask.empty()) {
+    const Recipe recipe = parse_recipe(read_recipe_text(options_.recipe), options_.recipe);
+    if (recipe.mask && jobs_[0].settings.mask.empty()) {
       log::warn(
           str(options_.recipe, " was made with a mask, which is not in it; give it with --mask"));
     }
-    const std::vector<std::string> lines = differences(recipe, run());
+    const std::vector<std::string> lines = differences(recipe.run, run());
     if (lines.empty()) return;
     log::warn(
         str(options_.recipe, " was made with other things: ", lines, "; the edit will differ"));
@@ -141,17 +143,19 @@ class EditRun {
     std::string taken;
     for (size_t i = 0; i < images.size(); ++i) {
       const EditedImage& edited = images[i];
-      const std::string settings =
-          settings_json(s, editor_.residency().files().defaults(), edited.seed);
       const Path& wanted = job.outputs[i];
       if (options_.skip_existing && is_taken(wanted)) continue;  // of several images this one
-      const PictureText text =
-          recipe_text(run(), settings, s.image, s.mask, static_cast<int64_t>(i));
-      Written written = {wanted,  &job, edited.seed, edited.image.width, edited.image.height,
-                         settings};
+      Recipe recipe{run(),
+                    resolved(s, editor_.residency().files().defaults(), edited.seed),
+                    {},
+                    source_record(s.image),
+                    {}};
+      if (recipe.edit.request.num_images > 1) recipe.picture = static_cast<int64_t>(i);
+      if (!s.mask.empty()) recipe.mask = source_record(s.mask);
       const std::string bytes = encode_image(
-          edited.image, wanted == kStandardOutput ? ImageFormat::kPng : format_of(wanted), text,
-          quality, edited.colour_profile);
+          edited.image, wanted == kStandardOutput ? ImageFormat::kPng : format_of(wanted),
+          recipe_text(recipe), quality, edited.colour_profile);
+      Written written = {wanted, &job, edited.image.width, edited.image.height, recipe.edit};
       if (wanted == kStandardOutput) {
         std::cout << bytes;
         log::info(str("seed ", edited.seed));
@@ -170,9 +174,9 @@ class EditRun {
   }
 
   // Made when it is first needed: hashing the files takes time before the first step.
-  const std::string& run() {
-    if (run_.empty()) run_ = describe_run(editor_.residency());
-    return run_;
+  const RunRecord& run() {
+    if (!run_) run_ = describe_run(editor_.residency());
+    return *run_;
   }
 
   double seconds() const {
@@ -186,7 +190,7 @@ class EditRun {
   StageClock clock_;
   Editor editor_;
   JobLoader loader_;
-  std::string run_;
+  std::optional<RunRecord> run_;
   std::vector<Written> written_;
   std::vector<Failure> failures_;
   std::vector<const EditJob*> group_;  // those that are edited together

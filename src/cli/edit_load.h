@@ -2,7 +2,7 @@
 // A job's pictures, read, and everything found out that would else only fail after the text
 // encoders have run.
 #include "cli/edit_jobs.h"
-#include "cli/memory_estimate.h"
+#include "edit/memory_estimate.h"
 
 namespace icedit::cli {
 

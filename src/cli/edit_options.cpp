@@ -16,18 +16,18 @@ namespace {
 
 constexpr int64_t kMostPixels = int64_t{1} << 31;
 
-OptionGroup edit_group(EditOptions& o) {
-  OptionGroup group{"The edit (also keys of a batch's lines, as in \"num_images\")",
-                    edit_options(o.settings)};
-  for (Option& option : group.options) {
+SettingGroup edit_group(EditOptions& o) {
+  SettingGroup group{"The edit (also keys of a batch's lines, as in \"num_images\")",
+                     edit_options(o.settings)};
+  for (Setting& option : group.settings) {
     if (option.name != "image") continue;
     option.help += "; may be given several times";
-    option.set = [&o](const Given& given) { o.inputs.push_back(given.text); };
+    option.variable = [&o](const Given& given) { o.inputs.push_back(given.text); };
   }
   return group;
 }
 
-OptionGroup file_group(EditOptions& o) {
+SettingGroup file_group(EditOptions& o) {
   return {
       "Files",
       {{"output-dir", {}, "FOLDER", "write there, under the inputs' names", "", into(o.output_dir)},
@@ -49,7 +49,7 @@ OptionGroup file_group(EditOptions& o) {
         "N",
         "refuse larger pictures",
         std::to_string(kMaxPixels),
-        [&o](const Given& given) { o.read.max_pixels = integer_value(given, 1, kMostPixels); }},
+        integer(o.read.max_pixels, 1, kMostPixels)},
        {"pillow-exact",
         {},
         "",
@@ -58,7 +58,7 @@ OptionGroup file_group(EditOptions& o) {
         into(o.read.pillow_exact)}}};
 }
 
-OptionGroup output_group(EditOptions& o) {
+SettingGroup output_group(EditOptions& o) {
   return {"What is shown",
           {{"json", {}, "", "print the result as JSON", "", into(o.json)},
            {"dry-run",
@@ -72,7 +72,7 @@ OptionGroup output_group(EditOptions& o) {
             "N",
             "write OUTPUT.preview-STEP.png every N steps",
             "",
-            [&o](const Given& given) { o.preview_every = integer_value(given, 1); }},
+            integer(o.preview_every, 1)},
            {"preview-full",
             {},
             "",
@@ -82,12 +82,12 @@ OptionGroup output_group(EditOptions& o) {
 }
 
 void apply_recipe(EditOptions& options, const std::string& picture) {
-  const std::string recipe = read_recipe(picture);
+  const std::string recipe = read_recipe_text(picture);
   if (recipe.empty()) {
     throw DataError(
         str(picture, ": there is no recipe in it; only pictures that icedit wrote have one"));
   }
-  set_from_json(options.settings, recipe_settings(recipe, picture), picture + ", recipe");
+  options.settings = parse_recipe(recipe, picture).edit;
 }
 
 bool is_batch(const std::string& path) {
@@ -136,7 +136,7 @@ void check_output(const EditOptions& options) {
 
 }  // namespace
 
-std::vector<OptionGroup> edit_option_groups(EditOptions& options) {
+std::vector<SettingGroup> edit_option_groups(EditOptions& options) {
   return {edit_group(options),          file_group(options),
           model_options(options.model), machine_options(options.model),
           output_group(options),        general_options(options.help)};

@@ -19,7 +19,7 @@ struct EditOptions {
   bool preview_full = false;
 };
 
-std::vector<OptionGroup> edit_option_groups(EditOptions& options);
+std::vector<SettingGroup> edit_option_groups(EditOptions& options);
 std::string edit_help();
 
 // Throws UsageError; with --recipe also NoInputError and DataError.

@@ -12,8 +12,6 @@
 namespace icedit::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 double milliseconds_kept(double seconds) {
   return std::round(seconds * 1000) / 1000;
 }
@@ -52,9 +50,9 @@ void StageClock::end() {
   stage_.clear();
 }
 
-std::string edit_result_json(const std::string& run, const std::vector<Written>& written,
-                             const std::vector<Failure>& failures, const StageClock& clock,
-                             double total_seconds, int threads) {
+Json edit_result_json(const RunRecord& run, const std::vector<Written>& written,
+                      const std::vector<Failure>& failures, const StageClock& clock,
+                      double total_seconds, int threads) {
   Json json;
   json["outputs"] = Json::array();
   for (const Written& w : written) {
@@ -62,10 +60,10 @@ std::string edit_result_json(const std::string& run, const std::vector<Written>&
     output["file"] = w.file.string();
     output["input"] = w.job->settings.image;
     if (!w.job->settings.mask.empty()) output["mask"] = w.job->settings.mask;
-    output["seed"] = w.seed;
+    output["seed"] = *w.settings.seed;
     output["width"] = w.width;
     output["height"] = w.height;
-    output["settings"] = Json::parse(w.settings);
+    output["settings"] = settings_json(w.settings);
     json["outputs"].push_back(output);
   }
   json["failures"] = Json::array();
@@ -78,8 +76,8 @@ std::string edit_result_json(const std::string& run, const std::vector<Written>&
   json["seconds"]["total"] = milliseconds_kept(total_seconds);
   json["peak_memory_bytes"] = peak_memory_bytes();
   json["threads"] = threads;
-  if (!run.empty()) json.update(Json::parse(run));
-  return json.dump(2, ' ', false, Json::error_handler_t::replace);
+  json.update(run_json(run));
+  return json;
 }
 
 }  // namespace icedit::cli

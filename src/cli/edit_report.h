@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "cli/edit_jobs.h"
+#include "edit/recipe.h"
 
 namespace icedit::cli {
 
@@ -39,9 +40,8 @@ class StageClock {
 struct Written {
   Path file;
   const EditJob* job;
-  int64_t seed = 0;
   int width = 0, height = 0;
-  std::string settings;  // settings_json
+  EditSettings settings;  // resolved
 };
 
 struct Failure {  // an input that was left out
@@ -50,9 +50,8 @@ struct Failure {  // an input that was left out
   ExitCode code;
 };
 
-// `run`: describe_run's. One JSON object.
-std::string edit_result_json(const std::string& run, const std::vector<Written>& written,
-                             const std::vector<Failure>& failures, const StageClock& clock,
-                             double total_seconds, int threads);
+Json edit_result_json(const RunRecord& run, const std::vector<Written>& written,
+                      const std::vector<Failure>& failures, const StageClock& clock,
+                      double total_seconds, int threads);
 
 }  // namespace icedit::cli

@@ -9,8 +9,8 @@
 #include "cli/command.h"
 #include "cli/eval_options.h"
 #include "cli/help.h"
-#include "cli/memory_estimate.h"
 #include "data/locate.h"
+#include "edit/memory_estimate.h"
 #include "edit/recipe.h"
 #include "edit/threads.h"
 #include "eval/evaluation.h"
@@ -64,7 +64,7 @@ int run_eval(const Arguments& arguments) {
   std::optional<ResultFolder> folder;
   if (!options.output_dir.empty()) {
     folder.emplace(options.output_dir, describe_run(residency),
-                   settings_json(options.settings, model.defaults(), eval.edit.seed), files);
+                   resolved(options.settings, model.defaults(), eval.edit.seed), files);
   }
   announce(residency, options, threads.count());
   const Summary summary = summarise(evaluate(editor, *rows, eval, folder ? &*folder : nullptr));

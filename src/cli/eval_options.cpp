@@ -13,54 +13,50 @@ namespace {
 constexpr int64_t kLargestBatch = 4096;
 
 // Of an edit's options those that can hold for every row.
-OptionGroup edit_group(EvalCommand& o) {
+SettingGroup edit_group(EvalCommand& o) {
   const std::set<std::string> taken = {"seed",  "steps",       "guidance", "max-sequence-length",
                                        "width", "noise-order", "sizing",   "layout"};
-  OptionGroup group{"The edits (as of icedit edit)", {}};
-  for (Option& option : edit_options(o.settings)) {
+  SettingGroup group{"The edits (as of icedit edit)", {}};
+  for (Setting& option : edit_options(o.settings)) {
     if (taken.count(option.name) == 0) continue;
     if (option.name == "seed") {
       option.help = "of row 0; row i of the data has seed N + i";
       option.fallback = "0";
     }
-    group.options.push_back(std::move(option));
+    group.settings.push_back(std::move(option));
   }
   return group;
 }
 
-OptionGroup data_group(EvalCommand& o) {
-  const auto integer = [](int64_t& value, int64_t most) {
-    return [&value, most](const Given& given) { value = integer_value(given, 1, most); };
-  };
-  return {
-      "Data and results",
-      {{"data",
-        {},
-        "FILE",
-        "Parquet with source_img, target_img, instruction and perhaps task; also a folder or "
-        "a \"glob\"",
-        "",
-        into(o.data)},
-       {"limit", {}, "N", "only the first N rows", "all", integer(o.eval.limit, INT64_MAX)},
-       {"every", {}, "N", "only the rows 0, N, 2 N, ...", "1", integer(o.eval.every, INT64_MAX)},
-       {"batch",
-        {},
-        "N",
-        "so many rows of one size are edited together",
-        "8 for small models, else 1",
-        [&o](const Given& given) { o.batch = integer_value(given, 1, kLargestBatch); }},
-       {"output",
-        {"o", "output-dir"},
-        "FOLDER",
-        "keep pictures, figures and contact sheets there; a run that was stopped goes on",
-        "",
-        into(o.output_dir)},
-       {"json", {}, "", "print the figures as JSON", "", into(o.json)}}};
+SettingGroup data_group(EvalCommand& o) {
+  return {"Data and results",
+          {{"data",
+            {},
+            "FILE",
+            "Parquet with source_img, target_img, instruction and perhaps task; also a folder or "
+            "a \"glob\"",
+            "",
+            into(o.data)},
+           {"limit", {}, "N", "only the first N rows", "all", integer(o.eval.limit, 1)},
+           {"every", {}, "N", "only the rows 0, N, 2 N, ...", "1", integer(o.eval.every, 1)},
+           {"batch",
+            {},
+            "N",
+            "so many rows of one size are edited together",
+            "8 for small models, else 1",
+            integer(o.batch, 1, kLargestBatch)},
+           {"output",
+            {"o", "output-dir"},
+            "FOLDER",
+            "keep pictures, figures and contact sheets there; a run that was stopped goes on",
+            "",
+            into(o.output_dir)},
+           {"json", {}, "", "print the figures as JSON", "", into(o.json)}}};
 }
 
 }  // namespace
 
-std::vector<OptionGroup> eval_option_groups(EvalCommand& options) {
+std::vector<SettingGroup> eval_option_groups(EvalCommand& options) {
   return {data_group(options), edit_group(options), model_options(options.model),
           machine_options(options.model), general_options(options.help)};
 }

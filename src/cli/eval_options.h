@@ -19,7 +19,7 @@ struct EvalCommand {
   bool json = false, help = false;
 };
 
-std::vector<OptionGroup> eval_option_groups(EvalCommand& options);
+std::vector<SettingGroup> eval_option_groups(EvalCommand& options);
 std::string eval_help();
 EvalCommand parse_eval_options(const std::vector<std::string>& arguments);  // throws UsageError
 

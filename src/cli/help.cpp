@@ -13,7 +13,7 @@ std::string flag(const std::string& name) {
   return (name.size() == 1 ? "-" : "--") + name;
 }
 
-std::string option_line(const Option& option) {
+std::string option_line(const Setting& option) {
   std::string left = "  ";
   for (const std::string& alias : option.aliases) {
     if (alias.size() == 1) left += flag(alias) + ", ";
@@ -51,13 +51,13 @@ std::string help_line(const std::string& left, const std::string& right) {
 }
 
 std::string command_help(const std::vector<std::string>& usage, const std::string& about,
-                         const std::vector<OptionGroup>& groups, const std::string& after) {
+                         const std::vector<SettingGroup>& groups, const std::string& after) {
   std::string text = "Usage:\n";
   for (const std::string& line : usage) text += "  " + line + "\n";
   if (!about.empty()) text += "\n" + about + "\n";
-  for (const OptionGroup& group : groups) {
+  for (const SettingGroup& group : groups) {
     text += "\n" + group.title + ":\n";
-    for (const Option& option : group.options) text += option_line(option);
+    for (const Setting& option : group.settings) text += option_line(option);
   }
   if (!after.empty()) text += "\n" + after;
   return text;

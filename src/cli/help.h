@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "base/option.h"
+#include "base/setting.h"
 
 namespace icedit::cli {
 
@@ -12,7 +12,7 @@ std::string help_line(const std::string& left, const std::string& right);
 
 // `usage`: the lines under "Usage:"; `about` stands before the options, `after` behind them.
 std::string command_help(const std::vector<std::string>& usage, const std::string& about,
-                         const std::vector<OptionGroup>& groups, const std::string& after = "");
+                         const std::vector<SettingGroup>& groups, const std::string& after = "");
 
 std::string exit_codes_help();
 

@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<OptionGroup> groups(InspectOptions& o) {
+std::vector<SettingGroup> groups(InspectOptions& o) {
   return {{"What is shown",
            {{"json", {}, "", "as JSON", "", into(o.json)},
             {"all", {}, "", "adapters: the norm of every delta", "", into(o.all)},

@@ -9,11 +9,10 @@
 #include "base/error.h"
 #include "cli/inspect.h"
 #include "edit/model_files.h"
+#include "io/json.h"
 
 namespace icedit::cli {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Row {
   std::string module;
@@ -204,7 +203,7 @@ void inspect_adapter(const Path& path, const InspectOptions& options) {
   for (const Row& row : rows) {
     if (options.all) json["deltas"][row.module] = row.norm;
   }
-  std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+  std::cout << dumped(json, 2) << "\n";
 }
 
 }  // namespace icedit::cli

@@ -13,7 +13,6 @@
 namespace icedit::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
 std::string dtypes_text(const CheckpointSummary& s) {
@@ -91,10 +90,6 @@ void expect_finite(const Checkpoint& checkpoint) {
                             "' holds NaN or infinity; the file is damaged, get it again"));
 }
 
-std::string dumped(const Json& json) {
-  return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
-}
-
 bool holds_weights(const Path& folder) {
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename().string();
@@ -103,12 +98,8 @@ bool holds_weights(const Path& folder) {
   return false;
 }
 
-Json defaults_json(const ModelDefaults& d) {
-  Json json;
-  json["width"] = d.width;
-  json["num_inference_steps"] = d.num_inference_steps;
-  json["guidance_scale"] = d.guidance_scale;
-  json["max_sequence_length"] = d.max_sequence_length;
+Json shown(const ModelDefaults& d) {
+  Json json = defaults_json(d);
   json["dtype"] = d.dtype;
   json["lora"] = d.lora;
   for (const MergedAdapter& m : d.merged) json["merged"][m.name] = m.scale;
@@ -125,7 +116,7 @@ void inspect_checkpoint(const Path& path, const InspectOptions& options) {
     Json json = summary_json(s);
     json["groups"] = groups_json(s);
     if (options.check) json["finite"] = true;
-    std::cout << dumped(json);
+    std::cout << dumped(json, 2) << "\n";
     return;
   }
   std::cout << s.where << "\n" << headline(s) << "\n";
@@ -139,8 +130,7 @@ void inspect_model(const Path& folder, const InspectOptions& options) {
   json["path"] = folder.string();
   json["pipeline"] = JsonFile(folder / "model_index.json").text_or("_class_name", "");
   const bool own = is_there(folder / "icedit.json");
-  json["defaults"] =
-      defaults_json(own ? ModelDefaults::read(folder / "icedit.json") : ModelDefaults());
+  json["defaults"] = shown(own ? ModelDefaults::read(folder / "icedit.json") : ModelDefaults());
   json["defaults_from"] = own ? "icedit.json" : "FLUX.1 Fill";
   json["components"] = Json::object();
   std::vector<Path> parts;
@@ -157,7 +147,7 @@ void inspect_model(const Path& folder, const InspectOptions& options) {
     text += str("  ", part.filename().string(), "/  ", headline(s), "\n");
   }
   if (options.json) {
-    std::cout << dumped(json);
+    std::cout << dumped(json, 2) << "\n";
     return;
   }
   std::cout << folder.string() << "\n" << json["pipeline"].get<std::string>() << "\n" << text;

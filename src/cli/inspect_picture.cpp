@@ -10,8 +10,6 @@
 namespace icedit::cli {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 const char* format_name(ImageFormat format) {
   switch (format) {
     case ImageFormat::kPng:
@@ -77,7 +75,7 @@ void inspect_picture(const Path& file, const InspectOptions& options) {
   ReadOptions read;
   read.keep_alpha = true;
   const Image image = read_image(file, read);
-  const std::string recipe = read_recipe(file);
+  const std::string recipe = read_recipe_text(file);
 
   Json json;
   json["kind"] = "picture";
@@ -92,7 +90,7 @@ void inspect_picture(const Path& file, const InspectOptions& options) {
       throw DataError(str(file.string(), ": its recipe is damaged: no JSON"));
   }
   if (options.json) {
-    std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+    std::cout << dumped(json, 2) << "\n";
     return;
   }
   std::cout << file.string() << "\n"

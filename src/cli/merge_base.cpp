@@ -25,7 +25,6 @@ namespace icedit::cli {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::ordered_json;
 
 bool is_fp8(Dtype dtype) {
   return dtype == Dtype::kF8E4M3 || dtype == Dtype::kF8E5M2;
@@ -129,7 +128,7 @@ std::vector<PlannedTensor> plan_part(const Checkpoint& checkpoint, const MergeRe
   return plan;
 }
 
-ordered_json model_index() {
+Json model_index() {
   return {{"_class_name", "FluxFillPipeline"},
           {"_diffusers_version", "0.32.0"},
           {"scheduler", {"diffusers", "FlowMatchEulerDiscreteScheduler"}},
@@ -141,39 +140,21 @@ ordered_json model_index() {
           {"vae", {"diffusers", "AutoencoderKL"}}};
 }
 
-void write_json(const Path& file, const ordered_json& json) {
+void write_json(const Path& file, const Json& json) {
   write_text_atomically(file, json.dump(2) + "\n");
 }
 
-// Those that the model had already, and those that are merged now. A name that several have gets a
-// number.
-ordered_json merged_json(const ModelDefaults& d, const std::vector<AdapterRequest>& adapters,
-                         const std::vector<AdapterFile>& files) {
-  std::vector<MergedAdapter> merged = d.merged;
-  for (size_t i = 0; i < adapters.size(); ++i) {
-    merged.push_back({without_folders(adapters[i].path), adapters[i].scale,
-                      fingerprint(std::vector<Path>{files[i].path}).sha256});
-  }
-  ordered_json json = ordered_json::object();
-  for (const MergedAdapter& adapter : merged) {
-    std::string name = adapter.name;
-    for (int k = 2; json.contains(name); ++k) name = str(adapter.name, " (", k, ")");
-    json[name] = {{"scale", adapter.scale}, {"sha256", adapter.sha256}};
-  }
-  return json;
-}
-
 // The model's own defaults, but for its adapter: that is merged.
-ordered_json defaults_json(const ModelDefaults& d, const MergeRequest& request,
-                           const std::vector<AdapterFile>& adapters) {
-  ordered_json json = {{"width", d.width},
-                       {"num_inference_steps", d.num_inference_steps},
-                       {"guidance_scale", d.guidance_scale},
-                       {"max_sequence_length", d.max_sequence_length}};
-  const std::string own = request.dtype ? dtype_text(*request.dtype) : d.dtype;
-  if (!own.empty()) json["dtype"] = own;
-  json["merged"] = merged_json(d, request.adapters, adapters);
-  return json;
+Json merged_defaults(ModelDefaults d, const MergeRequest& request,
+                     const std::vector<AdapterFile>& adapters) {
+  d.lora.clear();
+  if (request.dtype) d.dtype = dtype_text(*request.dtype);
+  for (size_t i = 0; i < adapters.size(); ++i) {
+    const AdapterRequest& asked = request.adapters[i];
+    d.merged.push_back({without_folders(asked.path), asked.scale,
+                        fingerprint(std::vector<Path>{adapters[i].path}).sha256});
+  }
+  return defaults_json(d);
 }
 
 void copy_files(const Path& from, const Path& to) {
@@ -192,9 +173,8 @@ void copy_files(const Path& from, const Path& to) {
 void write_settings(const ModelFiles& files, const MergeRequest& request,
                     const std::vector<AdapterFile>& adapters, const Path& folder) {
   write_json(folder / "model_index.json", model_index());
-  write_json(folder / "icedit.json", defaults_json(files.defaults(), request, adapters));
-  write_json(folder / "scheduler" / "scheduler_config.json",
-             ordered_json::parse(files.scheduler().dump()));
+  write_json(folder / "icedit.json", merged_defaults(files.defaults(), request, adapters));
+  write_json(folder / "scheduler" / "scheduler_config.json", files.scheduler().json());
   copy_files(files.tokenizer(), folder / "tokenizer");
   copy_files(files.tokenizer_2(), folder / "tokenizer_2");
 }
@@ -250,7 +230,7 @@ void merge_base(const ModelFiles& files, const MergeRequest& request, const Path
     const Path place = folder.path() / part_name(part);
     const bool diffusers = part == Part::kTransformer || part == Part::kVae;
     fs::create_directories(place);
-    write_json(place / "config.json", ordered_json::parse(component.config.dump()));
+    write_json(place / "config.json", component.config.json());
     write_component(place, diffusers ? "diffusion_pytorch_model" : "model", plans[part],
                     request.shard_bytes, [&] { progress.update(++done); });
   }

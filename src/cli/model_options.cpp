@@ -17,13 +17,12 @@ namespace {
 constexpr double kLargestScale = 1e6;
 constexpr int64_t kMostThreads = 4096;
 
-const std::vector<std::pair<std::string, DtypeChoice>> kComputeDtypes = {
-    {"auto", DtypeChoice::kAuto},
-    {"f32", DtypeChoice::kF32},
-    {"bf16", DtypeChoice::kBF16},
-    {"float32", DtypeChoice::kF32},
-    {"bfloat16", DtypeChoice::kBF16}};
-const std::vector<std::pair<std::string, at::ScalarType>> kNoiseDtypes = {
+const Choices<DtypeChoice> kComputeDtypes = {{"auto", DtypeChoice::kAuto},
+                                             {"f32", DtypeChoice::kF32},
+                                             {"bf16", DtypeChoice::kBF16},
+                                             {"float32", DtypeChoice::kF32},
+                                             {"bfloat16", DtypeChoice::kBF16}};
+const Choices<at::ScalarType> kNoiseDtypes = {
     {"f32", at::kFloat}, {"bf16", at::kBFloat16}, {"f16", at::kHalf}};
 
 // Whether the text is a number from end to end; "1:2" and "model" are none.
@@ -36,7 +35,7 @@ std::optional<double> as_number(const std::string& text) {
 
 }  // namespace
 
-OptionGroup model_options(ModelOptions& o) {
+SettingGroup model_options(ModelOptions& o) {
   ModelRequest& r = o.request;
   return {"Model",
           {{"model",
@@ -76,7 +75,7 @@ OptionGroup model_options(ModelOptions& o) {
            {"tokenizer-2", {}, "FOLDER", "T5's tokenizer files", "", into(r.tokenizer_2)}}};
 }
 
-OptionGroup machine_options(ModelOptions& o) {
+SettingGroup machine_options(ModelOptions& o) {
   return {"Machine",
           {{"device",
             {},
@@ -89,7 +88,7 @@ OptionGroup machine_options(ModelOptions& o) {
             "TYPE",
             "auto, f32 or bf16: what is computed in",
             "auto",
-            [&o](const Given& given) { o.dtype = choice_value(given, kComputeDtypes); }},
+            choice(o.dtype, kComputeDtypes)},
            {"noise-dtype",
             {},
             "TYPE",
@@ -102,9 +101,12 @@ OptionGroup machine_options(ModelOptions& o) {
             "never hold two components of the model at once",
             "",
             into(o.low_memory)},
-           {"threads", {}, "N", "of computation", "one a free core", [&o](const Given& given) {
-              o.threads = integer_value(given, 1, kMostThreads);
-            }}}};
+           {"threads",
+            {},
+            "N",
+            "of computation",
+            "one a free core",
+            integer(o.threads, 1, kMostThreads)}}};
 }
 
 AdapterRequest parse_adapter(const Given& given) {

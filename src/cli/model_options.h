@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "base/option.h"
+#include "base/setting.h"
 #include "edit/residency.h"
 
 namespace icedit::cli {
@@ -22,8 +22,8 @@ struct ModelOptions {
 };
 
 // Options that write into `options`, which must outlive them.
-OptionGroup model_options(ModelOptions& options);
-OptionGroup machine_options(ModelOptions& options);
+SettingGroup model_options(ModelOptions& options);
+SettingGroup machine_options(ModelOptions& options);
 
 // "PATH", "org/name", "org/name/file.safetensors", each with ":SCALE" behind it where wanted. A
 // path that exists is taken as it is, colon and all.

@@ -17,12 +17,9 @@
 namespace icedit::cli {
 namespace {
 
-constexpr int64_t kLongestText = 4096, kLargestSide = 65536, kMostSteps = 10000;
+constexpr int64_t kLongestText = 4096, kLargestSide = 65536;
 
-OptionGroup stage_group(StageOptions& o) {
-  const auto integer = [](auto& value, int64_t least, int64_t most) {
-    return [&value, least, most](const Given& given) { value = integer_value(given, least, most); };
-  };
+SettingGroup stage_group(StageOptions& o) {
   return {
       "The stage",
       {{"in",
@@ -60,12 +57,12 @@ OptionGroup stage_group(StageOptions& o) {
         "X",
         "denoise: how strongly the text is followed",
         "the model's",
-        [&o](const Given& given) { o.guidance = number_value(given, 0, 10000); }}}};
+        number(o.guidance, 0, kMostGuidance)}}};
 }
 
-std::vector<OptionGroup> groups(StageOptions& options) {
-  OptionGroup model = model_options(options.model);
-  for (Option& option : model.options) {
+std::vector<SettingGroup> groups(StageOptions& options) {
+  SettingGroup model = model_options(options.model);
+  for (Setting& option : model.settings) {
     if (option.name == "lora") option.fallback = "none";  // not the model's own: stages.cpp
   }
   return {stage_group(options), model, machine_options(options.model),

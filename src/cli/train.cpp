@@ -14,7 +14,7 @@
 
 namespace icedit::cli {
 
-Option override_option(std::vector<std::string>& overrides) {
+Setting override_option(std::vector<std::string>& overrides) {
   return {"set",
           {},
           "KEY=VALUE",
@@ -36,8 +36,8 @@ TrainConfig read_train_config(const std::string& command, const std::vector<std:
   return read_config(from_environment, overrides);
 }
 
-std::vector<OptionGroup> train_option_groups(TrainOptions& o) {
-  const OptionGroup run = {
+std::vector<SettingGroup> train_option_groups(TrainOptions& o) {
+  const SettingGroup run = {
       "The run",
       {override_option(o.overrides),
        {"resume",
@@ -57,7 +57,7 @@ std::vector<OptionGroup> train_option_groups(TrainOptions& o) {
         "N",
         "ends after N steps in all; the schedule stays that of train.max_steps",
         "",
-        [&o](const Given& given) { o.run.steps = integer_value(given, 1); }},
+        integer(o.run.steps, 1)},
        {"trace",
         {},
         "FILE",
@@ -70,17 +70,19 @@ std::vector<OptionGroup> train_option_groups(TrainOptions& o) {
         "reference: one torch generator, in the published order",
         "keyed",
         [&o](const Given& given) { o.overrides.push_back("train.draws=" + given.text); }}}};
-  const OptionGroup machine = {
-      "Machine",
-      {{"device",
-        {},
-        "DEVICE",
-        "auto, cpu, cuda or cuda:N (CUDA is unmeasured)",
-        "auto",
-        into(o.run.device)},
-       {"threads", {}, "N", "of computation", "one a free core", [&o](const Given& given) {
-          o.model.threads = integer_value(given, 1, 4096);
-        }}}};
+  const SettingGroup machine = {"Machine",
+                                {{"device",
+                                  {},
+                                  "DEVICE",
+                                  "auto, cpu, cuda or cuda:N (CUDA is unmeasured)",
+                                  "auto",
+                                  into(o.run.device)},
+                                 {"threads",
+                                  {},
+                                  "N",
+                                  "of computation",
+                                  "one a free core",
+                                  integer(o.model.threads, 1, 4096)}}};
   return {run, machine, general_options(o.help)};
 }
 

@@ -13,7 +13,6 @@ namespace icedit {
 namespace {
 
 constexpr int64_t kClipTokens = 77;
-constexpr int64_t kMaxT5Tokens = 512;
 
 Tensor ids_tensor(const std::vector<int32_t>& ids, at::Device device) {
   return at::tensor(ids, at::kInt).to(at::kLong).unsqueeze(0).to(device);
@@ -45,13 +44,13 @@ void warn_of_cut(const Tokenizer& tokenizer, const std::string& prompt, int64_t 
 
 void check(Residency& residency, const Prompt& prompt) {
   const int64_t length = prompt.max_sequence_length;
-  if (length < 1 || length > kMaxT5Tokens) {
+  if (length < 1 || length > kMostTokens) {
     throw UsageError(
-        str("max_sequence_length is ", length, ", expected 1 to ", kMaxT5Tokens, " T5 tokens"));
+        str("max_sequence_length is ", length, ", expected 1 to ", kMostTokens, " T5 tokens"));
   }
   if (only_space(prompt.text)) throw UsageError("the prompt is empty; say what is to be changed");
   warn_of_cut(residency.t5_tokenizer(), prompt.text, length, "T5",
-              length < kMaxT5Tokens ? " (--max-sequence-length raises the limit)" : "");
+              length < kMostTokens ? " (--max-sequence-length raises the limit)" : "");
   // CLIP gives only the pooled vector; T5 carries the words.
   warn_of_cut(residency.clip_tokenizer(), prompt.text, kClipTokens, "CLIP", "");
 }

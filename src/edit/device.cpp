@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "base/option.h"
+#include "base/setting.h"
 
 namespace icedit {
 namespace {

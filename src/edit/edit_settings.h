@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "base/option.h"
 #include "edit/pipeline.h"
+#include "io/json.h"
 
 namespace icedit {
 
@@ -19,18 +19,19 @@ struct EditSettings {
   EditRequest request;  // everything else; its pictures and its seed are filled in later
 };
 
-// Options that write into `settings`, which must outlive them. Defaults in the help are those of
-// FLUX.1 Fill.
-std::vector<Option> edit_options(EditSettings& settings);
+// Bound to `settings`, which must outlive them. Defaults in the help are those of FLUX.1 Fill.
+std::vector<Setting> edit_options(EditSettings& settings);
 
-// The settings that an edit by this model runs with, as a JSON object with the same keys and every
-// default filled in: what --dry-run, --json and the recipe show. Paths are left out. `seed`: the
-// picture's.
-std::string settings_json(const EditSettings& settings, const ModelDefaults& defaults,
-                          int64_t seed);
+// The settings that an edit by this model runs with: every default filled in. `seed`: the
+// picture's; of several edits with a seed each, every one can be made again alone.
+EditSettings resolved(EditSettings settings, const ModelDefaults& defaults, int64_t seed);
 
-// The inverse: sets what the object names. Throws UsageError for an unknown key or a bad value;
-// `where` names the file.
-void set_from_json(EditSettings& settings, const std::string& json, const std::string& where);
+// As --dry-run, --json and the recipe show them: by the same keys; without paths and what is of the
+// file alone.
+Json settings_json(EditSettings settings);
+
+// Sets what a JSON object names. Throws UsageError for an unknown key or a bad value; `where` names
+// the file.
+void set_from_json(EditSettings& settings, const std::string& object, const std::string& where);
 
 }  // namespace icedit

@@ -6,7 +6,6 @@
 #include "base/log.h"
 #include "io/hub.h"
 #include "models/clip/single_file.h"
-#include "models/config_values.h"
 #include "models/flux/fill_configs.h"
 #include "models/flux/single_file.h"
 #include "models/t5/single_file.h"
@@ -91,22 +90,6 @@ void expect_fill(const Path& folder) {
           ", which can paint into a masked picture; FLUX.1-dev and others cannot"));
 }
 
-constexpr const char* kDefaultsKeys[] = {
-    "width", "num_inference_steps", "guidance_scale", "max_sequence_length", "dtype", "lora",
-    "merged"};
-
-// {"NAME": {"scale": 1, "sha256": "..."}, ...}
-std::vector<MergedAdapter> merged_in(const JsonFile& json) {
-  std::vector<MergedAdapter> merged;
-  if (!json.has("merged")) return merged;
-  const JsonFile adapters = json.object("merged");
-  for (const std::string& name : adapters.keys()) {
-    const JsonFile adapter = adapters.object(name);
-    merged.push_back({name, adapter.number_or("scale", 1), adapter.text_or("sha256", "")});
-  }
-  return merged;
-}
-
 }  // namespace
 
 const char* part_name(Part part) {
@@ -121,34 +104,6 @@ const char* part_name(Part part) {
       return "vae";
   }
   return "";
-}
-
-ModelDefaults ModelDefaults::read(const Path& file) {
-  const JsonFile json(file);
-  for (const std::string& key : json.keys()) {
-    if (std::find(std::begin(kDefaultsKeys), std::end(kDefaultsKeys), key) ==
-        std::end(kDefaultsKeys)) {
-      throw CheckpointError(str(file.string(), ": unknown key '", key,
-                                "'; known are width, num_inference_steps, "
-                                "guidance_scale, max_sequence_length, dtype, lora, merged"));
-    }
-  }
-  ModelDefaults d;
-  d.width = up_to(json, "width", d.width, 16384);
-  d.num_inference_steps = up_to(json, "num_inference_steps", d.num_inference_steps, 10000);
-  d.max_sequence_length = up_to(json, "max_sequence_length", d.max_sequence_length, 512);
-  d.guidance_scale = json.number_or("guidance_scale", d.guidance_scale);
-  d.dtype = json.text_or("dtype", "");
-  if (!d.dtype.empty() && d.dtype != "float32" && d.dtype != "bfloat16" && d.dtype != "float16") {
-    throw CheckpointError(
-        str(file.string(), ": 'dtype' is '", d.dtype, "', expected float32, bfloat16 or float16"));
-  }
-  d.lora = json.text_or("lora", "");
-  if (!d.lora.empty() && Path(d.lora).is_relative()) {
-    d.lora = (file.parent_path() / d.lora).lexically_normal().string();
-  }
-  d.merged = merged_in(json);
-  return d;
 }
 
 void expect_no_model_below(const Path& folder) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "edit/model_defaults.h"
 #include "io/checkpoint.h"
 #include "io/json_file.h"
 
@@ -17,29 +18,6 @@ struct ModelRequest {
                       // are given
   std::string transformer, t5, clip, vae;  // a folder or a single file each
   std::string tokenizer, tokenizer_2;      // folders: CLIP's and T5's
-};
-
-// An adapter that is part of a model's weights.
-struct MergedAdapter {
-  std::string name;
-  double scale = 1;
-  std::string sha256;  // fingerprint's in edit/recipe.h
-};
-
-// A model folder's icedit.json: defaults that any option overrides. A folder without it gets those
-// of FLUX.1 Fill.
-struct ModelDefaults {
-  int64_t width = 512;  // pixels of one half
-  int64_t num_inference_steps = 28;
-  double guidance_scale = 50;
-  int64_t max_sequence_length = 512;  // T5 tokens
-  std::string dtype;                  // "", "float32", "bfloat16", "float16"
-  std::string lora;                   // a path, "" for none
-  std::vector<MergedAdapter> merged;  // written by `icedit convert --merge`
-
-  // Throws CheckpointError naming an unknown key or a bad value. Relative paths are taken from the
-  // file's folder.
-  static ModelDefaults read(const Path& file);
 };
 
 enum class Part { kTransformer, kT5, kClip, kVae };

@@ -14,13 +14,8 @@ namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kHashedWhole = uint64_t{256} << 20;
-
-std::string dumped(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 // The JSON header of a safetensors file, with its length in front; the first bytes of any other
 // file.
@@ -33,52 +28,46 @@ std::string header_of(const Path& file) {
   return {reinterpret_cast<const char*>(bytes.data()), std::min<size_t>(wanted, bytes.size())};
 }
 
-Json file_names(const std::vector<Path>& files) {
-  Json names = Json::array();
-  for (const Path& file : files) names.push_back(file.filename().string());
-  return names;
+Json fingerprint_json(const Fingerprint& print) {
+  return {{"sha256", print.sha256}, {"sha256_of", print.of}};
 }
 
-Json component_json(const ModelFiles& files, Part part) {
-  const Component component = files.open(part);
-  const std::vector<Path> paths = component.checkpoint.files();
-  const Fingerprint print = fingerprint(paths);
-  Json json;
-  json["files"] = file_names(paths);
-  json["bytes"] = component.checkpoint.total_bytes();
-  json["sha256"] = print.sha256;
-  json["sha256_of"] = print.of;
-  return json;
+// The value under `key`, or an empty one where it is missing or of another type.
+template <class T>
+T get(const Json& object, const char* key) {
+  const Json value = object.is_object() ? object.value(key, Json()) : Json();
+  try {
+    return value.get<T>();
+  } catch (const Json::exception&) {
+    return {};
+  }
 }
 
-Json adapter_json(const EditAdapter& adapter) {
-  const Path& file = adapter.fitted.path;
-  const Fingerprint print = fingerprint({file});
-  Json json;
-  json["name"] = adapter.name;
-  json["file"] = file.filename().string();
-  json["scale"] = adapter.scale;
-  json["sha256"] = print.sha256;
-  json["sha256_of"] = print.of;
-  return json;
+Fingerprint fingerprint_from(const Json& json) {
+  return {get<std::string>(json, "sha256"), get<std::string>(json, "sha256_of")};
 }
 
-std::string at(const Json& json, const std::string& key, const std::string& inner) {
-  const Json part = json.is_object() ? json.value(key, Json::object()) : Json::object();
-  const Json value = part.is_object() ? part.value(inner, Json()) : Json();
-  return value.is_string() ? value.get<std::string>() : value.dump();
+Json source_json(const SourceRecord& source) {
+  return {{"file", source.file}, {"sha256", source.sha256}};
+}
+
+SourceRecord source_from(const Json& json) {
+  return {get<std::string>(json, "file"), get<std::string>(json, "sha256")};
 }
 
 // Scale and bytes of every adapter, whatever their names.
-std::string adapters_text(const Json& json) {
-  const Json adapters = json.value("adapters", Json::array());
+std::string what_counts(const std::vector<AdapterRecord>& adapters) {
   std::string text;
-  if (!adapters.is_array()) return text;
-  for (const Json& adapter : adapters) {
-    if (adapter.is_object())
-      text += adapter.value("scale", Json()).dump() + adapter.value("sha256", Json()).dump();
-  }
+  for (const AdapterRecord& a : adapters) text += str(a.scale, " ", a.fingerprint.sha256, "\n");
   return text;
+}
+
+ComponentRecord component_record(const ModelFiles& files, Part part) {
+  const Component component = files.open(part);
+  const std::vector<Path> paths = component.checkpoint.files();
+  ComponentRecord record{{}, component.checkpoint.total_bytes(), fingerprint(paths)};
+  for (const Path& path : paths) record.files.push_back(path.filename().string());
+  return record;
 }
 
 }  // namespace
@@ -107,77 +96,121 @@ std::string without_folders(const std::string& name) {
   return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
-std::string describe_run(const Residency& residency) {
-  const ModelFiles& files = residency.files();
-  Json json;
-  json["version"] = version();
-  json["model"]["name"] = files.name();
-  for (const Part part : kParts) json["model"][part_name(part)] = component_json(files, part);
-  json["adapters"] = Json::array();
-  for (const EditAdapter& adapter : residency.adapters())
-    json["adapters"].push_back(adapter_json(adapter));
-  json["device"] = residency.device().str();
-  json["dtype"] = dtype_text(residency.precision().compute);
-  json["noise_dtype"] = dtype_text(residency.precision().noise);
-  json["threads"] = at::get_num_threads();  // the last bits hang on them
-  return dumped(json);
+RunRecord describe_run(const Residency& residency) {
+  RunRecord run;
+  run.version = version();
+  run.model = residency.files().name();
+  for (const Part part : kParts)
+    run.components[part_name(part)] = component_record(residency.files(), part);
+  for (const EditAdapter& adapter : residency.adapters()) {
+    const Path& file = adapter.fitted.path;
+    run.adapters.push_back(
+        {adapter.name, file.filename().string(), adapter.scale, fingerprint({file})});
+  }
+  run.device = residency.device().str();
+  run.dtype = dtype_text(residency.precision().compute);
+  run.noise_dtype = dtype_text(residency.precision().noise);
+  run.threads = at::get_num_threads();
+  return run;
 }
 
-PictureText recipe_text(const std::string& run, const std::string& settings, const Path& source,
-                        const Path& mask, int64_t picture) {
-  Json json = Json::parse(run);
-  json["model"]["name"] = without_folders(json["model"]["name"]);
-  for (Json& adapter : json["adapters"]) adapter["name"] = without_folders(adapter["name"]);
-  json["edit"] = Json::parse(settings);
-  if (json["edit"].value("num_images", int64_t{1}) > 1) json["picture"] = picture;
-  json["source"]["file"] = source.filename().string();
-  json["source"]["sha256"] = sha256_file(source);
-  if (!mask.empty()) {
-    json["mask"]["file"] = mask.filename().string();
-    json["mask"]["sha256"] = sha256_file(mask);
+Json run_json(const RunRecord& run) {
+  Json json = {{"version", run.version}};
+  json["model"]["name"] = run.model;
+  for (const Part part : kParts) {
+    const ComponentRecord& component = run.components.at(part_name(part));
+    Json& of = json["model"][part_name(part)];
+    of = {{"files", component.files}, {"bytes", component.bytes}};
+    of.update(fingerprint_json(component.fingerprint));
   }
+  json["adapters"] = Json::array();
+  for (const AdapterRecord& a : run.adapters) {
+    json["adapters"].push_back({{"name", a.name}, {"file", a.file}, {"scale", a.scale}});
+    json["adapters"].back().update(fingerprint_json(a.fingerprint));
+  }
+  json["device"] = run.device;
+  json["dtype"] = run.dtype;
+  json["noise_dtype"] = run.noise_dtype;
+  json["threads"] = run.threads;
+  return json;
+}
+
+RunRecord run_from_json(const Json& json) {
+  RunRecord run;
+  run.version = get<std::string>(json, "version");
+  const Json model = get<Json>(json, "model");
+  run.model = get<std::string>(model, "name");
+  for (const Part part : kParts) {
+    const Json of = get<Json>(model, part_name(part));
+    run.components[part_name(part)] = {get<std::vector<std::string>>(of, "files"),
+                                       get<uint64_t>(of, "bytes"), fingerprint_from(of)};
+  }
+  for (const Json& of : get<std::vector<Json>>(json, "adapters"))
+    run.adapters.push_back({get<std::string>(of, "name"), get<std::string>(of, "file"),
+                            get<double>(of, "scale"), fingerprint_from(of)});
+  run.device = get<std::string>(json, "device");
+  run.dtype = get<std::string>(json, "dtype");
+  run.noise_dtype = get<std::string>(json, "noise_dtype");
+  run.threads = get<int>(json, "threads");
+  return run;
+}
+
+std::vector<std::string> differences(const RunRecord& then, const RunRecord& now) {
+  std::vector<std::string> lines;
+  for (const auto& [part, component] : now.components) {
+    const auto was = then.components.find(part);
+    if (was == then.components.end() ||
+        was->second.fingerprint.sha256 != component.fingerprint.sha256)
+      lines.push_back("another " + part);
+  }
+  if (what_counts(then.adapters) != what_counts(now.adapters))
+    lines.emplace_back("other adapters or scales");
+  const auto compare = [&](const char* what, const std::string& was, const std::string& is) {
+    if (was != is) lines.push_back(str(what, " was ", was.empty() ? "unknown" : was, ", is ", is));
+  };
+  compare("version", then.version, now.version);
+  compare("dtype", then.dtype, now.dtype);
+  compare("noise_dtype", then.noise_dtype, now.noise_dtype);
+  return lines;
+}
+
+SourceRecord source_record(const Path& file) {
+  return {file.filename().string(), sha256_file(file)};
+}
+
+PictureText recipe_text(const Recipe& recipe) {
+  RunRecord run = recipe.run;
+  run.model = without_folders(run.model);
+  for (AdapterRecord& adapter : run.adapters) adapter.name = without_folders(adapter.name);
+  Json json = run_json(run);
+  json["edit"] = settings_json(recipe.edit);
+  if (recipe.picture) json["picture"] = *recipe.picture;
+  json["source"] = source_json(recipe.source);
+  if (recipe.mask) json["mask"] = source_json(*recipe.mask);
   return {{kRecipeKey, dumped(json)},
-          {"Description", json["edit"]["instruction"].get<std::string>()},
+          {"Description", recipe.edit.request.instruction},
           {"Software", str("icedit ", version())}};
 }
 
-std::string read_recipe(const Path& picture) {
+std::string read_recipe_text(const Path& picture) {
   const PictureText text = read_picture_text(picture);
   const auto found = text.find(kRecipeKey);
   return found == text.end() ? "" : found->second;
 }
 
-std::vector<std::string> differences(const std::string& recipe, const std::string& run) {
-  const Json then = Json::parse(recipe, nullptr, /*allow_exceptions=*/false),
-             now = Json::parse(run);
-  std::vector<std::string> lines;
-  if (!then.is_object()) return lines;
-  const Json model_then = then.value("model", Json()), model_now = now.value("model", Json());
-  for (const Part part : kParts) {
-    const std::string name = part_name(part);
-    if (at(model_then, name, "sha256") != at(model_now, name, "sha256"))
-      lines.push_back("another " + name);
-  }
-  if (adapters_text(then) != adapters_text(now)) lines.push_back("other adapters or scales");
-  for (const char* key : {"version", "dtype", "noise_dtype"}) {
-    const Json was = then.value(key, Json()), is = now.value(key, Json());
-    if (was != is) lines.push_back(str(key, " was ", was.dump(), ", is ", is.dump()));
-  }
-  return lines;
-}
-
-bool recipe_has_mask(const std::string& recipe) {
-  const Json json = Json::parse(recipe, nullptr, /*allow_exceptions=*/false);
-  return json.is_object() && json.contains("mask");
-}
-
-std::string recipe_settings(const std::string& recipe, const std::string& where) {
-  const Json json = Json::parse(recipe, nullptr, /*allow_exceptions=*/false);
+Recipe parse_recipe(const std::string& text, const std::string& where) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object() || !json.contains("edit") || !json["edit"].is_object()) {
     throw DataError(
         str(where, ": its recipe is damaged (no object 'edit' in the text '", kRecipeKey, "')"));
   }
-  return dumped(json["edit"]);
+  Recipe recipe;
+  recipe.run = run_from_json(json);
+  set_from_json(edit_options(recipe.edit), json["edit"], where + ", recipe");
+  if (json.contains("picture")) recipe.picture = get<int64_t>(json, "picture");
+  recipe.source = source_from(get<Json>(json, "source"));
+  if (json.contains("mask")) recipe.mask = source_from(json["mask"]);
+  return recipe;
 }
 
 std::string dtype_text(at::ScalarType type) {

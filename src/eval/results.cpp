@@ -5,24 +5,18 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "edit/recipe.h"
 
 namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 constexpr const char* kRun = "run.json";
 constexpr const char* kResults = "results.jsonl";
 
-std::string dumped(const Json& json, int indent = -1) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
-}
-
 // Without what differs from row to row or has no part in it.
-Json what_holds_for_all(const std::string& settings) {
-  Json json = Json::parse(settings);
+Json what_holds_for_all(const EditSettings& settings) {
+  Json json = settings_json(settings);
   for (const char* key : {"instruction", "num_images", "batch_noise", "feather"}) json.erase(key);
   return json;
 }
@@ -38,7 +32,7 @@ Json data_json(const std::vector<Path>& data) {
 }
 
 std::vector<std::string> what_differs(const Json& then, const Json& now) {
-  std::vector<std::string> lines = differences(dumped(then), dumped(now));
+  std::vector<std::string> lines = differences(run_from_json(then), run_from_json(now));
   for (const auto& [key, value] : now["settings"].items()) {
     const Json was = then.value("settings", Json::object()).value(key, Json());
     if (was != value) lines.push_back(str(key, " was ", was.dump(), ", is ", value.dump()));
@@ -116,7 +110,7 @@ RowResult result_from_json(const std::string& line, const std::string& where) tr
                       "); remove the line, and its row is done again"));
 }
 
-ResultFolder::ResultFolder(Path folder, const std::string& run, const std::string& settings,
+ResultFolder::ResultFolder(Path folder, const RunRecord& run, const EditSettings& settings,
                            const std::vector<Path>& data)
     : folder_(std::move(folder)) {
   std::error_code error;
@@ -127,7 +121,7 @@ ResultFolder::ResultFolder(Path folder, const std::string& run, const std::strin
     throw UsageError(
         str(folder_.string(),
             ": another process writes its results there; give another folder with -o"));
-  Json now = Json::parse(run);
+  Json now = run_json(run);
   now["settings"] = what_holds_for_all(settings);
   now["data"] = data_json(data);
   begin_or_check(folder_, now);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "edit/recipe.h"
 #include "eval/metrics.h"
 #include "io/whole_folder.h"
 
@@ -25,11 +26,10 @@ struct RowResult {
 
 class ResultFolder {
  public:
-  // `run` is describe_run's JSON, `settings` settings_json's (with the seed of row 0). Makes the
-  // folder, or goes on with what is in it, and holds it. Throws UsageError listing what is not as
-  // it was when the folder was begun, or that another process is at it, DataError (a damaged line
-  // within results.jsonl), IoError.
-  ResultFolder(Path folder, const std::string& run, const std::string& settings,
+  // `settings`: resolved, with the seed of row 0. Makes the folder, or goes on with what is in it,
+  // and holds it. Throws UsageError listing what is not as it was when the folder was begun, or
+  // that another process is at it, DataError (a damaged line within results.jsonl), IoError.
+  ResultFolder(Path folder, const RunRecord& run, const EditSettings& settings,
                const std::vector<Path>& data);
 
   // Rows whose figures and picture are there. Those that could not be read are tried again.

@@ -10,8 +10,6 @@
 namespace icedit {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 void add(TaskSummary& sum, const RowResult& r) {
   ++sum.rows;
   sum.judged += r.judgement.success.has_value();
@@ -105,7 +103,7 @@ std::string summary_json(const Summary& summary) {
     row["error"] = r.error;
     json["unreadable"].push_back(row);
   }
-  return json.dump(2, ' ', false, Json::error_handler_t::replace);
+  return dumped(json, 2);
 }
 
 }  // namespace icedit

@@ -12,7 +12,7 @@ namespace icedit {
 namespace {
 
 using std::literals::operator""sv;
-using Json = nlohmann::json;
+using SortedJson = nlohmann::json;
 
 constexpr uint16_t kDescription = 0x010e, kOrientation = 0x0112, kSoftware = 0x0131,
                    kExifDirectory = 0x8769, kUserComment = 0x9286;
@@ -122,7 +122,7 @@ class DirectoryWriter {
 };
 
 bool read_json(std::string_view comment, PictureText& text) {
-  const Json json = Json::parse(comment, nullptr, /*allow_exceptions=*/false);
+  const SortedJson json = SortedJson::parse(comment, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return false;
   for (const auto& [key, value] : json.items())
     if (value.is_string())
@@ -157,7 +157,7 @@ int xmp_orientation(std::string_view xmp) {
 
 std::string make_exif(const PictureText& text) {
   if (text.empty()) return {};
-  Json json = Json::object();
+  SortedJson json = SortedJson::object();
   for (const auto& [key, value] : text) json[utf8_without_nul(key)] = utf8_without_nul(value);
   const std::string comment = std::string(kAsciiCode) + json.dump(-1, ' ', /*ensure_ascii=*/true);
 

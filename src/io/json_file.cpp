@@ -7,10 +7,10 @@
 
 namespace icedit {
 
-using Json = nlohmann::json;
+using SortedJson = nlohmann::json;  // finds a key among many at once
 
 struct JsonFile::Impl {
-  Json object;
+  SortedJson object;
   std::string where;
 
   [[noreturn]] void fail(const std::string& key, const std::string& expected) const {
@@ -24,8 +24,8 @@ struct JsonFile::Impl {
   }
 
   // The value, or null where the key is missing.
-  const Json& at(const std::string& key) const {
-    static const Json null;
+  const SortedJson& at(const std::string& key) const {
+    static const SortedJson null;
     const auto found = object.find(key);
     return found == object.end() ? null : *found;
   }
@@ -35,14 +35,14 @@ namespace {
 
 constexpr int kMaxDepth = 100;  // nlohmann's dump() recurses
 
-bool is_int64(const Json& value) {
+bool is_int64(const SortedJson& value) {
   return value.is_number_integer() &&
          !(value.is_number_unsigned() &&
            value.get<uint64_t>() > uint64_t{std::numeric_limits<int64_t>::max()});
 }
 
-Json parse_object(const std::string& text, const std::string& where) {
-  const auto check_depth = [&](int depth, Json::parse_event_t, Json&) {
+SortedJson parse_object(const std::string& text, const std::string& where) {
+  const auto check_depth = [&](int depth, SortedJson::parse_event_t, SortedJson&) {
     if (depth > kMaxDepth) {
       throw CheckpointError(str(where, ": its JSON is nested deeper than ", kMaxDepth, " levels."));
     }
@@ -52,10 +52,10 @@ Json parse_object(const std::string& text, const std::string& where) {
   if (text.find('\0') != std::string::npos) {
     throw CheckpointError(str(where, " is not JSON: it has zero bytes. Is the file damaged?"));
   }
-  Json parsed;
+  SortedJson parsed;
   try {
-    parsed = Json::parse(text, check_depth);
-  } catch (const Json::exception& error) {
+    parsed = SortedJson::parse(text, check_depth);
+  } catch (const SortedJson::exception& error) {
     std::string what =
         error.what();  // "[json.exception.parse_error.101] parse error at line 1 ..."
     if (const size_t end = what.find("] "); end != std::string::npos) what = what.substr(end + 2);
@@ -98,34 +98,34 @@ std::vector<std::string> JsonFile::keys() const {
 }
 
 int64_t JsonFile::integer(const std::string& key) const {
-  const Json& value = impl_->at(key);
+  const SortedJson& value = impl_->at(key);
   if (!is_int64(value)) impl_->fail(key, "an integer");
   return value.get<int64_t>();
 }
 
 double JsonFile::number(const std::string& key) const {
-  const Json& value = impl_->at(key);
+  const SortedJson& value = impl_->at(key);
   if (!value.is_number()) impl_->fail(key, "a number");
   return value.get<double>();
 }
 
 bool JsonFile::boolean(const std::string& key) const {
-  const Json& value = impl_->at(key);
+  const SortedJson& value = impl_->at(key);
   if (!value.is_boolean()) impl_->fail(key, "true or false");
   return value.get<bool>();
 }
 
 std::string JsonFile::text(const std::string& key) const {
-  const Json& value = impl_->at(key);
+  const SortedJson& value = impl_->at(key);
   if (!value.is_string()) impl_->fail(key, "a string");
   return value.get<std::string>();
 }
 
 std::vector<int64_t> JsonFile::integers(const std::string& key) const {
-  const Json& value = impl_->at(key);
+  const SortedJson& value = impl_->at(key);
   std::vector<int64_t> numbers;
   if (!value.is_array()) impl_->fail(key, "a list of integers");
-  for (const Json& item : value) {
+  for (const SortedJson& item : value) {
     if (!is_int64(item)) impl_->fail(key, "a list of integers");
     numbers.push_back(item.get<int64_t>());
   }
@@ -133,10 +133,10 @@ std::vector<int64_t> JsonFile::integers(const std::string& key) const {
 }
 
 std::vector<std::string> JsonFile::texts(const std::string& key) const {
-  const Json& value = impl_->at(key);
+  const SortedJson& value = impl_->at(key);
   std::vector<std::string> strings;
   if (!value.is_array()) impl_->fail(key, "a list of strings");
-  for (const Json& item : value) {
+  for (const SortedJson& item : value) {
     if (!item.is_string()) impl_->fail(key, "a list of strings");
     strings.push_back(item.get<std::string>());
   }
@@ -144,7 +144,7 @@ std::vector<std::string> JsonFile::texts(const std::string& key) const {
 }
 
 JsonFile JsonFile::object(const std::string& key) const {
-  const Json& value = impl_->at(key);
+  const SortedJson& value = impl_->at(key);
   if (!value.is_object()) impl_->fail(key, "an object");
   return JsonFile(std::unique_ptr<Impl>(new Impl{value, str(impl_->where, ": '", key, "'")}));
 }
@@ -165,8 +165,8 @@ std::string JsonFile::text_or(const std::string& key, const std::string& fallbac
 const std::string& JsonFile::where() const {
   return impl_->where;
 }
-std::string JsonFile::dump() const {
-  return impl_->object.dump();
+Json JsonFile::json() const {
+  return impl_->object;
 }
 
 }  // namespace icedit

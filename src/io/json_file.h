@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/files.h"
+#include "io/json.h"
 
 namespace icedit {
 
@@ -40,7 +41,7 @@ class JsonFile {
   std::string text_or(const std::string& key, const std::string& fallback) const;
 
   const std::string& where() const;
-  std::string dump() const;  // compact JSON text
+  Json json() const;  // all of it
 
  private:
   struct Impl;

@@ -14,7 +14,7 @@
 namespace icedit {
 namespace {
 
-using Json = nlohmann::json;
+using SortedJson = nlohmann::json;
 
 constexpr uint64_t kMaxHeader = 100'000'000;  // as the reference
 constexpr size_t kMaxDimensions = 64;
@@ -27,7 +27,7 @@ std::string shown(const std::string& name) {
 }
 
 // Offsets in `begin` and `end` count from the end of the header until check_layout() has run.
-class HeaderReader : public nlohmann::json_sax<Json> {
+class HeaderReader : public nlohmann::json_sax<SortedJson> {
  public:
   explicit HeaderReader(const std::string& where) : where_(where) {}
 
@@ -38,7 +38,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   bool boolean(bool) override { fail("true or false"); }
   bool number_float(double, const std::string& text) override { fail("the number " + text); }
   bool number_integer(int64_t value) override { fail(str("the number ", value)); }
-  bool binary(Json::binary_t&) override { fail("binary data"); }
+  bool binary(SortedJson::binary_t&) override { fail("binary data"); }
 
   bool number_unsigned(uint64_t value) override {
     if (depth_ != kInArray) fail(str("the number ", value));
@@ -113,7 +113,8 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     return true;
   }
 
-  bool parse_error(size_t position, const std::string&, const Json::exception& error) override {
+  bool parse_error(size_t position, const std::string&,
+                   const SortedJson::exception& error) override {
     throw CheckpointError(str(where_, ": the header is not JSON at its byte ", position, " (",
                               shown(error.what()), "). Is the file damaged?"));
   }
@@ -259,7 +260,7 @@ std::map<std::string, TensorInfo> parse_safetensors_header(
     throw CheckpointError(str(where, ": the header is not a JSON object. Is the file damaged?"));
   }
   HeaderReader reader(where);
-  Json::sax_parse(header.begin(), header.end(), &reader);
+  SortedJson::sax_parse(header.begin(), header.end(), &reader);
   check_layout(reader.tensors, where, 8 + length, file.size());
   if (metadata != nullptr) *metadata = std::move(reader.metadata);
   return std::move(reader.tensors);

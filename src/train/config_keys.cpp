@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "base/error.h"
-#include "base/home.h"
+#include "base/setting.h"
 #include "train/yaml.h"
 
 namespace icedit {
@@ -23,17 +23,19 @@ constexpr int64_t kMany = int64_t{1} << 40;
   throw UsageError(str(name, " is ", got, ", expected ", expected));
 }
 
-template <class T>
-T scalar(const std::string& name, const Node& node, const std::string& expected) {
-  T value{};
-  if (!node.IsScalar() || !YAML::convert<T>::decode(node, value)) wrong(name, node, expected);
-  return value;
-}
-
-std::string text_of(const std::string& name, const Node& n) {
-  if (is_plain_truth(n))
-    wrong(name, n, "a text; in YAML this word without quotes is true or false");
-  return scalar<std::string>(name, n, "a text");
+// A key's value as settings take it (base/setting.h).
+Given given(const std::string& name, const Node& node) {
+  if (node.IsNull()) return {name, "", Given::Kind::kNothing};
+  if (is_plain_truth(node)) return {name, *truth(node) ? "true" : "false", Given::Kind::kTruth};
+  if (node.IsScalar()) return {name, node.Scalar()};
+  if (node.IsMap()) return {name, "a group of keys", Given::Kind::kGroup};
+  Given list{name, "a list", Given::Kind::kList};
+  for (size_t i = 0; i < node.size(); ++i) {
+    if (is_plain_truth(node[i])) return given(name, node[i]);  // which no list is made of
+    if (!node[i].IsScalar()) return {name, "a list", Given::Kind::kGroup};  // of more than texts
+    list.list.push_back(node[i].Scalar());
+  }
+  return list;
 }
 
 // So that it is read back as a text.
@@ -43,151 +45,102 @@ Node text_node(const std::string& text) {
   return n;
 }
 
-ConfigKey text(const std::string& name, std::string& value, bool computes = true) {
-  const auto set = [name, &value](const Node& n) { value = n.IsNull() ? "" : text_of(name, n); };
-  return {name, set, [&value] { return text_node(value); }, computes};
+Node texts_node(const std::vector<std::string>& texts) {
+  Node list(YAML::NodeType::Sequence);
+  for (const std::string& one : texts) list.push_back(text_node(one));
+  return list;
 }
 
-ConfigKey path(const std::string& name, std::string& value, bool computes = true) {
-  ConfigKey key = text(name, value, computes);
-  key.set = [plain = key.set, &value](const Node& n) {
-    plain(n);
-    value = expand_home(value);
-  };
-  return key;
+// One text is written as such.
+Node node_of(const SettingValue& value) {
+  return std::visit(
+      [](const auto& v) {
+        using T = std::decay_t<decltype(v)>;
+        if constexpr (std::is_same_v<T, std::monostate>)
+          return Node(YAML::NodeType::Null);
+        else if constexpr (std::is_same_v<T, std::string>)
+          return text_node(v);
+        else if constexpr (std::is_same_v<T, std::vector<std::string>>)
+          return v.size() == 1 ? text_node(v[0]) : texts_node(v);
+        else
+          return Node(v);
+      },
+      value);
 }
 
-ConfigKey choice(const std::string& name, std::string& value,
-                 const std::vector<std::string>& choices) {
-  const auto set = [name, &value, choices](const Node& n) {
-    if (const auto flag = truth(n))
-      value = *flag ? "true" : "false";
-    else
-      value = scalar<std::string>(name, n, str("one of ", choices));
-    for (const auto& one : choices)
-      if (one == value) return;
-    wrong(name, n, str("one of ", choices));
-  };
-  return {name, set, [&value] { return Node(value); }};
+ConfigKey key_of(const Setting& setting, bool computes) {
+  return {setting.name, [=](const Node& n) { setting.set(given(setting.name, n)); },
+          [=] { return node_of(setting.variable.get()); }, computes};
 }
 
-template <class T>
-ConfigKey integer(const std::string& name, T& value, int64_t least, int64_t most,
-                  bool computes = true) {
-  const auto set = [name, &value, least, most](const Node& n) {
-    const std::string expected = str(
-        "a whole number ", most == kMany ? str("of at least ", least) : str(least, " to ", most));
-    const auto read = scalar<int64_t>(name, n, expected);
-    if (read < least || read > most) wrong(name, n, expected);
-    value = T(read);
-  };
-  return {name, set, [&value] { return Node(int64_t(value)); }, computes};
+ConfigKey key(const std::string& name, const Variable& variable, bool computes = true) {
+  return key_of({name, {}, "VALUE", "", "", variable}, computes);
 }
 
-ConfigKey number(const std::string& name, double& value, double least, double most,
-                 bool computes = true) {
-  const auto set = [name, &value, least, most](const Node& n) {
-    const std::string expected = str("a number from ", least, " to ", most);
-    value = scalar<double>(name, n, expected);
-    if (!(value >= least && value <= most)) wrong(name, n, expected);
-  };
-  return {name, set, [&value] { return Node(value); }, computes};
+ConfigKey path(const std::string& name, const Variable& variable, bool computes = true) {
+  return key_of({name, {}, "PATH", "", "", variable}, computes);
 }
 
-ConfigKey flag(const std::string& name, bool& value, bool computes = true) {
-  const auto set = [name, &value](const Node& n) {
-    const auto given = truth(n);
-    if (!given) wrong(name, n, "true or false");
-    value = *given;
-  };
-  return {name, set, [&value] { return Node(value); }, computes};
+// YAML's own names of true and false, and no others.
+Variable flag(bool& value) {
+  return {[&value](const Given& given) {
+            if (given.kind != Given::Kind::kTruth) throw_value_error(given, "true or false");
+            value = given.text == "true";
+          },
+          [&value]() -> SettingValue { return value; }};
 }
 
-// A text or a list of texts.
-ConfigKey texts(const std::string& name, std::vector<std::string>& value, bool computes = true) {
-  const auto set = [name, &value](const Node& n) {
-    value.clear();
-    if (n.IsScalar()) value.push_back(text_of(name, n));
-    if (n.IsMap()) wrong(name, n, "a text or a list of texts");
-    for (size_t i = 0; n.IsSequence() && i < n.size(); ++i) value.push_back(text_of(name, n[i]));
-  };
-  const auto get = [&value] {
-    if (value.size() == 1) return text_node(value[0]);
-    Node list(YAML::NodeType::Sequence);
-    for (const std::string& one : value) list.push_back(text_node(one));
-    return list;
-  };
-  return {name, set, get, computes};
-}
-
-ConfigKey paths(const std::string& name, std::vector<std::string>& value, bool computes = true) {
-  ConfigKey key = texts(name, value, computes);
-  key.set = [plain = key.set, &value](const Node& n) {
-    plain(n);
-    for (std::string& one : value) one = expand_home(one);
-  };
-  return key;
+Variable one_of(std::string& value, const std::vector<std::string>& names) {
+  Choices<std::string> choices;
+  for (const std::string& name : names) choices.emplace_back(name, name);
+  return choice(value, choices);
 }
 
 // As peft has it, a text is an expression, and a list of one text is no text.
 ConfigKey targets(const std::string& name, std::vector<std::string>& value, bool& is_list) {
-  const ConfigKey plain = texts(name, value);
+  const ConfigKey plain = key(name, into(value));
   const auto set = [plain, &is_list](const Node& n) {
     plain.set(n);
     is_list = n.IsSequence();
   };
-  const auto get = [plain, &value, &is_list] { return is_list ? Node(value) : plain.get(); };
+  const auto get = [plain, &value, &is_list] { return is_list ? texts_node(value) : plain.get(); };
   return {name, set, get};
 }
 
-template <class T>
-ConfigKey named(const std::string& name, T& value, std::vector<std::pair<std::string, T>> choices) {
-  const auto set = [name, &value, choices](const Node& n) {
-    std::vector<std::string> names;
-    for (const auto& [text, one] : choices) {
-      if (n.IsScalar() && n.Scalar() == text) {
-        value = one;
-        return;
-      }
-      names.push_back(text);
-    }
-    wrong(name, n, str("one of ", names));
-  };
-  const auto get = [&value, choices] {
-    for (const auto& [text, one] : choices)
-      if (one == value) return Node(text);
-    return Node();
-  };
-  return {name, set, get};
+Variable crop(std::optional<bool>& value) {
+  return {[&value](const Given& given) {
+            value.reset();
+            if (given.kind == Given::Kind::kTruth)
+              value = given.text == "true";
+            else if (given.kind != Given::Kind::kNothing)
+              throw_value_error(given, "true, false or null");
+          },
+          [&value] { return value ? SettingValue(*value) : SettingValue(); }};
 }
 
-ConfigKey crop(const std::string& name, std::optional<bool>& value) {
-  const auto set = [name, &value](const Node& n) {
-    value = truth(n);
-    if (!value && !n.IsNull()) wrong(name, n, "true, false or null");
-  };
-  return {name, set, [&value] { return value ? Node(*value) : Node(YAML::NodeType::Null); }};
-}
-
-Setting setting(const std::string& name, const Node& n) {
+OptimizerParam param(const std::string& name, const Node& n) {
   double value = 0;
   if (n.IsNull()) return std::monostate();
   if (const auto flag = truth(n)) return *flag;
   if (n.IsScalar() && YAML::convert<double>::decode(n, value)) return value;
   if (!n.IsSequence()) wrong(name, n, "a number, true or false, or a list of numbers");
   std::vector<double> values;
-  for (size_t i = 0; i < n.size(); ++i) values.push_back(scalar<double>(name, n[i], "a number"));
+  for (size_t i = 0; i < n.size(); ++i) {
+    if (!n[i].IsScalar() || !YAML::convert<double>::decode(n[i], value))
+      wrong(name, n[i], "a number");
+    values.push_back(value);
+  }
   return values;
 }
 
-ConfigKey params(const std::string& name, std::map<std::string, Setting>& value) {
+ConfigKey params(const std::string& name, std::map<std::string, OptimizerParam>& value) {
   const auto set = [name, &value](const Node& n) {
     value.clear();
     if (n.IsNull()) return;
     if (!n.IsMap()) wrong(name, n, "keys with values, as in lr: 1");
     for (const auto& entry : n) {
       const auto key = entry.first.as<std::string>("");
-      value[key] = setting(name + "." + key, entry.second);
+      value[key] = param(name + "." + key, entry.second);
     }
   };
   const auto get = [&value] {
@@ -204,71 +157,70 @@ ConfigKey params(const std::string& name, std::map<std::string, Setting>& value)
 
 std::vector<ConfigKey> dataset_keys(DatasetConfig& d) {
   const std::string at = "train.dataset.";
-  return {named<DatasetType>(at + "type", d.type,
-                             {{"edit", DatasetType::kEdit},
-                              {"omini", DatasetType::kOmini},
-                              {"edit_with_omini", DatasetType::kEditWithOmini},
-                              {"edit_mask", DatasetType::kEditMask},
-                              {"folder", DatasetType::kFolder}}),
-          paths(at + "path", d.path),
-          paths(at + "magicbrush_path", d.magicbrush_path),
-          text(at + "split", d.split),
-          integer(at + "condition_size", d.condition_size, 16, 8192),
-          integer(at + "target_size", d.target_size, 16, 8192),
-          number(at + "drop_text_prob", d.drop_text_prob, 0, 1),
-          texts(at + "specific_task", d.specific_task),
-          crop(at + "crop_the_noise", d.crop_the_noise),
-          named<ResizeMode>(at + "resize", d.resize,
-                            {{"squash", ResizeMode::kSquash}, {"bucket", ResizeMode::kBucket}})};
+  return {key(at + "type",
+              choice<DatasetType>(d.type, {{"edit", DatasetType::kEdit},
+                                           {"omini", DatasetType::kOmini},
+                                           {"edit_with_omini", DatasetType::kEditWithOmini},
+                                           {"edit_mask", DatasetType::kEditMask},
+                                           {"folder", DatasetType::kFolder}})),
+          path(at + "path", into(d.path)),
+          path(at + "magicbrush_path", into(d.magicbrush_path)),
+          key(at + "split", into(d.split)),
+          key(at + "condition_size", integer(d.condition_size, 16, 8192)),
+          key(at + "target_size", integer(d.target_size, 16, 8192)),
+          key(at + "drop_text_prob", number(d.drop_text_prob, 0, 1)),
+          key(at + "specific_task", into(d.specific_task)),
+          key(at + "crop_the_noise", crop(d.crop_the_noise)),
+          key(at + "resize", choice<ResizeMode>(d.resize, {{"squash", ResizeMode::kSquash},
+                                                           {"bucket", ResizeMode::kBucket}}))};
 }
 
 std::vector<ConfigKey> lora_keys(LoraConfig& l) {
   const std::string at = "train.lora_config.";
-  return {integer(at + "r", l.r, 1, 65536),
-          number(at + "lora_alpha", l.lora_alpha, 1e-6, 1e9),
-          choice(at + "init_lora_weights", l.init_lora_weights, {"gaussian", "true"}),
+  return {key(at + "r", integer(l.r, 1, 65536)),
+          key(at + "lora_alpha", number(l.lora_alpha, 1e-6, 1e9)),
+          key(at + "init_lora_weights", one_of(l.init_lora_weights, {"gaussian", "true"})),
           targets(at + "target_modules", l.target_modules, l.target_list),
-          integer(at + "num_experts", l.num_experts, 1, 4096),
-          integer(at + "expert_rank", l.expert_rank, 1, 65536),
-          number(at + "expert_alpha", l.expert_alpha, 1e-6, 1e9),
-          integer(at + "top_k", l.top_k, 1, 4096),
-          texts(at + "expert_modules", l.expert_modules),
-          number(at + "balance_loss", l.balance_loss, 0, 1e6)};
+          key(at + "num_experts", integer(l.num_experts, 1, 4096)),
+          key(at + "expert_rank", integer(l.expert_rank, 1, 65536)),
+          key(at + "expert_alpha", number(l.expert_alpha, 1e-6, 1e9)),
+          key(at + "top_k", integer(l.top_k, 1, 4096)),
+          key(at + "expert_modules", into(l.expert_modules)),
+          key(at + "balance_loss", number(l.balance_loss, 0, 1e6))};
 }
 
 std::vector<ConfigKey> run_keys(TrainConfig& c) {
   const std::string at = "train.";
-  return {integer(at + "batch_size", c.batch_size, 1, 65536),
-          integer(at + "accumulate_grad_batches", c.accumulate_grad_batches, 1, 1 << 20),
-          integer(at + "dataloader_workers", c.dataloader_workers, 0, 1000, false),
-          integer(at + "save_interval", c.save_interval, 0, kMany, false),
-          integer(at + "sample_interval", c.sample_interval, 0, kMany, false),
-          paths(at + "sample_data", c.sample_data, false),
-          integer(at + "sample_pairs", c.sample_pairs, 1, 64, false),
-          integer(at + "sample_steps", c.sample_steps, 0, 1000, false),
-          number(at + "sample_guidance", c.sample_guidance, 0, 1000, false),
-          integer(at + "max_steps", c.max_steps, -1, kMany, false),
-          integer(at + "keep_checkpoints", c.keep_checkpoints, 0, 1 << 20, false),
-          number(at + "gradient_clip_val", c.gradient_clip_val, 0, 1e12),
-          flag(at + "gradient_checkpointing", c.gradient_checkpointing, false),
-          path(at + "save_path", c.save_path, false),
-          integer(at + "seed", c.seed, 0, kMany),
-          named<DrawMode>(at + "draws", c.draws,
-                          {{"keyed", DrawMode::kKeyed}, {"reference", DrawMode::kReference}}),
-          choice(at + "timestep_sampling", c.timestep_sampling,
-                 {"logit_normal", "uniform", "flux_shift", "mode"}),
-          named<LossTokens>(at + "loss", c.loss,
-                            {{"all", LossTokens::kAll},
-                             {"right_half", LossTokens::kRightHalf},
-                             {"changed", LossTokens::kChanged}}),
-          flag(at + "use_offset_noise", c.use_offset_noise),
-          number(at + "ema_decay", c.ema_decay, 0, 0.9999999),
-          flag(at + "cache", c.cache, false),
-          path(at + "cache_dir", c.cache_dir, false),
-          integer(at + "max_sequence_length", c.max_sequence_length, 0, 512),
-          integer(at + "max_bad_rows", c.max_bad_rows, 0, kMany, false),
-          integer(at + "max_bad_steps", c.max_bad_steps, 1, kMany, false),
-          flag(at + "check_memory", c.check_memory, false)};
+  return {key(at + "batch_size", integer(c.batch_size, 1, 65536)),
+          key(at + "accumulate_grad_batches", integer(c.accumulate_grad_batches, 1, 1 << 20)),
+          key(at + "dataloader_workers", integer(c.dataloader_workers, 0, 1000), false),
+          key(at + "save_interval", integer(c.save_interval, 0, kMany), false),
+          key(at + "sample_interval", integer(c.sample_interval, 0, kMany), false),
+          path(at + "sample_data", into(c.sample_data), false),
+          key(at + "sample_pairs", integer(c.sample_pairs, 1, 64), false),
+          key(at + "sample_steps", integer(c.sample_steps, 0, 1000), false),
+          key(at + "sample_guidance", number(c.sample_guidance, 0, 1000), false),
+          key(at + "max_steps", integer(c.max_steps, -1, kMany), false),
+          key(at + "keep_checkpoints", integer(c.keep_checkpoints, 0, 1 << 20), false),
+          key(at + "gradient_clip_val", number(c.gradient_clip_val, 0, 1e12)),
+          key(at + "gradient_checkpointing", flag(c.gradient_checkpointing), false),
+          path(at + "save_path", into(c.save_path), false),
+          key(at + "seed", integer(c.seed, 0, kMany)),
+          key(at + "draws", choice<DrawMode>(c.draws, {{"keyed", DrawMode::kKeyed},
+                                                       {"reference", DrawMode::kReference}})),
+          key(at + "timestep_sampling",
+              one_of(c.timestep_sampling, {"logit_normal", "uniform", "flux_shift", "mode"})),
+          key(at + "loss", choice<LossTokens>(c.loss, {{"all", LossTokens::kAll},
+                                                       {"right_half", LossTokens::kRightHalf},
+                                                       {"changed", LossTokens::kChanged}})),
+          key(at + "use_offset_noise", flag(c.use_offset_noise)),
+          key(at + "ema_decay", number(c.ema_decay, 0, 0.9999999)),
+          key(at + "cache", flag(c.cache), false),
+          path(at + "cache_dir", into(c.cache_dir), false),
+          key(at + "max_sequence_length", integer(c.max_sequence_length, 0, 512)),
+          key(at + "max_bad_rows", integer(c.max_bad_rows, 0, kMany), false),
+          key(at + "max_bad_steps", integer(c.max_bad_steps, 1, kMany), false),
+          key(at + "check_memory", flag(c.check_memory), false)};
 }
 
 void append(std::vector<ConfigKey>& to, std::vector<ConfigKey> more) {
@@ -278,20 +230,20 @@ void append(std::vector<ConfigKey>& to, std::vector<ConfigKey> more) {
 }  // namespace
 
 std::vector<ConfigKey> keys_of(TrainConfig& c) {
-  std::vector<ConfigKey> keys = {path("flux_path", c.flux_path),
-                                 choice("dtype", c.dtype, {"bfloat16", "float32", "auto"}),
-                                 named<TrainMode>("train.mode", c.mode,
-                                                  {{"lora", TrainMode::kLora},
+  std::vector<ConfigKey> keys = {
+      path("flux_path", into(c.flux_path)),
+      key("dtype", one_of(c.dtype, {"bfloat16", "float32", "auto"})),
+      key("train.mode", choice<TrainMode>(c.mode, {{"lora", TrainMode::kLora},
                                                    {"moe_lora", TrainMode::kMoeLora},
-                                                   {"full", TrainMode::kFull}}),
-                                 path("train.init_lora", c.init_lora, false)};
+                                                   {"full", TrainMode::kFull}})),
+      path("train.init_lora", into(c.init_lora), false)};
   append(keys, run_keys(c));
   append(keys, dataset_keys(c.dataset));
   append(keys, lora_keys(c.lora));
-  append(keys, {choice("train.optimizer.type", c.optimizer.type, {"Prodigy", "AdamW", "SGD"}),
+  append(keys, {key("train.optimizer.type", one_of(c.optimizer.type, {"Prodigy", "AdamW", "SGD"})),
                 params("train.optimizer.params", c.optimizer.params),
-                choice("train.lr_schedule", c.lr_schedule, {"constant", "cosine"}),
-                integer("train.warmup_steps", c.warmup_steps, 0, kMany)});
+                key("train.lr_schedule", one_of(c.lr_schedule, {"constant", "cosine"})),
+                key("train.warmup_steps", integer(c.warmup_steps, 0, kMany))});
   return keys;
 }
 

@@ -106,7 +106,7 @@ void EncodingCache::note_all(const std::string& what) {
 }
 
 std::string weights_fingerprint(const Component& component) {
-  std::string all = component.config.dump();
+  std::string all = dumped(component.config.json());
   for (const auto& [name, entry] : component.checkpoint.entries()) {
     const TensorInfo& info = entry.info;
     const size_t size = info.bytes(), part = std::min(size, kSample);

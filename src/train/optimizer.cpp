@@ -111,7 +111,7 @@ void Optimizer::load(const OptimizerState& from) {
   lr_ = lr;
 }
 
-const Setting* Settings::find(const std::string& key) {
+const OptimizerParam* Settings::find(const std::string& key) {
   known_.push_back(key);
   const auto found = config_.params.find(key);
   if (found == config_.params.end() || std::holds_alternative<std::monostate>(found->second))
@@ -124,14 +124,14 @@ bool Settings::given(const std::string& key) {
 }
 
 double Settings::number(const std::string& key, double fallback) {
-  const Setting* setting = find(key);
+  const OptimizerParam* setting = find(key);
   if (!setting) return fallback;
   if (const double* value = std::get_if<double>(setting)) return *value;
   throw UsageError(str(kWhere, key, ": expected a number"));
 }
 
 bool Settings::boolean(const std::string& key, bool fallback) {
-  const Setting* setting = find(key);
+  const OptimizerParam* setting = find(key);
   if (!setting) return fallback;
   if (const bool* value = std::get_if<bool>(setting)) return *value;
   throw UsageError(str(kWhere, key, ": expected true or false"));
@@ -139,7 +139,7 @@ bool Settings::boolean(const std::string& key, bool fallback) {
 
 std::pair<double, double> Settings::two_numbers(const std::string& key,
                                                 std::pair<double, double> fallback) {
-  const Setting* setting = find(key);
+  const OptimizerParam* setting = find(key);
   if (!setting) return fallback;
   const auto* values = std::get_if<std::vector<double>>(setting);
   if (!values || values->size() != 2)

@@ -79,10 +79,10 @@ class Optimizer {
 };
 
 // A value of `train.optimizer.params`; monostate: null, the default.
-using Setting = std::variant<std::monostate, bool, double, std::vector<double>>;
+using OptimizerParam = std::variant<std::monostate, bool, double, std::vector<double>>;
 struct OptimizerConfig {
-  std::string type = "Prodigy";           // Prodigy, AdamW, SGD
-  std::map<std::string, Setting> params;  // by the Python keyword arguments' names
+  std::string type = "Prodigy";                  // Prodigy, AdamW, SGD
+  std::map<std::string, OptimizerParam> params;  // by the Python keyword arguments' names
 };
 
 // Throws UsageError: unknown type or key (naming those there are), a value of the wrong type or out
@@ -107,7 +107,7 @@ class Settings {
   void check(bool good, const std::string& key, double value, const std::string& expected) const;
 
  private:
-  const Setting* find(const std::string& key);
+  const OptimizerParam* find(const std::string& key);
 
   const OptimizerConfig& config_;
   std::vector<std::string> known_;

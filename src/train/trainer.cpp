@@ -232,7 +232,7 @@ RunState Trainer::state() const {
     state.adapter = content_of(*trainable_.adapter);
   } else {
     state.weights = trainable_.parameters;
-    state.transformer_config = residency_.files().open(Part::kTransformer).config.dump();
+    state.transformer_config = dumped(residency_.files().open(Part::kTransformer).config.json());
   }
   state.ema = ema_;
   state.optimizer = optimizer_->state();

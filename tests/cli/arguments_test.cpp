@@ -14,7 +14,7 @@ struct Parsed {
   bool force = false;
 };
 
-std::vector<OptionGroup> groups(Parsed& p) {
+std::vector<SettingGroup> groups(Parsed& p) {
   return {{"Some",
            {{"steps", {"num-inference-steps"}, "N", "", "", into(p.steps)},
             {"output", {"o"}, "PATH", "the file to write", "", into(p.output)},

@@ -134,7 +134,7 @@ TEST_F(EditJobs, ABadLineIsNamed) {
   EXPECT_TRUE(contains(line("{\"image\": \"a.png\", \"steps\": \"x\"}"),
                        "line 2: 'steps' is 'x', expected a whole"));
   EXPECT_TRUE(contains(line("{\"image\": \"a.png\", \"steps\": [3]}"),
-                       "line 2: 'steps' is [3], expected a text"));
+                       "line 2: 'steps' is [3], expected a whole"));
   EXPECT_TRUE(contains(line("{\"image\": \"a.png\"}"), "line 2: there is no instruction"));
   const auto missing = [&](const std::string& text) {
     folder_.write("x.jsonl", text + "\n");

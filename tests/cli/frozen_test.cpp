@@ -13,10 +13,10 @@
 namespace icedit::cli {
 namespace {
 
-std::string spellings(const std::vector<OptionGroup>& groups) {
+std::string spellings(const std::vector<SettingGroup>& groups) {
   std::string text;
-  for (const OptionGroup& group : groups) {
-    for (const Option& option : group.options) {
+  for (const SettingGroup& group : groups) {
+    for (const Setting& option : group.settings) {
       text += text.empty() ? option.name : " " + option.name;
       for (const std::string& alias : option.aliases) text += "|" + alias;
       if (option.value.empty()) text += "!";
@@ -54,8 +54,8 @@ TEST(Frozen, OptionsOfTrain) {
             "set resume run-folder steps trace draws device threads quiet|q! "
             "verbose|v! help|h!");
   const std::string manual = read_text(Path(ICEDIT_SOURCE) / "docs/cli.md");
-  for (const OptionGroup& group : train_option_groups(options)) {
-    for (const Option& option : group.options)
+  for (const SettingGroup& group : train_option_groups(options)) {
+    for (const Setting& option : group.settings)
       EXPECT_NE(manual.find("`--" + option.name), std::string::npos) << option.name;
   }
 }
@@ -69,8 +69,8 @@ TEST(Frozen, OptionsOfData) {
     all += command.name + ": " + spellings(groups) + "\n";
     EXPECT_NE(manual.find("icedit data " + command.name), std::string::npos) << command.name;
     const std::string help = data_help(command);
-    for (const OptionGroup& group : groups) {
-      for (const Option& option : group.options) {
+    for (const SettingGroup& group : groups) {
+      for (const Setting& option : group.settings) {
         EXPECT_NE(manual.find("`--" + option.name), std::string::npos) << option.name;
         EXPECT_NE(help.find("--" + option.name), std::string::npos) << option.name;
       }
@@ -93,8 +93,8 @@ TEST(Frozen, EveryOptionIsInTheHelpAndHasOneSpelling) {
   EditOptions options;
   const std::string help = edit_help();
   std::vector<std::string> all;
-  for (const OptionGroup& group : edit_option_groups(options)) {
-    for (const Option& option : group.options) {
+  for (const SettingGroup& group : edit_option_groups(options)) {
+    for (const Setting& option : group.settings) {
       EXPECT_NE(help.find("--" + option.name), std::string::npos) << option.name;
       EXPECT_FALSE(option.help.empty()) << option.name;
       all.push_back(option.name);
@@ -112,8 +112,8 @@ TEST(Frozen, EveryOptionIsInTheHelpAndHasOneSpelling) {
 TEST(Frozen, TheManualNamesEveryOption) {
   const std::string manual = read_text(Path(ICEDIT_SOURCE) / "docs/cli.md");
   EditOptions options;
-  for (const OptionGroup& group : edit_option_groups(options)) {
-    for (const Option& option : group.options) {
+  for (const SettingGroup& group : edit_option_groups(options)) {
+    for (const Setting& option : group.settings) {
       EXPECT_NE(manual.find("`--" + option.name), std::string::npos) << option.name;
       for (const std::string& alias : option.aliases) {
         const std::string flag = (alias.size() == 1 ? "-" : "--") + alias;
@@ -134,10 +134,10 @@ TEST(Frozen, SettingsOfARecipeCanBeGivenAgain) {
   settings.request.sizing = Sizing::kIcedit;
   settings.request.noise_order = NoiseOrder::kEarly;
   settings.request.source_size = true;
-  const std::string json = settings_json(settings, ModelDefaults(), -12);
+  const std::string json = dumped(settings_json(resolved(settings, ModelDefaults(), 12)));
   EditSettings again;
   set_from_json(again, json, "recipe");
-  EXPECT_EQ(settings_json(again, ModelDefaults(), *again.seed), json);
+  EXPECT_EQ(dumped(settings_json(resolved(again, ModelDefaults(), *again.seed))), json);
   EXPECT_EQ(again.request.width, 512);
 }
 

@@ -73,11 +73,11 @@ std::string with_riff_chunk(std::string webp, const std::string& name, std::stri
 
 TEST(Size, FindsTheOrientationWhereverTheDecoderDoes) {
   const std::string tiff("MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0", 26);
-  const std::string prefixed = std::string("Exif\0\0", 6) + tiff;
+  const std::string prefixed = str(std::string_view("Exif\0\0", 6), tiff);
   const std::string xmp = "<x tiff:Orientation=\"6\"/>";
   const std::string in_png = "XML:com.adobe.xmp" + std::string(5, '\0') + xmp;
-  const std::string in_jpeg = std::string("http://ns.adobe.com/xap/1.0/\0", 29) + xmp;
-  std::string raw = std::string("Raw profile type exif\0", 22) + "\nexif\n      26\n";
+  const std::string in_jpeg = str(std::string_view("http://ns.adobe.com/xap/1.0/\0", 29), xmp);
+  std::string raw = str(std::string_view("Raw profile type exif\0", 22), "\nexif\n      26\n");
   for (const char c : tiff)
     raw += "0123456789abcdef"[c >> 4 & 15], raw += "0123456789abcdef"[c & 15];
   const Image image(21, 13);

@@ -12,9 +12,7 @@
 namespace icedit {
 namespace {
 
-using Json = nlohmann::json;
-
-class Recipe : public ::testing::Test {
+class RecipeTest : public ::testing::Test {
  protected:
   Path write(const std::string& name, const std::string& text) const {
     return folder_.write(name, text);
@@ -22,18 +20,20 @@ class Recipe : public ::testing::Test {
   TemporaryFolder folder_;
 };
 
-const char* const kRun =
-    R"({"version": "1", "model": {"name": "nano", "transformer": {"sha256": "a"}, "vae": {"sha256": "b"}},
-        "adapters": [{"name": "x", "scale": 1.0, "sha256": "c"}], "dtype": "float32", "noise_dtype": "float32"})";
+RunRecord a_run() {
+  return run_from_json(Json::parse(
+      R"({"version": "1", "model": {"name": "nano", "transformer": {"sha256": "a"}, "vae": {"sha256": "b"}},
+          "adapters": [{"name": "x", "scale": 1.0, "sha256": "c"}], "dtype": "float32", "noise_dtype": "float32"})"));
+}
 
-TEST_F(Recipe, OneSmallFileHasTheHashThatSha256sumPrints) {
+TEST_F(RecipeTest, OneSmallFileHasTheHashThatSha256sumPrints) {
   const Path file = write("a", "abc");
   EXPECT_EQ(fingerprint({file}).sha256,
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(fingerprint({file}).of, "contents");
 }
 
-TEST_F(Recipe, ShardsCountInAnyOrderAndEveryByteCounts) {
+TEST_F(RecipeTest, ShardsCountInAnyOrderAndEveryByteCounts) {
   const Path a = write("a", "abc"), b = write("b", "def");
   const std::string both = fingerprint({a, b}).sha256;
   EXPECT_EQ(fingerprint({b, a}).sha256, both);
@@ -41,7 +41,7 @@ TEST_F(Recipe, ShardsCountInAnyOrderAndEveryByteCounts) {
   EXPECT_NE(fingerprint({a, b}).sha256, both);
 }
 
-TEST_F(Recipe, OfLargeFilesNamesSizesAndHeadersAreHashed) {
+TEST_F(RecipeTest, OfLargeFilesNamesSizesAndHeadersAreHashed) {
   const Path large = folder_ / "large.safetensors";
   const auto make = [&](uint64_t bytes, const std::string& header, char last) {
     const uint64_t length = header.size();
@@ -60,56 +60,57 @@ TEST_F(Recipe, OfLargeFilesNamesSizesAndHeadersAreHashed) {
   EXPECT_NE(make(301 << 20, "{}", 'a').sha256, first.sha256);
 }
 
-TEST_F(Recipe, GoesIntoAPictureAndComesOutAgain) {
+TEST_F(RecipeTest, GoesIntoAPictureAndComesOutAgain) {
   EditSettings settings;
   settings.request.instruction = "make it <blue> \xF0\x9F\x8C\x8A";
-  const Path source = write("source", "bytes");
+  const SourceRecord source = source_record(write("source", "bytes"));
+  const Recipe recipe{a_run(), resolved(settings, ModelDefaults(), 5), {}, source, source};
   for (const char* name : {"a.png", "a.jpg", "a.webp"}) {
-    write_image(folder_ / name, Image(8, 8),
-                recipe_text(kRun, settings_json(settings, ModelDefaults(), 5), source, source, 0));
-    const std::string recipe = read_recipe(folder_ / name);
-    const Json json = Json::parse(recipe);
-    EXPECT_EQ(json["source"]["file"], "source") << name;
-    EXPECT_EQ(json["source"]["sha256"], sha256_file(source));
-    EXPECT_TRUE(recipe_has_mask(recipe));
-    EditSettings again;
-    set_from_json(again, recipe_settings(recipe, name), name);
-    EXPECT_EQ(again.request.instruction, settings.request.instruction);
-    EXPECT_EQ(again.seed, 5);
-    EXPECT_TRUE(differences(recipe, kRun).empty());
+    write_image(folder_ / name, Image(8, 8), recipe_text(recipe));
+    const Recipe read = parse_recipe(read_recipe_text(folder_ / name), name);
+    EXPECT_EQ(read.source.file, "source") << name;
+    EXPECT_EQ(read.source.sha256, sha256_file(folder_ / "source"));
+    ASSERT_TRUE(read.mask);
+    EXPECT_EQ(read.mask->file, "source");
+    EXPECT_EQ(read.edit.request.instruction, settings.request.instruction);
+    EXPECT_EQ(read.edit.seed, 5);
+    EXPECT_TRUE(differences(read.run, a_run()).empty());
   }
   write_image(folder_ / "plain.png", Image(8, 8));
-  EXPECT_EQ(read_recipe(folder_ / "plain.png"), "");
+  EXPECT_EQ(read_recipe_text(folder_ / "plain.png"), "");
 }
 
-TEST_F(Recipe, FoldersOfThisMachineStayHere) {
-  Json run = Json::parse(kRun);
-  run["model"]["name"] = folder_.path().string() + "/";
-  run["adapters"][0]["name"] = write("lora.safetensors", "").string();
-  const PictureText text =
-      recipe_text(run.dump(), settings_json({}, ModelDefaults(), 1), write("s", ""), "", 0);
-  EXPECT_EQ(text.at(kRecipeKey).find(folder_.path().parent_path().string() + "/"),
-            std::string::npos);
-  EXPECT_EQ(Json::parse(text.at(kRecipeKey))["model"]["name"], folder_.path().filename().string());
+TEST_F(RecipeTest, ARunIsTheSameBehindItsJson) {
+  EXPECT_EQ(dumped(run_json(run_from_json(run_json(a_run())))), dumped(run_json(a_run())));
 }
 
-TEST_F(Recipe, DifferencesAreNamed) {
-  Json other = Json::parse(kRun);
-  other["model"]["vae"]["sha256"] = "z";
-  other["adapters"][0]["scale"] = 0.5;
-  other["dtype"] = "bfloat16";
-  EXPECT_EQ(differences(kRun, other.dump()),
+TEST_F(RecipeTest, FoldersOfThisMachineStayHere) {
+  RunRecord run = a_run();
+  run.model = folder_.path().string() + "/";
+  run.adapters[0].name = write("lora.safetensors", "").string();
+  const std::string text =
+      recipe_text({run, resolved({}, ModelDefaults(), 1), {}, source_record(write("s", "")), {}})
+          .at(kRecipeKey);
+  EXPECT_EQ(text.find(folder_.path().parent_path().string() + "/"), std::string::npos);
+  EXPECT_EQ(Json::parse(text)["model"]["name"], folder_.path().filename().string());
+}
+
+TEST_F(RecipeTest, DifferencesAreNamed) {
+  RunRecord other = a_run();
+  other.components["vae"].fingerprint.sha256 = "z";
+  other.adapters[0].scale = 0.5;
+  other.dtype = "bfloat16";
+  EXPECT_EQ(differences(a_run(), other),
             (std::vector<std::string>{"another vae", "other adapters or scales",
-                                      "dtype was \"float32\", is \"bfloat16\""}));
+                                      "dtype was float32, is bfloat16"}));
 }
 
-TEST_F(Recipe, DamagedOnesAreErrorsOrNothing) {
-  for (const char* bad : {"", "[", "[]", "{}", "{\"edit\": 3}"}) {
-    EXPECT_THROW(recipe_settings(bad, "x.png"), DataError) << bad;
-    EXPECT_FALSE(recipe_has_mask(bad));
-    differences(bad, kRun);
-  }
-  EXPECT_FALSE(differences("{\"model\": 3, \"adapters\": \"x\"}", kRun).empty());
+TEST_F(RecipeTest, DamagedOnesAreErrors) {
+  for (const char* bad : {"", "[", "[]", "{}", "{\"edit\": 3}"})
+    EXPECT_THROW(parse_recipe(bad, "x.png"), DataError) << bad;
+  for (const char* odd : {"{\"model\": 3, \"adapters\": \"x\"}", "[]", "3"})
+    EXPECT_FALSE(differences(run_from_json(Json::parse(odd)), a_run()).empty()) << odd;
+  EXPECT_THROW(parse_recipe("{\"edit\": {\"later\": 1}}", "x.png"), UsageError);
 }
 
 }  // namespace

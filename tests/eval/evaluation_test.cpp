@@ -48,7 +48,7 @@ class Evaluation : public ::testing::Test {
     EditSettings settings;
     settings.request = options.edit;
     return ResultFolder(folder.path() / name, describe_run(editor().residency()),
-                        settings_json(settings, ModelDefaults(), options.edit.seed), {file()});
+                        resolved(settings, ModelDefaults(), options.edit.seed), {file()});
   }
   // Pictures of different sizes, and an instruction each.
   void write_rows(const std::vector<std::string>& sources, const std::vector<std::string>& targets,

@@ -1,5 +1,7 @@
 #include <c10/core/InferenceMode.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "errors.h"
 #include "golden.h"
@@ -75,7 +77,7 @@ TEST(Clip, ReadsAWholeClipModel) {
         "text_model.embeddings.position_ids", "visual_projection.weight"}) {
     entries.emplace(name, text.entry("text_model.final_layer_norm.bias"));
   }
-  const std::string config = JsonFile(golden::path(folder + "/config.json")).dump();
+  const std::string config = dumped(JsonFile(golden::path(folder + "/config.json")).json());
   const auto whole =
       JsonFile::parse(R"({"model_type": "clip", "text_config": )" + config + "}", "clip");
   const auto want = golden::load(folder + "/case.safetensors");

@@ -190,7 +190,7 @@ TEST(Config, BooleansHaveManyNames) {
     EXPECT_FALSE(of("train.use_offset_noise", no).use_offset_noise) << no;
   for (const std::string neither : {"y", "N", "tRUE", "1"})
     EXPECT_TRUE(has(error_with({"train.cache=" + neither}), "expected true or false")) << neither;
-  EXPECT_TRUE(has(error_with({"train.lora_config.init_lora_weights=False"}), "one of"));
+  EXPECT_TRUE(has(error_with({"train.lora_config.init_lora_weights=False"}), "gaussian or true"));
   // Nor is such a word a text, unless it is quoted.
   EXPECT_TRUE(has(error_with({"train.dataset.split=on"}), "without quotes is true or false"));
   EXPECT_TRUE(has(error_with({"train.dataset.specific_task=[style, No]"}), "without quotes"));

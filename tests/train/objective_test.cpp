@@ -274,7 +274,9 @@ TEST_P(Runs, LossesNormsAndWeightsOfEveryStep) {
       excused += (noise[key] > run.allowed * (now - start[key]).abs().max()).sum().item<int64_t>();
       all += g.numel();
     }
-    if (run.optimizer.type != "SGD") EXPECT_LE(excused, all / 1000);
+    if (run.optimizer.type != "SGD") {
+      EXPECT_LE(excused, all / 1000);
+    }
     expect_weights("after1.");
   }
   expect_weights("final.");

@@ -177,7 +177,8 @@ std::string message(const std::function<void()>& call) {
 }
 
 TEST(Optimizer, WrongSettingsAreNamed) {
-  const auto make = [](const std::string& type, const std::string& key, const Setting& value) {
+  const auto make = [](const std::string& type, const std::string& key,
+                       const OptimizerParam& value) {
     return message<UsageError>([&] { make_optimizer({type, {{key, value}}}, one_parameter()); });
   };
   EXPECT_EQ(make("Adagrad", "lr", 1.0),

@@ -8,7 +8,7 @@
 namespace icedit {
 namespace {
 
-using Json = nlohmann::json;
+using SortedJson = nlohmann::json;
 
 [[noreturn]] void fail_bpe_file(const std::string& where, const std::string& what) {
   throw CheckpointError(str(where, ": ", what, ". Download the file again."));
@@ -16,7 +16,7 @@ using Json = nlohmann::json;
 
 // vocab.json as it is read, without a tree of 49,408 nodes in between: that took half of the time
 // to load CLIP's.
-class VocabReader : public nlohmann::json_sax<Json> {
+class VocabReader : public nlohmann::json_sax<SortedJson> {
  public:
   explicit VocabReader(const std::string& where) : where_(where) { ids_.reserve(50000); }
   TokenIds take() { return std::move(ids_); }
@@ -46,7 +46,7 @@ class VocabReader : public nlohmann::json_sax<Json> {
   bool number_integer(int64_t) override { return fail_here(); }
   bool number_float(double, const std::string&) override { return fail_here(); }
   bool string(std::string&) override { return fail_here(); }
-  bool binary(Json::binary_t&) override { return fail_here(); }
+  bool binary(SortedJson::binary_t&) override { return fail_here(); }
   bool start_array(size_t) override { return fail_here(); }
   bool end_array() override { return fail_here(); }
 
@@ -67,7 +67,7 @@ class VocabReader : public nlohmann::json_sax<Json> {
 TokenIds read_vocab_json(const Path& path) {
   const std::string where = path.string();
   VocabReader reader(where);
-  Json::sax_parse(read_text(path), &reader);
+  SortedJson::sax_parse(read_text(path), &reader);
   TokenIds ids = reader.take();
   if (ids.empty())
     fail_bpe_file(where, "expected an object of tokens and their ids, and it is empty");

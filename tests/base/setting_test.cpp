@@ -1,4 +1,4 @@
-#include "base/option.h"
+#include "base/setting.h"
 
 #include <gtest/gtest.h>
 
@@ -56,22 +56,24 @@ TEST(OptionValue, SwitchesKnowSeveralWords) {
 
 TEST(OptionByKey, DashesAndUnderscoresAndAliases) {
   std::string steps;
-  const std::vector<Option> options = {
+  const std::vector<Setting> options = {
       {"num-steps", {"inference-steps"}, "N", "", "", into(steps)}};
   for (const char* key : {"num-steps", "num_steps", "inference_steps"}) {
     steps.clear();
-    set_by_key(options, "x.jsonl, line 2", key, "7");
+    set_by_key(options, "x.jsonl, line 2", key, {"", "7"});
     EXPECT_EQ(steps, "7") << key;
   }
-  EXPECT_EQ(usage_error([&] { set_by_key(options, "x.jsonl, line 2", "num_setps", "7"); }),
+  EXPECT_EQ(usage_error([&] {
+              set_by_key(options, "x.jsonl, line 2", "num_setps", {"", "7"});
+            }),
             "x.jsonl, line 2: unknown key 'num_setps'; did you mean 'num_steps'?");
 }
 
 // What a shell leaves of --option=~/x, and a batch's line.
 TEST(OptionByKey, APathMayBeginAtTheUsersFolder) {
   std::string path, text;
-  const std::vector<Option> options = {{"mask", {}, "FILE", "", "", into(path)},
-                                       {"instruction", {}, "TEXT", "", "", into(text)}};
+  const std::vector<Setting> options = {{"mask", {}, "FILE", "", "", into(path)},
+                                        {"instruction", {}, "TEXT", "", "", into(text)}};
   const std::string home = std::getenv("HOME") != nullptr ? std::getenv("HOME") : "";
   ::setenv("HOME", "/home/me", 1);
   for (const auto& [given, want] : {std::pair("~/a b", "/home/me/a b"),
@@ -79,10 +81,10 @@ TEST(OptionByKey, APathMayBeginAtTheUsersFolder) {
                                     {"~you/a", "~you/a"},
                                     {"a/~/b", "a/~/b"},
                                     {"./~", "./~"}}) {
-    set_by_key(options, "x.jsonl, line 2", "mask", given);
+    set_by_key(options, "x.jsonl, line 2", "mask", {"", given});
     EXPECT_EQ(path, want);
   }
-  set_by_key(options, "x.jsonl, line 2", "instruction", "~/a");
+  set_by_key(options, "x.jsonl, line 2", "instruction", {"", "~/a"});
   EXPECT_EQ(text, "~/a");
   ::setenv("HOME", home.c_str(), 1);
 }

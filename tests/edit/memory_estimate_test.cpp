@@ -1,8 +1,8 @@
-#include "cli/memory_estimate.h"
+#include "edit/memory_estimate.h"
 
 #include <gtest/gtest.h>
 
-namespace icedit::cli {
+namespace icedit {
 namespace {
 
 PartEstimate part(Part which, uint64_t weights, uint64_t activations) {
@@ -87,4 +87,4 @@ TEST(MemoryEstimate, WhatDoesNotFitIsSaidWithWhatWould) {
 }
 
 }  // namespace
-}  // namespace icedit::cli
+}  // namespace icedit

@@ -8,7 +8,7 @@
 
 #include "edit/pipeline.h"
 
-namespace icedit::cli {
+namespace icedit {
 
 struct PartEstimate {
   Part part;
@@ -64,4 +64,4 @@ class MemoryCheck {
 // one component at a time.
 Keep choose_keep(const std::vector<PartEstimate>& parts, bool low_memory, bool several_pictures);
 
-}  // namespace icedit::cli
+}  // namespace icedit

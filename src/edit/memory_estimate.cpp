@@ -1,4 +1,4 @@
-#include "cli/memory_estimate.h"
+#include "edit/memory_estimate.h"
 
 #include <ATen/ATen.h>
 
@@ -12,7 +12,7 @@
 #include "models/flux/config.h"
 #include "models/t5/config.h"
 
-namespace icedit::cli {
+namespace icedit {
 namespace {
 
 constexpr uint64_t kSmallModel = uint64_t{1} << 30;
@@ -172,4 +172,4 @@ Keep choose_keep(const std::vector<PartEstimate>& parts, bool low_memory, bool s
   return several_pictures ? Keep::kImageParts : Keep::kOne;
 }
 
-}  // namespace icedit::cli
+}  // namespace icedit

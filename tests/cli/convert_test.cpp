@@ -119,6 +119,14 @@ TEST_F(Convert, WrongRequests) {
   fails({start, "--format", "comfy", "-o", folder_ / "x"}, "expected diffusers, peft or kohya");
   fails({folder_ / "none", "-o", folder_ / "x"}, "none");
   fails({"--merge", "--no-lora", "-o", folder_ / "x"}, "no adapter");
+  AdapterFile mixture;
+  mixture.modules = {{.module = "transformer_blocks.0.attn.to_q",
+                      .a = {at::ones({2, 256}), at::ones({2, 256})},
+                      .b = {at::ones({256, 2}), at::ones({256, 2})},
+                      .route = at::ones({2, 256})}};
+  save_adapter(folder_ / "moe.safetensors", mixture, AdapterLayout::kDiffusers);
+  fails({"--merge", "--model", "nano", "--lora", folder_ / "moe.safetensors", "-o", folder_ / "x"},
+        "cannot be merged");
   fails({"--merge", "--format", "peft", "-o", folder_ / "x"}, "--format is for adapters");
   // Of other shapes than nano's.
   fails({"--merge", "--model", "nano", "--lora", start, "-o", folder_ / "x"}, "to_");

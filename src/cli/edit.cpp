@@ -1,8 +1,10 @@
 // icedit edit: pictures and an instruction in, edited pictures out.
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -18,11 +20,23 @@
 #include "cli/paths.h"
 #include "edit/recipe.h"
 #include "edit/threads.h"
+#include "io/file_lock.h"
 
 namespace icedit::cli {
 namespace {
 
 constexpr size_t kBytesAtOnce = size_t{1} << 30;  // of decoded pictures
+constexpr size_t kClaimedAtOnce = 8;              // the others are left to other processes
+
+bool all_there(const EditJob& job) {
+  return std::all_of(job.outputs.begin(), job.outputs.end(), is_taken);
+}
+
+// Of the processes that work on one folder with --skip-existing, one edits a picture.
+Path claim_of(const EditJob& job) {
+  const Path& output = job.outputs.front();
+  return output.parent_path() / str(".", output.filename().string().substr(0, 200), ".claim");
+}
 
 class EditRun {
  public:
@@ -83,8 +97,9 @@ class EditRun {
   size_t group(size_t begin) {
     std::vector<EditRequest> requests;
     group_.clear();
+    claims_.clear();
     size_t bytes = 0, end = begin;
-    for (; end < jobs_.size() && bytes < kBytesAtOnce; ++end) {
+    for (; end < jobs_.size() && bytes < kBytesAtOnce && claims_.size() < kClaimedAtOnce; ++end) {
       if (!load(jobs_[end], requests)) continue;
       group_.push_back(&jobs_[end]);
       bytes += requests.back().source.pixels.size();
@@ -97,6 +112,7 @@ class EditRun {
 
   // Of several pictures one that cannot be edited is left out; false says so.
   bool load(const EditJob& job, std::vector<EditRequest>& requests) {
+    if (options_.skip_existing && job.outputs[0] != kStandardOutput && !claim(job)) return false;
     try {
       requests.push_back(loader_.load(job));
     } catch (const Error& error) {
@@ -109,6 +125,18 @@ class EditRun {
     }
     loader_.expect_disk_space(job, requests.back(), options_);
     return true;
+  }
+
+  // False where another process has it, or has done it meanwhile.
+  bool claim(const EditJob& job) {
+    const Path file = claim_of(job);
+    if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path());
+    std::optional<FileLock> lock = FileLock::take(file);
+    const bool done = lock && all_there(job);
+    if (lock && !done) return claims_.emplace(&job, std::move(*lock)).second;
+    log::info(str(job.outputs.front().string(), done ? " was made" : " is being made",
+                  " by another process, and left to it"));
+    return false;
   }
 
   EditHooks hooks() {
@@ -168,6 +196,7 @@ class EditRun {
       if (written.file != wanted && !job.any_name) taken = taken_meanwhile(wanted, written.file);
       written_.push_back(std::move(written));
     }
+    claims_.erase(&job);
     if (taken.empty()) return;
     if (jobs_.size() == 1) throw UsageError(taken);
     failures_.push_back({&job, taken, ExitCode::kUsage});
@@ -193,10 +222,11 @@ class EditRun {
   std::optional<RunRecord> run_;
   std::vector<Written> written_;
   std::vector<Failure> failures_;
-  std::vector<const EditJob*> group_;  // those that are edited together
-  size_t next_ = 0;                    // of them, the job that is denoised next
-  const EditJob* current_ = nullptr;   // and now
-  int64_t image_ = 0;                  // which of its images
+  std::map<const EditJob*, FileLock> claims_;  // with --skip-existing
+  std::vector<const EditJob*> group_;          // those that are edited together
+  size_t next_ = 0;                            // of them, the job that is denoised next
+  const EditJob* current_ = nullptr;           // and now
+  int64_t image_ = 0;                          // which of its images
 };
 
 }  // namespace

@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "io/new_file.h"
+#include "io/there.h"
 
 namespace icedit {
 namespace {
@@ -55,7 +57,7 @@ Json read_run(const Path& file) {
 // Begins the folder, or makes sure that it was begun by the same run.
 void begin_or_check(const Path& folder, const Json& now) {
   const Path file = folder / kRun;
-  if (fs::exists(file)) {
+  if (is_taken(file)) {
     const std::vector<std::string> lines = what_differs(read_run(file), now);
     if (lines.empty()) return;
     std::string list;
@@ -63,11 +65,19 @@ void begin_or_check(const Path& folder, const Json& now) {
     throw UsageError(str(folder.string(), " holds the results of another run (", list,
                          "); give another folder with -o"));
   }
-  if (fs::exists(folder / kResults)) {
-    throw UsageError(str(folder.string(), " has a ", kResults, " but no ", kRun,
+  // What an evaluation would write over.
+  for (const char* name : {kResults, "summary.json", "sheet-01.png", "pictures"}) {
+    std::error_code ignored;
+    const Path place = folder / name;
+    if (!is_taken(place)) continue;
+    if (fs::is_directory(place, ignored) && fs::is_empty(place, ignored)) continue;
+    throw UsageError(str(folder.string(), " has a ", name, " but no ", kRun,
                          " that tells what made it; give another folder with -o"));
   }
-  write_text_atomically(file, dumped(now, 2) + "\n");
+  const Path got = write_text_atomically(file, dumped(now, 2) + "\n", IfTaken::kNextName);
+  if (got == file) return;
+  fs::remove(got);
+  begin_or_check(folder, now);  // another evaluation began there at the same moment
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // icedit edit as a user runs it.
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -289,6 +290,121 @@ TEST_F(Edit, ABatchGoesOnWithoutWhatCannotBeEdited) {
   EXPECT_EQ(alone.code, 66);
   EXPECT_EQ(Json::parse(alone.out)["exit_code"], 66);
   EXPECT_TRUE(has(Json::parse(alone.out)["error"], "b.png"));
+}
+
+TEST_F(Edit, OfTwoRunsThatEndTogetherBothKeepTheirEdit) {
+  const auto together = [&](const std::vector<std::string>& more) {
+    std::vector<pid_t> runs;
+    std::vector<Result> results;
+    for (const std::string seed : {"1", "2"}) {
+      std::vector<std::string> arguments = {"edit", "car.png", "make it red", "--steps",
+                                            "2",    "--seed",  seed};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      Limits limits;
+      limits.name = seed;
+      runs.push_back(start(arguments, limits));
+    }
+    for (const int i : {0, 1}) results.push_back(wait(runs[i], i == 0 ? "1" : "2"));
+    return results;
+  };
+  // Names of ours: the next will do.
+  for (const Result& result : together({})) EXPECT_EQ(result.code, 0) << result.err;
+  EXPECT_EQ(files(), (std::set<std::string>{"car.png", "car-edit-1.png", "car-edit-2.png"}));
+  EXPECT_NE(inspect("car-edit-1.png")["recipe"]["edit"]["seed"],
+            inspect("car-edit-2.png")["recipe"]["edit"]["seed"]);
+  // A name of the user's: one has it, the other says where its edit is, or that it was there.
+  const std::vector<Result> named = together({"-o", "out.png"});
+  EXPECT_EQ(named[0].code + named[1].code, 2) << named[0].err << named[1].err;
+  const Result& second = named[0].code == 2 ? named[0] : named[1];
+  EXPECT_TRUE(has(second.err, "out.png exists already") ||
+              (has(second.err, "kept as out-1.png") && files().count("out-1.png") == 1))
+      << second.err;
+}
+
+TEST_F(Edit, TwoWorkersWithSkipExistingDoEachPictureOnce) {
+  for (int i = 0; i < 12; ++i) copy(asset("desert-car.png"), str("in/", i, ".png"));
+  write("out/.3.png.claim", "");  // of a worker that was killed
+  const std::vector<std::string> arguments = {"edit",   "in", "make it red", "--steps",
+                                              "1",      "-o", "out",         "--skip-existing",
+                                              "--seed", "1",  "--preview",   "1"};
+  Limits first, second;
+  first.name = "1", second.name = "2";
+  const pid_t one = start(arguments, first), two = start(arguments, second);
+  const Result a = wait(one, "1"), b = wait(two, "2");
+  EXPECT_EQ(a.code, 0) << a.err;
+  EXPECT_EQ(b.code, 0) << b.err;
+  const std::string all = a.out + b.out;
+  EXPECT_EQ(std::count(all.begin(), all.end(), '\n'), 12) << all;
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_EQ(files().count(str("out/", i, ".png")), 1u) << i;
+    EXPECT_EQ(files().count(str("out/", i, ".preview-001.png")), 1u) << i;
+  }
+  EXPECT_EQ(files().size(), 1u + 3 * 12);  // no claim is left
+}
+
+TEST_F(Edit, OfSeveralImagesThoseThatAreThereStay) {
+  const std::string before = read_text(copy(asset("desert-car.png"), "out-1.png"));
+  ASSERT_EQ(edit({"-o", "out.png", "--num-images", "2", "--skip-existing"}).code, 0);
+  EXPECT_EQ(read_text(work() / "out-1.png"), before);
+  EXPECT_EQ(output("out-2.png").width, 96);
+}
+
+TEST_F(Edit, APreviewReplacesNothing) {
+  copy(asset("desert-car.png"), "x.preview-002.png");
+  expect_failure(
+      {"edit", "x.preview-002.png", "x", "--preview", "2", "--steps", "2", "-o", "x.png"}, 2,
+      "x.preview-002.png, which is read by this run too");
+  expect_failure({"edit", "car.png", "x", "--preview", "2", "--steps", "2", "-o", "x.png"}, 2,
+                 "x.preview-002.png exists already");
+}
+
+TEST_F(Edit, ALimitOfFileSizesIsAnErrorThatLeavesNothing) {
+  Limits limits;
+  limits.file_bytes = 4096;
+  const std::set<std::string> before = files();
+  const Result result =
+      run({"edit", "car.png", "make it red", "--steps", "1", "-o", "o.png"}, limits);
+  EXPECT_EQ(result.code, 74) << result.err;
+  EXPECT_TRUE(has(result.err, "`ulimit -f` allows a file 4096 bytes")) << result.err;
+  const Result convert =
+      run({"convert", golden("lora/alpha4"), "--format", "kohya", "-o", "k.safetensors"}, limits);
+  EXPECT_EQ(convert.code, 74) << convert.err;
+  EXPECT_EQ(files(), before);
+}
+
+// Masks as drawing programs save them, and as other APIs take them.
+TEST_F(Edit, WhatIsTransparentInAMaskStays) {
+  const Image source = output("car.png");
+  Image painted(384, 384, 4), erased(384, 384, 4);
+  for (int y = 0; y < 384; ++y) {
+    for (int x = 0; x < 384; ++x) {
+      const bool inside = x >= 100 && x < 300 && y >= 100 && y < 300;
+      std::fill_n(painted.at(x, y), 4, inside ? 255 : 0);
+      std::copy_n(source.at(x, y), 3, erased.at(x, y));
+      erased.at(x, y)[3] = inside ? 0 : 255;
+    }
+  }
+  Image black = painted;
+  for (size_t i = 0; i < black.pixels.size(); ++i)
+    black.pixels[i] = i % 4 == 3 ? black.pixels[i] : 0;
+  Image dot(384, 384, 1);
+  *dot.at(5, 5) = 255;
+  write_image(work() / "painted.webp", painted, {}, 100);
+  write_image(work() / "black.png", black);
+  write_image(work() / "erased.png", erased);
+  write_image(work() / "dot.png", dot);
+  ASSERT_EQ(edit({"-o", "out.png", "--mask", "painted.webp", "--output-size", "source"}).code, 0);
+  const Image out = output("out.png");
+  for (const auto& [x, y] : {std::pair{5, 5}, std::pair{380, 200}, std::pair{200, 380}})
+    EXPECT_TRUE(std::equal(out.at(x, y), out.at(x, y) + 3, source.at(x, y))) << x << ", " << y;
+  const auto with = [](const std::string& mask) {
+    return std::vector<std::string>{"edit", "car.png", "x", "--mask", mask, "-o", "o.png"};
+  };
+  expect_failure(with("black.png"), 2, "it selects nothing: the edit goes where a mask is white");
+  expect_failure(with("dot.png"), 2, "so little of it is white that nothing is left at 96x96");
+  const Result copied = edit({"-o", "e.png", "--mask", "erased.png"});
+  EXPECT_TRUE(has(copied.err, "erased.png is a copy of car.png with a transparent hole"));
+  EXPECT_TRUE(has(copied.err, "where alpha is 0")) << copied.err;
 }
 
 TEST_F(Edit, WhatWouldNotFitIntoTheMemoryIsNotBegun) {

@@ -205,6 +205,14 @@ TEST_F(Evaluation, AFolderOfAnotherRunIsRefused) {
   fs::remove(folder.path() / "out/run.json");
   write_text_atomically(folder.path() / "out/results.jsonl", "");
   EXPECT_TRUE(has(refused(), "no run.json"));
+  fs::remove(folder.path() / "out/results.jsonl");
+  for (const char* name : {"summary.json", "sheet-01.png", "pictures/00000.png"}) {
+    write_text_atomically(folder.path() / "out" / name, "somebody's own");
+    EXPECT_TRUE(has(refused(), "no run.json")) << name;
+    EXPECT_EQ(read_text(folder.path() / "out" / name), "somebody's own");
+    fs::remove(folder.path() / "out" / name);
+  }
+  EXPECT_EQ(kept().done().size(), 0u);
 }
 
 TEST_F(Evaluation, ADamagedLineIsNamed) {

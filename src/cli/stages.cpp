@@ -12,6 +12,7 @@
 #include "diffusion/schedule.h"
 #include "io/hub.h"
 #include "io/utf8.h"
+#include "models/flux/traced.h"
 #include "nn/check.h"
 #include "nn/trace.h"
 #include "train/objective.h"
@@ -169,9 +170,9 @@ NamedTensors transformer(const StageOptions& options) {
   }
   for (Tensor* tensor : {&inputs.timestep, &inputs.img_ids, &inputs.txt_ids})
     *tensor = placed_f32(*tensor, model);
+  if (!options.all) return {{"out.output", flux.forward(inputs)}};
   Trace trace;
-  const Tensor out = flux.forward(inputs, options.all ? &trace : nullptr);
-  if (!options.all) return {{"out.output", out}};
+  traced_forward(flux, inputs, trace);
   NamedTensors tensors;
   append(tensors, trace, "out.");
   return tensors;

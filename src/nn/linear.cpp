@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "nn/matrix.h"
+#include "nn/observer.h"
 
 namespace icedit {
 
@@ -71,9 +72,10 @@ Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
 Tensor Linear::operator()(const Tensor& x) const {
   const State& s = *state_;
   Tensor y = matrix_product(x, s.matrix, s.bias);
-  if (!s.folded.empty()) return y;
-  for (const auto& adapter : s.adapters) y = adapter->add_to(y, x);
-  return y;
+  if (s.folded.empty()) {
+    for (const auto& adapter : s.adapters) y = adapter->add_to(y, x);
+  }
+  return observed(s.path, x, y);
 }
 
 const std::string& Linear::path() const {

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "nn/observer.h"
+
 namespace icedit {
 
 Tensor layer_norm(const Tensor& x, double eps) {
@@ -15,9 +17,9 @@ Tensor LayerNorm::operator()(const Tensor& x) const {
 }
 
 RmsNorm::RmsNorm(const Weights& w, int64_t channels, double eps)
-    : weight(w.tensor("weight", {channels})), eps(eps) {}
+    : path(w.path()), weight(w.tensor("weight", {channels})), eps(eps) {}
 Tensor RmsNorm::operator()(const Tensor& x) const {
-  return at::rms_norm(x, {x.size(-1)}, weight, eps);
+  return observed(path, x, at::rms_norm(x, {x.size(-1)}, weight, eps));
 }
 
 GroupNorm::GroupNorm(const Weights& w, int64_t groups, int64_t channels, double eps)

@@ -1,5 +1,7 @@
 #pragma once
 // Normalisations; statistics in f32 whatever the dtype.
+#include <string>
+
 #include "base/tensor.h"
 #include "nn/weights.h"
 
@@ -19,6 +21,7 @@ struct LayerNorm {
 struct RmsNorm {
   RmsNorm(const Weights& w, int64_t channels, double eps);
   Tensor operator()(const Tensor& x) const;  // [..., C]
+  std::string path;
   Tensor weight;
   double eps;
 };

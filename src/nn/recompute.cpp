@@ -107,4 +107,8 @@ Tensors recomputed(Block f, const Tensors& inputs) {
   return Recomputed::apply(held, at::TensorList(with_anchor));
 }
 
+Tensors recomputed_block(const BlockCall& call) {
+  return recomputed(call.formula, call.in);
+}
+
 }  // namespace icedit

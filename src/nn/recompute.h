@@ -3,17 +3,15 @@
 // in the backward pass. The formulas and their order stay the same, so do the gradients, bit for
 // bit. Source of the idea: Chen et al., arXiv 1604.06174.
 #include <functional>
-#include <vector>
 
-#include "base/tensor.h"
+#include "nn/block.h"
 
 namespace icedit {
-
-using Tensors = std::vector<Tensor>;
 
 // f(inputs). f must draw nothing random; leaves that it uses beside its inputs (an adapter's
 // tensors) get their gradients as well. Where no gradient is wanted at all it is only called.
 Tensors recomputed(std::function<Tensors(const Tensors&)> f, const Tensors& inputs);
+Tensors recomputed_block(const BlockCall& call);  // the same, around a block
 
 // Whether a backward pass will come: grad mode is on, or it is off because the block is computed
 // again later. Layers that do it another way without a backward pass ask this, so that both times

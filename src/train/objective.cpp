@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "diffusion/flow.h"
+#include "models/flux/traced.h"
+#include "nn/recompute.h"
 
 namespace icedit {
 namespace {
@@ -104,8 +106,8 @@ StepOutput objective(const FluxTransformer& model, const StepInputs& in, const T
   flux.img_ids = in.image_ids;
   flux.txt_ids = in.text_ids;
   if (model.config().guidance_embeds) flux.guidance = at::full_like(t, kTrainingGuidance);
-  const Tensor v =
-      model.forward(flux, trace, options.recompute ? Activations::kRecompute : Activations::kKeep);
+  const AroundBlock around = options.recompute ? recomputed_block : AroundBlock();
+  const Tensor v = trace ? traced_forward(model, flux, *trace) : model.forward(flux, around);
   const Tensor target = x_1 - in.x_0.to(at::kFloat), pred = v.to(at::kFloat);
   if (options.loss == LossTokens::kAll) return {at::mse_loss(pred, target), x_t, v};
   return {loss_of((pred - target).square(), in, options.loss), x_t, v};

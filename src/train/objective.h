@@ -6,6 +6,7 @@
 #include "base/tensor.h"
 #include "diffusion/schedule.h"
 #include "models/flux/transformer.h"
+#include "nn/trace.h"
 
 namespace icedit {
 

@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "golden.h"
-#include "models/flux/transformer.h"
+#include "models/flux/traced.h"
 
 namespace icedit {
 namespace {
@@ -30,7 +30,7 @@ TEST(Flux, EveryIntermediateIsDiffusers) {
   const auto golden = golden::load("transformer/forward.safetensors");
   const FluxTransformer model = load("tiny-fill/transformer");
   Trace trace;
-  model.forward(inputs(golden), &trace);
+  traced_forward(model, inputs(golden), trace);
   std::map<std::string, Tensor> got(trace.tensors().begin(), trace.tensors().end());
   int compared = 0;
   for (const auto& [name, want] : golden) {
@@ -41,6 +41,31 @@ TEST(Flux, EveryIntermediateIsDiffusers) {
     ++compared;
   }
   EXPECT_GT(compared, 25);
+}
+
+TEST(Flux, TracingChangesNothing) {
+  const FluxInputs in = inputs(golden::load("transformer/forward.safetensors"));
+  const FluxTransformer model = load("tiny-fill/transformer");
+  Trace trace;
+  EXPECT_TRUE(golden::equal(traced_forward(model, in, trace), model.forward(in)));
+}
+
+TEST(Flux, WhatIsAroundABlockIsCalledInItsPlace) {
+  const FluxInputs in = inputs(golden::load("transformer/forward.safetensors"));
+  const FluxTransformer model = load("tiny-fill/transformer");
+  std::string paths;
+  const auto noting = [&](const BlockCall& call) {
+    paths += call.path + "\n";
+    return call();
+  };
+  EXPECT_TRUE(golden::equal(model.forward(in, noting), model.forward(in)));
+  EXPECT_EQ(paths,
+            "transformer_blocks.0\ntransformer_blocks.1\nsingle_transformer_blocks.0\n"
+            "single_transformer_blocks.1\nsingle_transformer_blocks.2\n");
+  const auto leaving_out = [](const BlockCall& call) {
+    return call.path.starts_with("single") ? Tensors{call.in[0]} : call();
+  };
+  EXPECT_FALSE(golden::equal(model.forward(in, leaving_out), model.forward(in)));
 }
 
 TEST(Flux, ShardedHalfPrecisionCheckpointGivesTheSameInF32) {

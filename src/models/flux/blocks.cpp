@@ -85,28 +85,18 @@ DoubleBlock::DoubleBlock(const Weights& w, const FluxConfig& c)
       ff(w / "ff", c.hidden()),
       ff_context(w / "ff_context", c.hidden()) {}
 
-std::pair<Tensor, Tensor> DoubleBlock::forward(const Tensor& txt_in, const Tensor& img_in,
-                                               const Tensor& vec, const Rope& rope,
-                                               Trace* trace) const {
-  const auto img_mod = norm1(vec), txt_mod = norm1_context(vec);
-  const Tensor img_normed = modulate(img_in, img_mod[0]);
-  const auto [txt_attn, img_attn] = attn(modulate(txt_in, txt_mod[0]), img_normed, rope);
-  keep(trace, path + ".attn.hidden_states", img_attn);
-  keep(trace, path + ".attn.encoder_hidden_states", txt_attn);
-  if (trace != nullptr) {
-    keep(trace, path + ".norm1.0", img_normed);
-    keep(trace, path + ".norm1.1", img_mod[0].gate.squeeze(1));
-    keep(trace, path + ".norm1.2", img_mod[1].shift.squeeze(1));
-    keep(trace, path + ".norm1.3", img_mod[1].scale.squeeze(1));
-    keep(trace, path + ".norm1.4", img_mod[1].gate.squeeze(1));
-    keep(trace, path + ".attn.norm_q", attn.image(img_normed).q);
-  }
-  Tensor img = img_in + img_mod[0].gate * img_attn;
-  img = img + img_mod[1].gate * ff(modulate(img, img_mod[1]));
-  Tensor txt = txt_in + txt_mod[0].gate * txt_attn;
-  txt = txt + txt_mod[1].gate * ff_context(modulate(txt, txt_mod[1]));
-  keep(trace, path + ".encoder_hidden_states", txt);
-  keep(trace, path + ".hidden_states", img);
+DoubleModulation DoubleBlock::modulation(const Tensor& vec) const {
+  const auto img = norm1(vec);
+  return {norm1_context(vec), img};
+}
+
+std::pair<Tensor, Tensor> DoubleBlock::forward(Tensor txt, Tensor img, const DoubleModulation& m,
+                                               const Rope& rope) const {
+  const auto [txt_attn, img_attn] = attn(modulate(txt, m.txt[0]), modulate(img, m.img[0]), rope);
+  img = img + m.img[0].gate * img_attn;
+  img = img + m.img[1].gate * ff(modulate(img, m.img[1]));
+  txt = txt + m.txt[0].gate * txt_attn;
+  txt = txt + m.txt[1].gate * ff_context(modulate(txt, m.txt[1]));
   return {txt, img};
 }
 
@@ -117,15 +107,14 @@ SingleBlock::SingleBlock(const Weights& w, const FluxConfig& c)
       attn(w / "attn", c, {"to_q", "to_k", "to_v", "norm_q", "norm_k"}),
       proj_out(w / "proj_out", 5 * c.hidden(), c.hidden()) {}
 
-Tensor SingleBlock::forward(const Tensor& x, const Tensor& vec, const Rope& rope,
-                            Trace* trace) const {
-  const Modulation mod = norm(vec).front();
-  const Tensor normed = modulate(x, mod);
+Modulation SingleBlock::modulation(const Tensor& vec) const {
+  return norm(vec).front();
+}
+
+Tensor SingleBlock::forward(const Tensor& x, const Modulation& m, const Rope& rope) const {
+  const Tensor normed = modulate(x, m);
   const Tensor attended = attend(attn(normed), rope);
-  keep(trace, path + ".norm.0", normed);
-  if (trace != nullptr) keep(trace, path + ".norm.1", mod.gate.squeeze(1));
-  keep(trace, path + ".attn", attended);
-  return x + mod.gate * proj_out(at::cat({attended, gelu_tanh(proj_mlp(normed))}, 2));
+  return x + m.gate * proj_out(at::cat({attended, gelu_tanh(proj_mlp(normed))}, 2));
 }
 
 }  // namespace icedit

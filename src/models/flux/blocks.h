@@ -1,19 +1,24 @@
 #pragma once
 // FLUX's double and single blocks. Names of parts are diffusers', names of values BFL's (img, txt,
 // vec). B batch  I image tokens  T text tokens  S = T+I  C hidden  H heads  D head dim
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "models/flux/config.h"
 #include "models/flux/embeddings.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
-#include "nn/trace.h"
 
 namespace icedit {
 
 // One (shift, scale, gate) of an AdaLayerNormZero; each [B, 1, C].
 struct Modulation {
   Tensor shift, scale, gate;
+};
+// A double block's: of the attention, then of the MLP.
+struct DoubleModulation {
+  std::vector<Modulation> txt, img;
 };
 
 // layer_norm(x) (1 + scale) + shift. x [B, *, C].
@@ -58,9 +63,10 @@ struct JointAttention {
 
 struct DoubleBlock {
   DoubleBlock(const Weights& w, const FluxConfig& c);
-  // txt [B, T, C], img [B, I, C], vec [B, C] -> (txt, img).
-  std::pair<Tensor, Tensor> forward(const Tensor& txt, const Tensor& img, const Tensor& vec,
-                                    const Rope& rope, Trace* trace) const;
+  DoubleModulation modulation(const Tensor& vec) const;  // vec [B, C]
+  // txt [B, T, C], img [B, I, C] -> (txt, img).
+  std::pair<Tensor, Tensor> forward(Tensor txt, Tensor img, const DoubleModulation& m,
+                                    const Rope& rope) const;
   std::string path;
   AdaLayerNormZero norm1, norm1_context;
   JointAttention attn;
@@ -69,8 +75,8 @@ struct DoubleBlock {
 
 struct SingleBlock {
   SingleBlock(const Weights& w, const FluxConfig& c);
-  Tensor forward(const Tensor& x, const Tensor& vec, const Rope& rope,
-                 Trace* trace) const;  // x [B, S, C]
+  Modulation modulation(const Tensor& vec) const;                                // vec [B, C]
+  Tensor forward(const Tensor& x, const Modulation& m, const Rope& rope) const;  // x [B, S, C]
   std::string path;
   AdaLayerNormZero norm;
   Linear proj_mlp;

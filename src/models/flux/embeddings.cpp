@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "nn/observer.h"
+
 namespace icedit {
 
 Rope rotary_tables(const Tensor& ids, const std::vector<int64_t>& axes, double theta) {
@@ -52,7 +54,8 @@ constexpr int64_t kSinusoids = 256;
 }
 
 TimeTextEmbed::TimeTextEmbed(const Weights& w, const FluxConfig& c)
-    : timestep_embedder(w / "timestep_embedder", kSinusoids, c.hidden()),
+    : path(w.path()),
+      timestep_embedder(w / "timestep_embedder", kSinusoids, c.hidden()),
       text_embedder(w / "text_embedder", c.pooled_projection_dim, c.hidden()) {
   if (c.guidance_embeds)
     guidance_embedder.emplace_back(w / "guidance_embedder", kSinusoids, c.hidden());
@@ -65,7 +68,7 @@ Tensor TimeTextEmbed::operator()(const Tensor& t, const Tensor& guidance,
   };
   Tensor time = embed(timestep_embedder, t);
   if (!guidance_embedder.empty()) time = time + embed(guidance_embedder.front(), guidance);
-  return time + text_embedder(pooled);
+  return observed(path, t, time + text_embedder(pooled));
 }
 
 }  // namespace icedit

@@ -1,6 +1,7 @@
 #pragma once
 // Where and when: rotary tables from ids, sinusoids from the timestep, and the vector that
 // modulates every block.
+#include <string>
 #include <vector>
 
 #include "models/flux/config.h"
@@ -40,6 +41,7 @@ struct TimeTextEmbed {
   // takes none; pooled [B, pooled_projection_dim] -> [B, C].
   Tensor operator()(const Tensor& t, const Tensor& guidance, const Tensor& pooled) const;
 
+  std::string path;
   EmbeddingMlp timestep_embedder;
   std::vector<EmbeddingMlp> guidance_embedder;  // none or one
   EmbeddingMlp text_embedder;

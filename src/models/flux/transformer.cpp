@@ -3,9 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
-#include "base/interrupt.h"
 #include "nn/check.h"
-#include "nn/recompute.h"
 
 namespace icedit {
 namespace {
@@ -19,11 +17,36 @@ void expect_inputs(const Weights& w, const FluxConfig& c) {
       c.in_channels, "]. Is this FLUX.1-Fill? FLUX.1-dev has 64 input channels, Fill has 384."));
 }
 
-// A step of minutes ends within a block when a signal comes, in the backward pass too.
-Tensor interruptible(const Tensor& x) {
-  throw_if_interrupted();
-  if (x.requires_grad()) x.register_hook([](const Tensor&) { throw_if_interrupted(); });
-  return x;
+// A block as a function of everything that gets a gradient, so that it can be computed again.
+void append(Tensors& to, const Modulation& m) {
+  to.insert(to.end(), {m.shift, m.scale, m.gate});
+}
+Modulation modulation_at(const Tensors& in, size_t i) {
+  return {in[i], in[i + 1], in[i + 2]};
+}
+
+BlockCall call_of(const DoubleBlock& block, const Tensor& txt, const Tensor& img,
+                  const DoubleModulation& m, const Rope& rope) {
+  Tensors inputs = {txt, img};
+  for (const auto& stream : {m.txt, m.img})
+    for (const Modulation& part : stream) append(inputs, part);
+  const auto formula = [&block, rope](const Tensors& in) {
+    const DoubleModulation own = {{modulation_at(in, 2), modulation_at(in, 5)},
+                                  {modulation_at(in, 8), modulation_at(in, 11)}};
+    const auto [t, i] = block.forward(in[0], in[1], own, rope);
+    return Tensors{t, i};
+  };
+  return {block.path, formula, inputs};
+}
+
+BlockCall call_of(const SingleBlock& block, const Tensor& joint, const Modulation& m,
+                  const Rope& rope) {
+  Tensors inputs = {joint};
+  append(inputs, m);
+  const auto formula = [&block, rope](const Tensors& in) {
+    return Tensors{block.forward(in[0], modulation_at(in, 1), rope)};
+  };
+  return {block.path, formula, inputs};
 }
 
 }  // namespace
@@ -61,68 +84,46 @@ void FluxTransformer::check(const FluxInputs& in) const {
   if (config_.guidance_embeds) check_shape("guidance", in.guidance, {batch});
 }
 
-// vec goes into every block under a name of its own, so that the gradients of its uses are summed
-// block by block, recomputed or not.
-std::pair<Tensor, Tensor> FluxTransformer::run(const DoubleBlock& block, const Tensor& txt,
-                                               const Tensor& img, const Tensor& vec,
-                                               const Rope& rope, Trace* trace,
-                                               Activations activations) const {
-  if (activations == Activations::kKeep)
-    return block.forward(txt, img, at::alias(vec), rope, trace);
-  const Tensors out = recomputed(
-      [&block, rope](const Tensors& in) {
-        const auto [t, i] = block.forward(in[0], in[1], in[2], rope, nullptr);
-        return Tensors{t, i};
-      },
-      {txt, img, vec});
-  return {out[0], out[1]};
-}
-
-Tensor FluxTransformer::run(const SingleBlock& block, const Tensor& joint, const Tensor& vec,
-                            const Rope& rope, Trace* trace, Activations activations) const {
-  if (activations == Activations::kKeep) return block.forward(joint, at::alias(vec), rope, trace);
-  return recomputed(
-      [&block, rope](const Tensors& in) {
-        return Tensors{block.forward(in[0], in[1], rope, nullptr)};
-      },
-      {joint, vec})[0];
-}
-
-Tensor FluxTransformer::forward(const FluxInputs& in, Trace* trace, Activations activations) const {
-  check(in);
-  const auto dtype = in.hidden_states.scalar_type();
-  const Tensor t = in.timestep.to(dtype) * 1000;  // in the model's dtype, as diffusers
-  const Tensor guidance = in.guidance.defined() ? in.guidance.to(dtype) * 1000 : Tensor();
-  const Rope rope = rotary_tables(at::cat({in.txt_ids, in.img_ids}), config_.axes_dims_rope);
-  keep(trace, "rope.cos", rope.cos);
-  keep(trace, "rope.sin", rope.sin);
-
-  const Tensor vec = time_text_embed_(t, guidance, in.pooled_projections);  // [B, C]
-  Tensor img = x_embedder_(in.hidden_states);                               // [B, I, C]
-  Tensor txt = context_embedder_(in.encoder_hidden_states);                 // [B, T, C]
-  keep(trace, "time_text_embed", vec);
-  keep(trace, "x_embedder", img);
-  keep(trace, "context_embedder", txt);
+// vec goes to every block under a name of its own, so that the gradients of its uses are summed
+// block by block.
+Modulations FluxTransformer::modulations(const Tensor& timestep, const Tensor& guidance,
+                                         const Tensor& pooled) const {
+  const auto scaled = [&](const Tensor& t) {  // in the model's dtype, as diffusers
+    return t.defined() ? t.to(pooled.scalar_type()) * 1000 : Tensor();
+  };
+  const Tensor vec = time_text_embed_(scaled(timestep), scaled(guidance), pooled);  // [B, C]
+  Modulations m;
   for (const DoubleBlock& block : double_blocks_)
-    std::tie(txt, img) = run(block, txt, interruptible(img), vec, rope, trace, activations);
-
-  const int64_t text_tokens = txt.size(1);
-  Tensor joint = at::cat({txt, img}, 1);  // [B, S, C]
-  for (const SingleBlock& block : single_blocks_) {
-    joint = run(block, interruptible(joint), vec, rope, trace, activations);
-    if (trace != nullptr) {
-      keep(trace, block.path + ".encoder_hidden_states", joint.narrow(1, 0, text_tokens));
-      keep(trace, block.path + ".hidden_states", joint.narrow(1, text_tokens, img.size(1)));
-    }
-  }
-  img = joint.narrow(1, text_tokens, img.size(1));
+    m.double_blocks.push_back(block.modulation(at::alias(vec)));
+  for (const SingleBlock& block : single_blocks_)
+    m.single_blocks.push_back(block.modulation(at::alias(vec)));
   const auto last = norm_out_(at::silu(vec)).unsqueeze(1).chunk(2, -1);  // (scale, shift)
-  const Tensor normed = modulate(img, {last[1], last[0], {}});
-  const Tensor velocity = proj_out_(normed);
-  keep(trace, "norm_out", normed);
-  keep(trace, "proj_out", velocity);
-  keep(trace, "output", velocity);
-  return velocity;
+  m.last = {last[1], last[0], {}};
+  return m;
+}
+
+Rope FluxTransformer::positions(const FluxInputs& in) const {
+  return rotary_tables(at::cat({in.txt_ids, in.img_ids}), config_.axes_dims_rope);
+}
+
+Tensor FluxTransformer::forward(const FluxInputs& in, const AroundBlock& around) const {
+  check(in);
+  const Modulations m = modulations(in.timestep, in.guidance, in.pooled_projections);
+  const Rope rope = positions(in);
+  Tensor img = x_embedder_(in.hidden_states);                // [B, I, C]
+  Tensor txt = context_embedder_(in.encoder_hidden_states);  // [B, T, C]
+  for (size_t i = 0; i < double_blocks_.size(); ++i) {
+    const auto call = call_of(double_blocks_[i], txt, img, m.double_blocks[i], rope);
+    const Tensors out = interruptible(call, around);
+    txt = out[0], img = out[1];
+  }
+  Tensor joint = at::cat({txt, img}, 1);  // [B, S, C]
+  for (size_t i = 0; i < single_blocks_.size(); ++i) {
+    const auto call = call_of(single_blocks_[i], joint, m.single_blocks[i], rope);
+    joint = interruptible(call, around)[0];
+  }
+  img = joint.narrow(1, txt.size(1), img.size(1));
+  return proj_out_(modulate(img, m.last));
 }
 
 }  // namespace icedit

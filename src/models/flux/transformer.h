@@ -2,7 +2,10 @@
 // FluxTransformer2DModel: predicts the flow's velocity from noisy latents, conditions, time and
 // text. Source: diffusers models/transformers/transformer_flux.py (formulas), BFL's flux/model.py
 // (names of values).
+#include <vector>
+
 #include "models/flux/blocks.h"
+#include "nn/block.h"
 
 namespace icedit {
 
@@ -17,8 +20,13 @@ struct FluxInputs {
   Tensor guidance;               // [B]; undefined where the model takes none
 };
 
-// What a backward pass needs: every block's intermediates, or only its inputs (nn/recompute.h).
-enum class Activations { kKeep, kRecompute };
+// What the time, the guidance and the pooled text make of every block, a function of them alone: it
+// can be computed ahead of a loop.
+struct Modulations {
+  std::vector<DoubleModulation> double_blocks;
+  std::vector<Modulation> single_blocks;
+  Modulation last;  // without a gate
+};
 
 class FluxTransformer {
  public:
@@ -27,10 +35,13 @@ class FluxTransformer {
   static FluxTransformer load(const Checkpoint& checkpoint, const JsonFile& config,
                               const LoadOptions& options);
 
-  // -> [B, I, out_channels]. Throws UsageError where an input has another shape.
-  // `trace` is not filled from blocks that are computed twice.
-  Tensor forward(const FluxInputs& in, Trace* trace = nullptr,
-                 Activations activations = Activations::kKeep) const;
+  // -> [B, I, out_channels]. `around` is called in place of each block. Throws UsageError where an
+  // input has another shape.
+  Tensor forward(const FluxInputs& in, const AroundBlock& around = {}) const;
+  // As in FluxInputs, all in the compute dtype.
+  Modulations modulations(const Tensor& timestep, const Tensor& guidance,
+                          const Tensor& pooled) const;
+  Rope positions(const FluxInputs& in) const;  // text first
 
   const FluxConfig& config() const { return config_; }
   const LinearList& linears() const { return weights_.linears(); }
@@ -39,11 +50,6 @@ class FluxTransformer {
 
  private:
   void check(const FluxInputs& in) const;
-  std::pair<Tensor, Tensor> run(const DoubleBlock& block, const Tensor& txt, const Tensor& img,
-                                const Tensor& vec, const Rope& rope, Trace* trace,
-                                Activations activations) const;
-  Tensor run(const SingleBlock& block, const Tensor& joint, const Tensor& vec, const Rope& rope,
-             Trace* trace, Activations activations) const;
 
   Weights weights_;
   FluxConfig config_;

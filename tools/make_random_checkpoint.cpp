@@ -32,7 +32,7 @@ struct Settings {
   bool force = false, help = false;
 };
 
-std::function<void(const Given&)> number(int64_t& value, int64_t least, int64_t multiple = 1) {
+std::function<void(const Given&)> multiple(int64_t& value, int64_t least, int64_t multiple = 1) {
   return [&value, least, multiple](const Given& given) {
     value = integer_value(given, least, int64_t{1} << 20);
     if (value % multiple != 0)
@@ -58,34 +58,34 @@ std::vector<int64_t> channels_value(const Given& given) {
   std::istringstream parts(given.text);
   for (std::string part; std::getline(parts, part, ',');) {
     channels.push_back(0);
-    number(channels.back(), 32, 32)({given.where, part});
+    multiple(channels.back(), 32, 32)({given.where, part});
   }
   if (channels.empty() || channels.size() > 8)
     throw UsageError(str(given.where, " is '", given.text, "', expected a list: 128,256,512,512"));
   return channels;
 }
 
-std::vector<Option> options_of(Settings& s) {
+std::vector<Setting> options_of(Settings& s) {
   const auto dtype = [&s](const Given& given) {
     s.dtype = choice_value<Dtype>(
         given, {{"bf16", Dtype::kBF16}, {"f16", Dtype::kF16}, {"f32", Dtype::kF32}});
   };
   Sizes& z = s.sizes;
   return {
-      {"double", {}, "N", "double blocks", "19", number(z.double_blocks, 0)},
-      {"single", {}, "N", "single blocks", "38", number(z.single_blocks, 0)},
+      {"double", {}, "N", "double blocks", "19", multiple(z.double_blocks, 0)},
+      {"single", {}, "N", "single blocks", "38", multiple(z.single_blocks, 0)},
       {"hidden",
        {},
        "N",
        "the transformer's width, a multiple of 128",
        "3072",
-       number(z.hidden, 128, 128)},
-      {"joint", {}, "N", "T5's width, a multiple of 64", "4096", number(z.joint, 64, 64)},
-      {"pooled", {}, "N", "CLIP's width, a multiple of 64", "768", number(z.pooled, 64, 64)},
-      {"t5-layers", {}, "N", "T5's layers", "24", number(z.t5_layers, 1)},
-      {"t5-vocab", {}, "N", "T5's token embeddings", "32128", number(z.t5_vocab, 1)},
-      {"clip-layers", {}, "N", "CLIP's layers", "12", number(z.clip_layers, 1)},
-      {"clip-vocab", {}, "N", "CLIP's token embeddings", "49408", number(z.clip_vocab, 1)},
+       multiple(z.hidden, 128, 128)},
+      {"joint", {}, "N", "T5's width, a multiple of 64", "4096", multiple(z.joint, 64, 64)},
+      {"pooled", {}, "N", "CLIP's width, a multiple of 64", "768", multiple(z.pooled, 64, 64)},
+      {"t5-layers", {}, "N", "T5's layers", "24", multiple(z.t5_layers, 1)},
+      {"t5-vocab", {}, "N", "T5's token embeddings", "32128", multiple(z.t5_vocab, 1)},
+      {"clip-layers", {}, "N", "CLIP's layers", "12", multiple(z.clip_layers, 1)},
+      {"clip-vocab", {}, "N", "CLIP's token embeddings", "49408", multiple(z.clip_vocab, 1)},
       {"vae-channels",
        {},
        "LIST",
@@ -116,10 +116,10 @@ std::vector<Option> options_of(Settings& s) {
   };
 }
 
-void print_help(const std::vector<Option>& options) {
+void print_help(const std::vector<Setting>& options) {
   std::cout << "Usage:\n  make_random_checkpoint FOLDER [options]\n\nWrites a FLUX.1 Fill model "
                "with random weights.\n\n";
-  for (const Option& o : options) {
+  for (const Setting& o : options) {
     const std::string flag = str("--", o.name, o.value.empty() ? "" : " ", o.value);
     std::cout << "  " << flag
               << std::string(std::max<size_t>(24, flag.size() + 1) - flag.size(), ' ') << o.help
@@ -129,7 +129,7 @@ void print_help(const std::vector<Option>& options) {
 
 Settings parse(const std::vector<std::string>& arguments) {
   Settings s;
-  const std::vector<Option> options = options_of(s);
+  const std::vector<Setting> options = options_of(s);
   for (size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
     if (!argument.starts_with("-")) {
@@ -140,7 +140,7 @@ Settings parse(const std::vector<std::string>& arguments) {
     const std::string name =
         argument == "-h" ? "help" : argument.substr(argument.find_first_not_of('-'));
     const auto option = std::find_if(options.begin(), options.end(),
-                                     [&](const Option& o) { return o.name == name; });
+                                     [&](const Setting& o) { return o.name == name; });
     if (option == options.end())
       throw UsageError(str("unknown option ", argument, "; --help lists them"));
     if (!option->value.empty() && i + 1 == arguments.size())

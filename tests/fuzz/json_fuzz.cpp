@@ -1,11 +1,13 @@
 // Whatever the JSON of a config is, every way to read it ends in a value or in an error of ours.
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 #include "base/error.h"
 #include "io/json_file.h"
 
 namespace {
 
+using icedit::dumped;
 using icedit::Error;
 using icedit::JsonFile;
 
@@ -38,7 +40,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         JsonFile::parse(std::string(reinterpret_cast<const char*>(data), size), "fuzz");
     read_all(json);
     // What is written is read again.
-    if (JsonFile::parse(json.dump(), "dump").dump() != json.dump()) std::abort();
+    const std::string text = dumped(json.json());
+    if (dumped(JsonFile::parse(text, "text").json()) != text) std::abort();
   });
   return 0;
 }

@@ -6,6 +6,7 @@
 
 #include "edit/pipeline.h"
 #include "tiny_session.h"
+#include "train/bitmap_font.h"
 #include "train/run.h"
 
 namespace icedit {
@@ -35,12 +36,13 @@ std::vector<double> losses(const Path& folder) {
   return found;
 }
 
-// The right column of cells: two of 64 x 64, 4 pixels between them.
-std::vector<Image> edits(const Path& grid_file) {
+// The right column of cells: two of 64 x 64, 4 pixels around them, the second below its caption.
+std::vector<Image> edits(const Path& grid_file, const std::string& second_caption) {
   const Image grid = read_image(grid_file);
   EXPECT_EQ(grid.width, 4 * 4 + 3 * 64);
   const int left = grid.width - 4 - 64, bottom = grid.height - 4;
-  const int row = (grid.height - 4 - 9) / 2;  // below a line of titles
+  const auto lines = broken_text(second_caption, size_t((grid.width - 8) / kLetterWidth), 2);
+  const int row = 4 + 64 + 4 + int(lines.size()) * kLetterHeight;
   return {crop(grid, left, bottom - row - 64, left + 64, bottom - row),
           crop(grid, left, bottom - 64, left + 64, bottom)};
 }
@@ -75,11 +77,13 @@ TEST(Sampler, AnEditIsThatOfTheCheckpoint) {
     const TemporaryFolder folder;
     run(config, folder / "run");
     const Path at = folder / "run/samples";
-    const std::vector<Image> first = edits(at / "step-0.png"), last = edits(at / "step-5.png");
     ResidencyOptions options = Session::options(config);
     options.adapters = {{(folder / "run/step-5" / (averages ? "ema" : "")).string(), 1}};
     Editor editor(Session::model(config), options);
     const EditDataset dataset(config.dataset);
+    const std::string caption = dataset.read(1).instructions[0];
+    const std::vector<Image> first = edits(at / "step-0.png", caption),
+                             last = edits(at / "step-5.png", caption);
     for (int64_t i = 0; i < 2; ++i) {
       const EditSample sample = decode(dataset.read(i));
       EditRequest request;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what icedit builds with: Debian packages, and libtorch and Arrow from their Python wheels into .deps/.
 # Idempotent, and silent when there is nothing to do.
-#   scripts/setup.sh [--cuda] [--no-packages]
+#   scripts/setup.sh [--cuda] [--fuzz] [--no-packages]    --fuzz: clang, for the preset fuzz
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,9 +18,10 @@ cuda=0 packages=1
 for arg in "$@"; do
   case "$arg" in
     --cuda) cuda=1 ;;
+    --fuzz) PACKAGES+=(clang-14 libclang-rt-14-dev) ;;
     --no-packages) packages=0 ;;
     -h | --help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "setup.sh: unknown option '$arg' (known: --cuda, --no-packages)" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown option '$arg' (known: --cuda, --fuzz, --no-packages)" >&2; exit 2 ;;
   esac
 done
 

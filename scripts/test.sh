@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # Sets up, builds and tests everything: format and style, the release build and its tests, parity as other CPUs would
-# compute it, then the parts that need no libtorch under AddressSanitizer and UndefinedBehaviorSanitizer. The last line
-# is 'N passed, N failed' and, where there are some, ', N skipped'; the names of these and of the failed stand before it.
+# compute it, then the parts that need no libtorch under AddressSanitizer and UndefinedBehaviorSanitizer, and the
+# fuzz targets for ten seconds each. The last line is 'N passed, N failed' and, where there are some, ', N skipped'; the
+# names of these and of the failed stand before it.
 #   scripts/test.sh            all of it (under half an hour on two cores, from a fresh clone)
 #   scripts/test.sh --fast     format, style, release build, tests labelled fast
 #   scripts/test.sh --checks   format and style only
 #   scripts/test.sh --cpus     the release build and parity on other CPUs only
 #   scripts/test.sh --asan     the sanitizers' build and tests only
+#   scripts/test.sh --fuzz     the fuzz targets only
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 what=all
 for arg in "$@"; do
   case "$arg" in
-    --fast | --checks | --cpus | --asan) what=${arg#--} ;;
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "test.sh: unknown option '$arg' (known: --fast, --checks, --cpus, --asan)" >&2; exit 2 ;;
+    --fast | --checks | --cpus | --asan | --fuzz) what=${arg#--} ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "test.sh: unknown option '$arg' (known: --fast, --checks, --cpus, --asan, --fuzz)" >&2; exit 2 ;;
   esac
 done
 
@@ -106,11 +108,11 @@ tests() {
   if [ "$code" -ne 0 ] && [ "$failed" -eq "$before" ]; then fail "$where: ctest $* (exit code $code)"; fi
 }
 
-# build [--first] PRESET: true when there is something to test
+# build [--first] PRESET [TARGET...]: true when there is something to test
 build() {
-  section "build: ${!#}"
+  section "build: $*"
   scripts/build.sh "$@" && return 0
-  fail "build of ${!#}"
+  fail "build of $*"
   return 1
 }
 
@@ -135,10 +137,22 @@ parity() {
   as=
 }
 
+# fuzz NAME: on its corpus and what comes of it; the input that broke it stays in build/fuzz.
+fuzz() {
+  local found
+  found=$(mktemp -d)
+  build/fuzz/tests/fuzz/fuzz_"$1" -max_total_time=10 -timeout=10 -print_final_stats=1 -verbosity=0 \
+    -error_exitcode=1 -artifact_prefix="build/fuzz/$1-" "$found" "tests/fuzz/corpus/$1" 2>&1 |
+    grep -v -e ' # Uses: ' -e '^######' | tail -n 40
+  local code=${PIPESTATUS[0]}
+  rm -rf "$found"
+  return "$code"
+}
+
 section "set-up"
 scripts/setup.sh || { fail "set-up"; exit 1; }
 
-if [ "$what" != asan ] && [ "$what" != cpus ]; then
+if [ "$what" != asan ] && [ "$what" != cpus ] && [ "$what" != fuzz ]; then
   check "format" check_format
   check "style" tools/check_style.py
 fi
@@ -154,5 +168,10 @@ fi
 if [ "$what" = all ] || [ "$what" = asan ]; then
   if build asan; then
     UBSAN_OPTIONS=print_stacktrace=1 tests asan all -j2
+  fi
+fi
+if [ "$what" = all ] || [ "$what" = fuzz ]; then
+  if build fuzz fuzz; then
+    for corpus in tests/fuzz/corpus/*; do check "fuzz: ${corpus##*/}" fuzz "${corpus##*/}"; done
   fi
 fi

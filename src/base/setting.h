@@ -25,8 +25,8 @@ struct Given {
 };
 
 // What a setting is now; monostate: unset.
-using SettingValue =
-    std::variant<std::monostate, bool, int64_t, double, std::string, std::vector<std::string>>;
+using SettingValue = std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string,
+                                  std::vector<std::string>>;
 
 // What a setting writes to. It must outlive the setting.
 struct Variable {

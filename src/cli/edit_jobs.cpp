@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kLargestRandomSeed = 0x7fffffff;  // as the published demo's
+constexpr uint64_t kLargestRandomSeed = 0x7fffffff;  // as the published demo's
 
 // Edits and previews of an earlier run are left out: nobody who names a folder twice wants edits of
 // edits.
@@ -159,12 +159,9 @@ void complete(EditJob& job) {
   expect_utf8(s.request.instruction, job.where + ": the instruction");
   if (!s.seed) {
     std::random_device device;
-    s.seed = std::uniform_int_distribution<int64_t>(0, kLargestRandomSeed)(device);
+    s.seed = std::uniform_int_distribution<uint64_t>(0, kLargestRandomSeed)(device);
   }
-  if (*s.seed > INT64_MAX - s.request.num_images) {
-    throw UsageError(str(job.where, ": seed ", *s.seed, " leaves no room for ",
-                         s.request.num_images, " images"));
-  }
+  expect_seeds(*s.seed, s.request.num_images, job.where);
 }
 
 }  // namespace

@@ -49,6 +49,8 @@ int run_eval(const Arguments& arguments) {
   if (options.data.empty()) throw UsageError("what is to be edited? Give --data FILE.parquet");
   const std::vector<Path> files = find_parquet({options.data}, "", "test", "", "--data");
   const auto rows = magicbrush_rows(files, kRowCacheBytes);
+  const uint64_t seed = options.settings.seed.value_or(0);
+  expect_seeds(seed, std::max<int64_t>(rows->size(), 1), "--seed");
   const Threads threads(options.model.threads);
   const ModelFiles model = ModelFiles::find(options.model.request);
   Editor editor(model, residency_options(options.model, model));
@@ -57,14 +59,14 @@ int run_eval(const Arguments& arguments) {
                                  /*several_pictures=*/true));
   EvalOptions eval = options.eval;
   eval.edit = options.settings.request;
-  eval.edit.seed = options.settings.seed.value_or(0);
+  eval.edit.seed = seed;
   eval.batch = batch_of(options, residency.keep());
   eval.group = residency.keep() == Keep::kAll ? eval.batch : std::max(eval.batch, kGroup);
 
   std::optional<ResultFolder> folder;
   if (!options.output_dir.empty()) {
     folder.emplace(options.output_dir, describe_run(residency),
-                   resolved(options.settings, model.defaults(), eval.edit.seed), files);
+                   resolved(options.settings, model.defaults(), seed), files);
   }
   announce(residency, options, threads.count());
   const Summary summary = summarise(evaluate(editor, *rows, eval, folder ? &*folder : nullptr));

@@ -93,9 +93,9 @@ std::vector<PromptEmbeds> encode_prompts(Residency& residency, const std::vector
   return embeds;
 }
 
-Draws draw_noise(int64_t seed, int64_t count, int64_t channels, int64_t h, int64_t w,
+Draws draw_noise(uint64_t seed, int64_t count, int64_t channels, int64_t h, int64_t w,
                  at::ScalarType dtype, NoiseOrder order) {
-  at::Generator generator = at::detail::createCPUGenerator(static_cast<uint64_t>(seed));
+  at::Generator generator = at::detail::createCPUGenerator(seed);
   const auto draw = [&](int64_t n) { return at::randn({n, channels, h, w}, generator, dtype); };
   // The unmasked picture's latents have no weight at strength 1 (sigma starts at 1): only their
   // draw matters.

@@ -42,7 +42,7 @@ struct Draws {
   Tensor vae_noise;      // [1, C, h, w]: of the masked picture's sample
 };
 // `count` > 1 draws one [count, ...] noise, as diffusers does for num_images_per_prompt.
-Draws draw_noise(int64_t seed, int64_t count, int64_t channels, int64_t h, int64_t w,
+Draws draw_noise(uint64_t seed, int64_t count, int64_t channels, int64_t h, int64_t w,
                  at::ScalarType dtype, NoiseOrder order);
 
 struct FillCondition {

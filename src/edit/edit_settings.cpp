@@ -1,5 +1,6 @@
 #include "edit/edit_settings.h"
 
+#include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -9,7 +10,7 @@
 namespace icedit {
 namespace {
 
-constexpr int64_t kAnySeed = std::numeric_limits<int64_t>::min();
+constexpr uint64_t kLastSeed = std::numeric_limits<uint64_t>::max();
 constexpr size_t kLongestReason = 200;
 constexpr int64_t kMostImages = 4096;
 
@@ -45,15 +46,25 @@ std::vector<Setting> what_to_edit(EditSettings& s) {
   };
 }
 
+uint64_t seed_value(const Given& given) {
+  if (given.text.starts_with('-'))
+    return static_cast<uint64_t>(integer_value(given, std::numeric_limits<int64_t>::min(), -1));
+  uint64_t seed = 0;
+  const char* end = given.text.data() + given.text.size();
+  const auto [stop, error] = std::from_chars(given.text.data(), end, seed);
+  if (given.kind == Given::Kind::kText && error == std::errc() && stop == end) return seed;
+  throw_value_error(given, str("a whole number from 0 to ", kLastSeed));
+}
+
+Variable seed_into(std::optional<uint64_t>& seed) {
+  return {[&seed](const Given& given) { seed = seed_value(given); },
+          [&seed]() -> SettingValue { return seed ? SettingValue(*seed) : SettingValue(); }};
+}
+
 std::vector<Setting> how_to_sample(EditSettings& s) {
   EditRequest& r = s.request;
   return {
-      {"seed",
-       {},
-       "N",
-       "the same seed, the same picture",
-       "random",
-       integer(s.seed, kAnySeed, INT64_MAX)},
+      {"seed", {}, "N", "the same seed, the same picture", "random", seed_into(s.seed)},
       {"num-images",
        {},
        "N",
@@ -156,7 +167,7 @@ std::vector<Setting> edit_options(EditSettings& settings) {
   return options;
 }
 
-EditSettings resolved(EditSettings s, const ModelDefaults& defaults, int64_t seed) {
+EditSettings resolved(EditSettings s, const ModelDefaults& defaults, uint64_t seed) {
   EditRequest& r = s.request;
   s.seed = seed;
   if (!r.batch_noise) r.num_images = 1;
@@ -166,6 +177,13 @@ EditSettings resolved(EditSettings s, const ModelDefaults& defaults, int64_t see
   r.width = r.width.value_or(defaults.width);
   if (!s.mask.empty()) r.layout = Layout::kCopy;
   return s;
+}
+
+void expect_seeds(uint64_t seed, int64_t images, const std::string& where) {
+  if (seed <= kLastSeed - static_cast<uint64_t>(images - 1)) return;
+  throw UsageError(str(where, ": seed ", seed, " leaves no room for ", images,
+                       " images, each with the next one, as the last seed is ", kLastSeed,
+                       " (which -1 stands for)"));
 }
 
 Json settings_json(EditSettings settings) {

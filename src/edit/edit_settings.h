@@ -14,7 +14,7 @@ inline constexpr int kQuality = 95;
 
 struct EditSettings {
   std::string image, mask, output;  // paths as they were given; "" for none
-  std::optional<int64_t> seed;      // unset: a random one
+  std::optional<uint64_t> seed;     // unset: a random one; -1 is 2^64 - 1, as torch takes it
   std::optional<int64_t> quality;   // of JPEG and WebP; unset: kQuality
   EditRequest request;  // everything else; its pictures and its seed are filled in later
 };
@@ -24,7 +24,10 @@ std::vector<Setting> edit_options(EditSettings& settings);
 
 // The settings that an edit by this model runs with: every default filled in. `seed`: the
 // picture's; of several edits with a seed each, every one can be made again alone.
-EditSettings resolved(EditSettings settings, const ModelDefaults& defaults, int64_t seed);
+EditSettings resolved(EditSettings settings, const ModelDefaults& defaults, uint64_t seed);
+
+// Throws UsageError where the last of `images` seeds, of which `seed` is the first, does not exist.
+void expect_seeds(uint64_t seed, int64_t images, const std::string& where);
 
 // As --dry-run, --json and the recipe show them: by the same keys; without paths and what is of the
 // file alone.

@@ -100,7 +100,7 @@ DenoiseInputs Editor::inputs(const EditRequest& request, const Prepared& p, int6
   const Precision& precision = residency_.precision();
   const VaeConfig& vae = residency_.vae_config();
   const auto place = [&](const Tensor& t) { return t.to(residency_.device(), precision.compute); };
-  const int64_t seed = request.batch_noise ? request.seed : request.seed + i;
+  const uint64_t seed = request.batch_noise ? request.seed : request.seed + uint64_t(i);
   const int64_t count = request.batch_noise ? request.num_images : 1;
   const Draws draws =
       draw_noise(seed, count, vae.latent_channels, p.h, p.w, precision.noise, request.noise_order);
@@ -193,7 +193,7 @@ void Editor::denoise_together(std::span<const EditRequest> requests, std::span<P
 EditedImage Editor::finish(const EditRequest& request, const Prepared& p, int64_t i) {
   EditedImage out;
   out.colour_profile = request.colour_profile;
-  out.seed = request.batch_noise ? request.seed : request.seed + i;
+  out.seed = request.batch_noise ? request.seed : request.seed + uint64_t(i);
   out.diptych = decode(residency_, p.latents[i], p.h, p.w);
   out.image = right_half(out.diptych, p.diptych.half, request.sizing);
   const Image& source = request.source;

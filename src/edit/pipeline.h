@@ -24,7 +24,7 @@ struct EditRequest {
   std::optional<Image> mask;  // white = may change; of the source's size; implies Layout::kCopy
   int feather = 0;            // pixels over which the mask's edge is blended
 
-  int64_t seed = 0;
+  uint64_t seed = 0;
   int64_t num_images = 1;    // image i uses seed + i
   bool batch_noise = false;  // one [N, ...] draw instead, as diffusers' num_images_per_prompt
   NoiseOrder noise_order = NoiseOrder::kCurrent;
@@ -42,7 +42,7 @@ struct EditedImage {
   Image image;                 // the edit
   std::string colour_profile;  // the source's: the model sees its values as they are
   Image diptych;               // the pipeline's whole picture
-  int64_t seed = 0;
+  uint64_t seed = 0;
 };
 
 inline constexpr const char* kDenoisingStage = "denoising";

@@ -86,7 +86,7 @@ class Evaluator {
     LoadedRow loaded;
     const EncodedSample sample = rows_.read(row);
     loaded.result.row = row;
-    loaded.result.seed = options_.edit.seed + row;
+    loaded.result.seed = options_.edit.seed + static_cast<uint64_t>(row);
     loaded.result.task = sample.task;
     loaded.result.instruction = sample.instructions.front();
     if (only_space(loaded.result.instruction))

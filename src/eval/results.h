@@ -18,7 +18,7 @@ namespace icedit {
 struct RowResult {
   int64_t row = 0;  // in the data, from 0
   std::string task, instruction;
-  int64_t seed = 0;
+  uint64_t seed = 0;
   PairMetrics metrics;
   Judgement judgement;
   std::string error;  // why it cannot be read; the figures are then none

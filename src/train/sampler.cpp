@@ -91,7 +91,7 @@ Image Sampler::sample(Trainer& trainer, const std::function<void()>& on_progress
     request.width = request.source.width;
     request.instruction = pairs_[i].caption;
     request.prefix = prefixes_[i];
-    request.seed = config_.seed + int64_t(i);
+    request.seed = uint64_t(config_.seed) + i;
     request.max_sequence_length = trainer.text_tokens();
     if (config_.sample_steps > 0) request.steps = config_.sample_steps;
     if (config_.sample_guidance > 0) request.guidance = config_.sample_guidance;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.h"
 #include "cli/edit_warnings.h"
 #include "cli/output_names.h"
@@ -54,7 +56,7 @@ TEST_F(EditJobs, OnePictureAndItsInstruction) {
   EXPECT_EQ(jobs[0].settings.image, "a.png");
   EXPECT_EQ(jobs[0].settings.request.instruction, "make it winter");
   EXPECT_EQ(jobs[0].settings.request.steps, 4);
-  EXPECT_EQ(jobs[0].settings.seed, 7);
+  EXPECT_EQ(jobs[0].settings.seed, 7u);
   EXPECT_EQ(outputs(jobs), Names{"b.jpg"});
 }
 
@@ -111,7 +113,7 @@ TEST_F(EditJobs, ABatchOverridesTheCommandLineLineByLine) {
   EXPECT_EQ(jobs[0].settings.request.instruction, "one");
   EXPECT_EQ(jobs[1].settings.request.instruction, "two");
   EXPECT_EQ(jobs[0].settings.request.steps, 3);
-  EXPECT_EQ(jobs[1].settings.seed, 5);
+  EXPECT_EQ(jobs[1].settings.seed, 5u);
   EXPECT_EQ(jobs[1].settings.request.guidance, 3.5);
   EXPECT_EQ(jobs[1].settings.mask, "in/m.png");
   EXPECT_EQ(jobs[1].settings.request.sizing, Sizing::kIcedit);
@@ -359,11 +361,34 @@ TEST_F(EditJobs, NamesThatCannotBeWritten) {
 TEST_F(EditJobs, SeedsAreRandomOnesThatFit) {
   folder_.picture("a.png");
   const auto first = plan({"a.png", "x"}), second = plan({"a.png", "x"});
-  EXPECT_GE(*first[0].settings.seed, 0);
+  EXPECT_LE(*first[0].settings.seed, 0x7fffffffu);
   EXPECT_NE(first[0].settings.seed, second[0].settings.seed);  // one in 2^31
-  EXPECT_EQ(plan({"a.png", "x", "--seed", "-1"})[0].settings.seed, -1);
-  EXPECT_TRUE(contains(usage({"a.png", "x", "--seed", "9223372036854775807", "--num-images", "2"}),
-                       "no room"));
+}
+
+// Any that torch's generator can take.
+TEST_F(EditJobs, SeedsHave64Bits) {
+  folder_.picture("a.png");
+  const auto seed = [&](const std::string& text, const std::string& images = "1") {
+    return *plan({"a.png", "x", "--seed", text, "--num-images", images})[0].settings.seed;
+  };
+  EXPECT_EQ(seed("-1"), UINT64_MAX);  // the same to the generator
+  EXPECT_EQ(seed("-9223372036854775808"), uint64_t{1} << 63);
+  EXPECT_EQ(seed("9223372036854775807", "2"), uint64_t{INT64_MAX});
+  EXPECT_EQ(seed("9223372036854775808"), uint64_t{1} << 63);
+  EXPECT_EQ(seed("18446744073709551615"), UINT64_MAX);
+  EXPECT_EQ(seed("18446744073709551614", "2"), UINT64_MAX - 1);
+  EXPECT_TRUE(contains(usage({"a.png", "x", "--seed", "18446744073709551615", "--num-images", "2"}),
+                       "seed 18446744073709551615 leaves no room for 2 images"));
+  for (const char* none : {"18446744073709551616", "-9223372036854775809", "1.5", "+1", "x"})
+    EXPECT_TRUE(contains(usage({"a.png", "x", "--seed", none}), "expected a whole number")) << none;
+
+  folder_.write("batch.jsonl",
+                "{\"image\": \"a.png\", \"seed\": 18446744073709551615}\n"
+                "{\"image\": \"a.png\", \"seed\": -2}\n");
+  const std::vector<EditJob> jobs = plan({"batch.jsonl", "x"});
+  EXPECT_EQ(*jobs[0].settings.seed, UINT64_MAX);
+  EXPECT_EQ(*jobs[1].settings.seed, UINT64_MAX - 1);
+  EXPECT_TRUE(contains(dumped(settings_json(jobs[0].settings)), "\"seed\":18446744073709551615"));
 }
 
 }  // namespace

@@ -74,6 +74,7 @@ TEST_F(Eval, WrongInput) {
   expect_failure({"eval", "--data", "none.parquet"}, 66, "there is no file or folder");
   expect_failure(eval({"--batch", "0"}), 2, "--batch is '0'");
   expect_failure(eval({"--width", "50"}), 2, "multiple of 16");
+  expect_failure(eval({"--seed", "18446744073709551615"}), 2, "leaves no room");
   write("text.parquet", "no Parquet");
   expect_failure({"eval", "--data", "text.parquet"}, 1, "text.parquet");
   fs::create_directory(work() / "empty");

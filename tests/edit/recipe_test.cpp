@@ -73,7 +73,7 @@ TEST_F(RecipeTest, GoesIntoAPictureAndComesOutAgain) {
     ASSERT_TRUE(read.mask);
     EXPECT_EQ(read.mask->file, "source");
     EXPECT_EQ(read.edit.request.instruction, settings.request.instruction);
-    EXPECT_EQ(read.edit.seed, 5);
+    EXPECT_EQ(read.edit.seed, 5u);
     EXPECT_TRUE(differences(read.run, a_run()).empty());
   }
   write_image(folder_ / "plain.png", Image(8, 8));

@@ -87,7 +87,7 @@ TEST_F(Evaluation, EveryRowHasItsSeedAndItsPicture) {
   for (int64_t i = 0; i < 5; ++i) {
     const RowResult& r = results[size_t(i)];
     EXPECT_EQ(r.row, i);
-    EXPECT_EQ(r.seed, 100 + i);
+    EXPECT_EQ(r.seed, 100 + static_cast<uint64_t>(i));
     EXPECT_EQ(r.instruction, "edit " + std::to_string(i));
     EXPECT_EQ(r.error, "");
     const Image picture = read_image(out.picture(i));
@@ -185,7 +185,7 @@ TEST_F(Evaluation, EveryAndLimitChooseRows) {
   const auto results = run();
   ASSERT_EQ(results.size(), 2u);
   EXPECT_EQ(results[1].row, 3);
-  EXPECT_EQ(results[1].seed, 103);
+  EXPECT_EQ(results[1].seed, 103u);
 }
 
 TEST_F(Evaluation, AFolderOfAnotherRunIsRefused) {

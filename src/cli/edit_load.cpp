@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "cli/output_names.h"
 #include "edit/mask.h"
+#include "io/disk_space.h"
 
 namespace icedit::cli {
 

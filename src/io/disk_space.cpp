@@ -2,8 +2,6 @@
 
 #include <sys/statvfs.h>
 
-#include <cerrno>
-#include <cstring>
 #include <limits>
 
 #include "base/error.h"

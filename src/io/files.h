@@ -55,7 +55,4 @@ Path same_place(const Path& path);
 std::string sha256_file(const Path& path);
 std::string sha256(std::string_view bytes);
 
-// Free bytes on the file system that holds `path` (or its nearest parent that exists).
-uint64_t free_disk_bytes(const Path& path);
-
 }  // namespace icedit

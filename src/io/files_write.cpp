@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/progress.h"
+#include "io/disk_space.h"
 #include "io/new_file.h"
 
 namespace icedit {

@@ -20,7 +20,7 @@
 #include "cli/paths.h"
 #include "edit/recipe.h"
 #include "edit/threads.h"
-#include "io/file_lock.h"
+#include "io/process_lock.h"
 
 namespace icedit::cli {
 namespace {
@@ -131,7 +131,7 @@ class EditRun {
   bool claim(const EditJob& job) {
     const Path file = claim_of(job);
     if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path());
-    std::optional<FileLock> lock = FileLock::take(file);
+    std::optional<ProcessLock> lock = ProcessLock::on_new_file(file);
     const bool done = lock && all_there(job);
     if (lock && !done) return claims_.emplace(&job, std::move(*lock)).second;
     log::info(str(job.outputs.front().string(), done ? " was made" : " is being made",
@@ -222,11 +222,11 @@ class EditRun {
   std::optional<RunRecord> run_;
   std::vector<Written> written_;
   std::vector<Failure> failures_;
-  std::map<const EditJob*, FileLock> claims_;  // with --skip-existing
-  std::vector<const EditJob*> group_;          // those that are edited together
-  size_t next_ = 0;                            // of them, the job that is denoised next
-  const EditJob* current_ = nullptr;           // and now
-  int64_t image_ = 0;                          // which of its images
+  std::map<const EditJob*, ProcessLock> claims_;  // with --skip-existing
+  std::vector<const EditJob*> group_;             // those that are edited together
+  size_t next_ = 0;                               // of them, the job that is denoised next
+  const EditJob* current_ = nullptr;              // and now
+  int64_t image_ = 0;                             // which of its images
 };
 
 }  // namespace

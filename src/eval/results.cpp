@@ -126,7 +126,7 @@ ResultFolder::ResultFolder(Path folder, const RunRecord& run, const EditSettings
   std::error_code error;
   fs::create_directories(folder_ / "pictures", error);
   if (error) throw IoError(str(folder_.string(), ": cannot be made: ", error.message()));
-  lock_ = FolderLock::take(folder_);
+  lock_ = ProcessLock::on_folder(folder_);
   if (!lock_)
     throw UsageError(
         str(folder_.string(),

@@ -11,7 +11,7 @@
 
 #include "edit/recipe.h"
 #include "eval/metrics.h"
-#include "io/whole_folder.h"
+#include "io/process_lock.h"
 
 namespace icedit {
 
@@ -45,7 +45,7 @@ class ResultFolder {
   void append(const RowResult& result);
 
   Path folder_;
-  std::optional<FolderLock> lock_;
+  std::optional<ProcessLock> lock_;
   std::map<int64_t, RowResult> done_;
 };
 

@@ -2,14 +2,12 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 #include "base/error.h"
 
@@ -44,12 +42,6 @@ void sync(const Path& path) {
   ::close(fd);
 }
 
-bool is_at(const Path& path, int fd) {
-  struct stat there = {}, held = {};
-  return ::stat(path.c_str(), &there) == 0 && ::fstat(fd, &held) == 0 &&
-         there.st_dev == held.st_dev && there.st_ino == held.st_ino;
-}
-
 void remove_left_overs(const Path& folder) {
   std::error_code error;
   std::vector<Path> unfinished;
@@ -58,36 +50,12 @@ void remove_left_overs(const Path& folder) {
     if (name.starts_with('.') && name.ends_with(kUnfinished)) unfinished.push_back(it->path());
   }
   for (const Path& path : unfinished) {
-    const auto lock = FolderLock::take(path);
+    const auto lock = ProcessLock::on_folder(path);
     if (lock && lock->is_sure()) fs::remove_all(path, error);
   }
 }
 
 }  // namespace
-
-std::optional<FolderLock> FolderLock::take(const Path& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) return std::nullopt;
-  if (fd < 0) fail(folder, "opening the folder", errno);
-  const bool sure = ::flock(fd, LOCK_EX | LOCK_NB) == 0;
-  FolderLock lock(fd, sure);
-  if (!sure && errno == EWOULDBLOCK) return std::nullopt;
-  if (!is_at(folder, fd)) return std::nullopt;
-  return lock;
-}
-
-FolderLock::FolderLock(FolderLock&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), sure_(other.sure_) {}
-
-FolderLock& FolderLock::operator=(FolderLock&& other) noexcept {
-  std::swap(fd_, other.fd_);
-  std::swap(sure_, other.sure_);
-  return *this;
-}
-
-FolderLock::~FolderLock() {
-  if (fd_ >= 0) ::close(fd_);
-}
 
 WholeFolder::WholeFolder(const Path& target)
     : target_(target.filename().empty() ? target.parent_path() : target) {
@@ -100,7 +68,7 @@ WholeFolder::WholeFolder(const Path& target)
   while (!lock_) {
     path_ = name_beside(target_);
     if (::mkdir(path_.c_str(), 0777) == 0)
-      lock_ = FolderLock::take(path_);
+      lock_ = ProcessLock::on_folder(path_);
     else if (errno != EEXIST)
       fail(path_, "making the folder", errno);
   }

@@ -5,26 +5,9 @@
 #include <system_error>
 
 #include "io/files.h"
+#include "io/process_lock.h"
 
 namespace icedit {
-
-// One process's hold on a folder. It ends with the process, however that ends, and leaves nothing
-// behind. On a network's file system it is known to the processes of this machine.
-class FolderLock {
- public:
-  // None: another holds it, or has removed it. Throws IoError: the folder cannot be opened.
-  static std::optional<FolderLock> take(const Path& folder);
-  FolderLock(FolderLock&& other) noexcept;
-  FolderLock& operator=(FolderLock&& other) noexcept;
-  ~FolderLock();
-
-  bool is_sure() const { return sure_; }  // false: the file system knows no locks
-
- private:
-  FolderLock(int fd, bool sure) : fd_(fd), sure_(sure) {}
-  int fd_;
-  bool sure_;
-};
 
 enum class Existing { kRefuse, kReplace };
 
@@ -45,7 +28,7 @@ class WholeFolder {
 
  private:
   Path target_, path_;
-  std::optional<FolderLock> lock_;  // says that the folder is not left over
+  std::optional<ProcessLock> lock_;  // says that the folder is not left over
 };
 
 // It loses its name first, so that no half of it stands there.

@@ -106,7 +106,7 @@ RunFolder::RunFolder(const Path& folder) : folder_(folder) {
     fs::create_directories(folder, error);
     if (error) throw IoError(str(folder.string(), " cannot be made: ", error.message()));
   }
-  lock_ = FolderLock::take(folder);
+  lock_ = ProcessLock::on_folder(folder);
   if (!lock_)
     throw UsageError(str(folder.string(),
                          " is of a run that is under way in another process; wait until it has "

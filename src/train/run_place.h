@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "dist/group.h"
-#include "io/whole_folder.h"
+#include "io/process_lock.h"
 #include "train/config.h"
 #include "train/run.h"
 #include "train/run_checkpoint.h"
@@ -29,7 +29,7 @@ class RunFolder {
 
  private:
   Path folder_;
-  std::optional<FolderLock> lock_;
+  std::optional<ProcessLock> lock_;
 };
 
 struct RunPlace {

@@ -1,12 +1,10 @@
 #include "io/new_file.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -14,38 +12,19 @@
 #include <set>
 
 #include "base/error.h"
-#include "io/file_lock.h"
+#include "child_process.h"
 #include "temporary_folder.h"
 
 namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::HasSubstr;
 
 std::set<std::string> names_in(const Path& folder) {
   std::set<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder))
     names.insert(entry.path().filename().string());
   return names;
-}
-
-// Runs `work` in another process; whether it returned true.
-template <class Work>
-pid_t start(const Work& work) {
-  const pid_t child = ::fork();
-  if (child != 0) return child;
-  bool ok = false;
-  try {
-    ok = work();
-  } catch (...) {
-  }
-  ::_exit(ok ? 0 : 1);
-}
-bool ended_well(pid_t child) {
-  int status = -1;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 // As on a file system that cannot rename without replacing.
@@ -147,36 +126,6 @@ TEST(NewFiles, TakeTheirPlaceOrTheNextName) {
   write_text_atomically(device.path(), "x");
   EXPECT_EQ(device.put(device.path(), IfTaken::kReplace), "/dev/null");
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
-}
-
-TEST(FileLock, IsHeldByOneAndGoesWithItsProcess) {
-  const TemporaryFolder folder;
-  const Path file = folder / ".out.png.lock";
-  {
-    const auto lock = FileLock::take(file);
-    ASSERT_TRUE(lock);
-    EXPECT_FALSE(FileLock::take(file));
-    EXPECT_TRUE(ended_well(start([&] { return !FileLock::take(file); })));
-  }
-  EXPECT_FALSE(fs::exists(file));
-  // One that is killed leaves its file, but no lock.
-  int ready[2];
-  ASSERT_EQ(::pipe(ready), 0);
-  const pid_t child = start([&] {
-    const auto lock = FileLock::take(file);
-    if (::write(ready[1], "x", 1) == 1) ::pause();
-    return false;
-  });
-  char byte = 0;
-  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-  EXPECT_FALSE(FileLock::take(file));
-  ::kill(child, SIGKILL);
-  EXPECT_FALSE(ended_well(child));
-  EXPECT_TRUE(fs::exists(file));
-  EXPECT_TRUE(FileLock::take(file));
-  EXPECT_FALSE(fs::exists(file));
-  EXPECT_THAT(error_of<IoError>([&] { FileLock::take(folder / "not/there"); }),
-              HasSubstr("No such file"));
 }
 
 }  // namespace

@@ -103,18 +103,6 @@ TEST(WholeFolder, SaysWhereItCannotBe) {
   EXPECT_NE(error.find("file: making the folder failed"), std::string::npos) << error;
 }
 
-TEST(FolderLock, IsOfOneAndEndsWithIt) {
-  const TemporaryFolder folder;
-  {
-    const auto lock = FolderLock::take(folder.path());
-    ASSERT_TRUE(lock && lock->is_sure());
-    EXPECT_FALSE(FolderLock::take(folder.path()));
-  }
-  EXPECT_TRUE(FolderLock::take(folder.path()));
-  EXPECT_FALSE(FolderLock::take(folder / "nowhere"));
-  EXPECT_TRUE(fs::is_empty(folder.path()));
-}
-
 TEST(RemoveWhole, LeavesNothing) {
   const TemporaryFolder folder;
   folder.write("there/x", "");

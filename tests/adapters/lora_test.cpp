@@ -109,7 +109,7 @@ TEST_F(Lora, ThreadsShareAModel) {
     const c10::InferenceMode inference;
     return model_.forward(inputs[i]);
   };
-  for (int repetition = 0; repetition < 10; ++repetition) {
+  for (int repetition = 0; repetition < 3; ++repetition) {
     for (const bool folded : {false, true}) {
       LoadedAdapter adapter = attach("lora/alpha8", 1.0 + repetition);
       if (folded) adapter.set_scale(1.5 + repetition);

@@ -1,5 +1,6 @@
 #include "edit/edit_settings.h"
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -190,6 +191,10 @@ Json settings_json(EditSettings settings) {
   std::vector<Setting> shown = edit_options(settings);
   const std::set<std::string> of_files = {"image", "output", "mask", "quality"};
   std::erase_if(shown, [&](const Setting& setting) { return of_files.count(setting.name) != 0; });
+  // What people look for comes first: the instruction, then the seed.
+  const auto feather = std::find_if(shown.begin(), shown.end(),
+                                    [](const Setting& s) { return s.name == "feather"; });
+  std::rotate(feather, feather + 1, shown.end());
   return json_of(shown);
 }
 

@@ -58,11 +58,7 @@ void run(const Arguments& a) {
 
   DenoiseInputs in;
   in.initial_latents = random.latents;
-  in.condition = random.condition;
-  in.prompt_embeds = random.prompt_embeds;
-  in.pooled_prompt_embeds = random.pooled;
-  in.image_ids = random.image_ids;
-  in.text_ids = random.text_ids;
+  in.conditioning = random.conditioning;
   in.sigmas =
       make_schedule(SchedulerConfig::from(residency.files().scheduler()), a.steps, random.tokens)
           .sigmas;

@@ -74,18 +74,6 @@ EditRequest request_of(const Arguments& a, const Image& source, double guidance)
   return request;
 }
 
-FluxInputs one_step(const DenoiseInputs& in, at::ScalarType dtype, bool guided) {
-  FluxInputs x;
-  x.hidden_states = at::cat({in.initial_latents, in.condition}, 2);
-  x.encoder_hidden_states = in.prompt_embeds;
-  x.pooled_projections = in.pooled_prompt_embeds;
-  x.timestep = at::full({1}, 0.5, at::kFloat).to(dtype);
-  if (guided) x.guidance = at::full({1}, in.guidance, at::kFloat);
-  x.img_ids = in.image_ids;
-  x.txt_ids = in.text_ids;
-  return x;
-}
-
 // `given`: the f32 run's outputs, which the stages after them read; the run's own where it is that
 // run.
 Outputs run(const Arguments& a, const Image& source, DtypeChoice choice, const Outputs* given) {
@@ -107,28 +95,28 @@ Outputs run(const Arguments& a, const Image& source, DtypeChoice choice, const O
   const Diptych diptych =
       make_diptych(source, static_cast<int>(a.width), Sizing::kFit, Layout::kCopy, multiple);
   const Tensor image = preprocess_image(diptych.image, multiple);
-  MaskedMoments encoded = encode_masked(residency, image, preprocess_mask(diptych.mask, multiple));
-  out.moments = encoded.moments.mean;
-  encoded.moments.mean = from.moments.to(dtype);
-  const int64_t h = image.size(2) / vae.downscale(), w = image.size(3) / vae.downscale();
+  const Tensor mask = preprocess_mask(diptych.mask, multiple);
+  AutoencoderKl::Moments masked = encode_masked(residency, image, mask);
+  out.moments = masked.mean;
+  masked.mean = from.moments.to(dtype);
+  const int64_t h = masked.mean.size(2), w = masked.mean.size(3);
   const Draws draws =
       draw_noise(0, 1, vae.latent_channels, h, w, at::kBFloat16, NoiseOrder::kCurrent);
 
   const FluxTransformer& model = residency.transformer();
   DenoiseInputs in;
-  // The mean itself in place of a sample: logvar's error is no business of the steps behind it.
-  in.condition =
-      at::cat({pack_latents(normalise_latents(encoded.moments.mean, vae)), encoded.packed_mask}, 2);
+  // Without noise, the mean in place of a sample: logvar's error is no business of the steps
+  // behind.
+  in.conditioning = make_conditioning(masked, at::zeros_like(masked.mean), mask,
+                                      {from.prompt_embeds, from.pooled}, vae);
   in.initial_latents = pack_latents(draws.initial_noise).to(dtype);
-  in.prompt_embeds = from.prompt_embeds.to(dtype);
-  in.pooled_prompt_embeds = from.pooled.to(dtype);
-  in.image_ids = image_ids(h, w);
-  in.text_ids = text_ids(a.text);
   in.sigmas =
       make_schedule(SchedulerConfig::from(residency.files().scheduler()), a.steps, h / 2 * (w / 2))
           .sigmas;
   in.guidance = guidance_of(a, residency.files().defaults());
-  out.velocity = model.forward(one_step(in, dtype, model.config().guidance_embeds));
+  const Tensor t = at::full({1}, 0.5, at::kFloat).to(dtype);
+  const Tensor guidance = at::full({1}, in.guidance, at::kFloat);
+  out.velocity = model.forward(in.initial_latents, in.conditioning, t, guidance);
   out.latents = denoise(model, in);
 
   const Tensor z = denormalise_latents(unpack_latents(from.latents.to(dtype), h, w), vae);

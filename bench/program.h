@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "diffusion/latents.h"
-#include "models/flux/config.h"
+#include "models/flux/transformer.h"
 
 namespace icedit::bench {
 
@@ -38,10 +38,9 @@ inline void parse_flags(int argc, char** argv, int first, const Flags& flags) {
 
 // What a transformer reads, drawn in the peers' order: a diptych of halves of `half` pixels.
 struct RandomInputs {
-  Tensor latents, condition;     // [1, I, out_channels], [1, I, the rest of in_channels]
-  Tensor prompt_embeds, pooled;  // [1, text, C_t5], [1, C_clip]
-  Tensor image_ids, text_ids;    // [I, 3], [text, 3]
-  int64_t tokens = 0;            // I
+  Tensor latents;  // [1, I, out_channels]
+  Conditioning conditioning;
+  int64_t tokens = 0;  // I
 };
 
 inline RandomInputs random_inputs(const FluxConfig& c, int64_t half, int64_t text,
@@ -51,11 +50,11 @@ inline RandomInputs random_inputs(const FluxConfig& c, int64_t half, int64_t tex
   RandomInputs in;
   in.tokens = h / 2 * (w / 2);
   in.latents = randn({1, in.tokens, c.out_channels});
-  in.condition = randn({1, in.tokens, c.in_channels - c.out_channels});
-  in.prompt_embeds = randn({1, text, c.joint_attention_dim});
-  in.pooled = randn({1, c.pooled_projection_dim});
-  in.image_ids = image_ids(h, w);
-  in.text_ids = text_ids(text);
+  in.conditioning.condition = randn({1, in.tokens, c.in_channels - c.out_channels});
+  in.conditioning.prompt_embeds = randn({1, text, c.joint_attention_dim});
+  in.conditioning.pooled_prompt_embeds = randn({1, c.pooled_projection_dim});
+  in.conditioning.image_ids = image_ids(h, w);
+  in.conditioning.text_ids = text_ids(text);
   return in;
 }
 

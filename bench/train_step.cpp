@@ -37,11 +37,6 @@ Arguments parse(int argc, char** argv) {
   return a;
 }
 
-StepInputs inputs_of(bench::RandomInputs random) {
-  return {random.latents, random.condition, random.prompt_embeds,
-          random.pooled,  random.image_ids, random.text_ids};
-}
-
 // The step of train/trainer.cpp, less what encodes the pictures.
 double step(const FluxTransformer& model, const Trainable& trained, Optimizer& optimizer,
             const StepInputs& in, const TrainConfig& config, at::Generator& rng) {
@@ -70,8 +65,9 @@ void run(const Arguments& a) {
   const Trainable trained = make_trainable(model, config);
   const auto optimizer = make_optimizer(config.optimizer, trained.parameters);
   at::Generator rng = at::detail::createCPUGenerator(0);
-  const StepInputs in = inputs_of(
-      bench::random_inputs(model.config(), a.half, a.text, residency.precision().compute, rng));
+  const bench::RandomInputs random =
+      bench::random_inputs(model.config(), a.half, a.text, residency.precision().compute, rng);
+  const StepInputs in = {random.latents, random.conditioning};
 
   double loss = 0;
   const auto [seconds, cpu] =

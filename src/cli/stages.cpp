@@ -41,6 +41,11 @@ Tensor placed_f32(const Tensor& tensor, const Residency& r) {
   return tensor.to(r.device(), at::kFloat);
 }
 
+Conditioning placed(const Conditioning& c, const Residency& r) {
+  return {placed(c.condition, r), placed(c.prompt_embeds, r), placed(c.pooled_prompt_embeds, r),
+          placed_f32(c.image_ids, r), placed_f32(c.text_ids, r)};
+}
+
 void append(NamedTensors& to, const Trace& trace, const std::string& prefix) {
   for (const auto& [name, tensor] : trace.tensors()) {
     to.emplace_back(name.starts_with("rope.") ? name : prefix + name, tensor);  // as in the goldens
@@ -154,25 +159,27 @@ NamedTensors schedule(const StageOptions& options) {
 
 NamedTensors transformer(const StageOptions& options) {
   const StageInput in(options.in);
-  FluxInputs inputs;
-  inputs.hidden_states = in.get("input.hidden_states");
-  inputs.encoder_hidden_states = in.get("input.encoder_hidden_states");
-  inputs.pooled_projections = in.get("input.pooled_projections");
-  inputs.timestep = in.get("input.timestep");
-  inputs.img_ids = in.get("input.img_ids");
-  inputs.txt_ids = in.get("input.txt_ids");
+  const Tensor both = in.get("input.hidden_states");  // x, then the condition
+  Conditioning c;
+  c.prompt_embeds = in.get("input.encoder_hidden_states");
+  c.pooled_prompt_embeds = in.get("input.pooled_projections");
+  Tensor t = in.get("input.timestep");
+  c.image_ids = in.get("input.img_ids");
+  c.text_ids = in.get("input.txt_ids");
   Residency model = open_model(options);
   const FluxTransformer& flux = model.transformer();
-  if (flux.config().guidance_embeds) inputs.guidance = placed_f32(in.get("input.guidance"), model);
-  for (Tensor* tensor :
-       {&inputs.hidden_states, &inputs.encoder_hidden_states, &inputs.pooled_projections}) {
-    *tensor = placed(*tensor, model);
-  }
-  for (Tensor* tensor : {&inputs.timestep, &inputs.img_ids, &inputs.txt_ids})
-    *tensor = placed_f32(*tensor, model);
-  if (!options.all) return {{"out.output", flux.forward(inputs)}};
+  const FluxConfig& config = flux.config();
+  Tensor guidance;
+  if (config.guidance_embeds) guidance = placed_f32(in.get("input.guidance"), model);
+  check_shape("hidden_states", both, {-1, -1, config.in_channels});
+  const auto parts = both.split({config.out_channels, config.in_channels - config.out_channels}, 2);
+  const Tensor x = placed(parts[0], model);
+  c.condition = parts[1];
+  c = placed(c, model);
+  t = placed_f32(t, model);
+  if (!options.all) return {{"out.output", flux.forward(x, c, t, guidance)}};
   Trace trace;
-  traced_forward(flux, inputs, trace);
+  traced_forward(flux, x, c, t, guidance, trace);
   NamedTensors tensors;
   append(tensors, trace, "out.");
   return tensors;
@@ -181,12 +188,13 @@ NamedTensors transformer(const StageOptions& options) {
 NamedTensors denoise_stage(const StageOptions& options) {
   const StageInput in(options.in);
   DenoiseInputs inputs;
+  Conditioning& c = inputs.conditioning;
   inputs.initial_latents = in.get("initial_latents");
-  inputs.prompt_embeds = in.get("prompt_embeds");
-  inputs.pooled_prompt_embeds = in.get("pooled_prompt_embeds");
+  c.prompt_embeds = in.get("prompt_embeds");
+  c.pooled_prompt_embeds = in.get("pooled_prompt_embeds");
   const Tensor masked = in.get("masked_latents"), mask = in.get("packed_mask");
-  inputs.image_ids = in.get("image_ids");
-  inputs.text_ids = in.get("text_ids");
+  c.image_ids = in.get("image_ids");
+  c.text_ids = in.get("text_ids");
   inputs.sigmas = in.get("sigmas");
   check_shape("initial_latents", inputs.initial_latents, {-1, -1, -1});
   const int64_t batch = inputs.initial_latents.size(0), tokens = inputs.initial_latents.size(1);
@@ -195,13 +203,10 @@ NamedTensors denoise_stage(const StageOptions& options) {
 
   Residency model = open_model(options);
   const FluxTransformer& flux = model.transformer();
-  inputs.condition = at::cat({placed(masked, model), placed(mask.to(at::kFloat), model)}, 2);
-  for (Tensor* tensor :
-       {&inputs.initial_latents, &inputs.prompt_embeds, &inputs.pooled_prompt_embeds}) {
-    *tensor = placed(*tensor, model);
-  }
-  for (Tensor* tensor : {&inputs.image_ids, &inputs.text_ids, &inputs.sigmas})
-    *tensor = placed_f32(*tensor, model);
+  c.condition = at::cat({placed(masked, model), placed(mask.to(at::kFloat), model)}, 2);
+  c = placed(c, model);
+  inputs.initial_latents = placed(inputs.initial_latents, model);
+  inputs.sigmas = placed_f32(inputs.sigmas, model);
   inputs.guidance = options.guidance.value_or(model.files().defaults().guidance_scale);
   NamedTensors tensors;
   Progress bar("denoising", inputs.sigmas.size(0) - 1, "step");
@@ -228,18 +233,15 @@ NamedTensors train_step(const StageOptions& options) {
   attach.scale = request.scale;
   const LoadedAdapter adapter = attach_adapter(
       flux.linears(), AdapterFile::open(resolve_path_or_id(request.path, "--lora")), attach);
-  StepInputs inputs;
-  inputs.x_0 = placed_f32(in.get("x_0"), model);
-  inputs.condition = placed(in.get("condition"), model);
-  inputs.prompt_embeds = placed(in.get("prompt_embeds"), model);
-  inputs.pooled = placed(in.get("pooled"), model);
-  inputs.image_ids = placed_f32(in.get("image_ids"), model);
-  inputs.text_ids = placed_f32(in.get("text_ids"), model);
+  const StepInputs inputs = {placed_f32(in.get("x_0"), model),
+                             placed({in.get("condition"), in.get("prompt_embeds"), in.get("pooled"),
+                                     in.get("image_ids"), in.get("text_ids")},
+                                    model)};
   const Tensor t = placed_f32(in.get("t"), model), x_1 = placed_f32(in.get("x_1"), model);
   check_shape("x_0", inputs.x_0, {-1, -1, flux.config().out_channels});
   check_shape("x_1", x_1, inputs.x_0.sizes().vec());
   check_shape("t", t, {inputs.x_0.size(0)});
-  check_shape("condition", inputs.condition, {x_1.size(0), x_1.size(1), -1});
+  check_shape("condition", inputs.conditioning.condition, {x_1.size(0), x_1.size(1), -1});
   const StepOutput out = objective(flux, inputs, t, x_1);
   out.loss.backward();
   NamedTensors tensors = {{"pred", out.pred.detach()}, {"loss", out.loss.detach()}};

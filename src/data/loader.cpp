@@ -164,9 +164,8 @@ TrainBatch Loader::Impl::finish(Pending& pending_batch) {
     batch.where.push_back(sample.where);
     batch.rows.push_back(sample.row);
     batch.dropped.push_back(drawn.dropped);
-    images.push_back(to_unit_tensor(sample.diptych));
-    masks.push_back(
-        to_unit_tensor(training_mask({sample.diptych.width / 2, sample.diptych.height})));
+    images.push_back(to_unit_tensor(sample.diptych.image));
+    masks.push_back(to_unit_tensor(sample.diptych.mask));
   }
   batch.image = at::stack(images);
   batch.mask = at::stack(masks);

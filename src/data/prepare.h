@@ -9,7 +9,7 @@
 namespace icedit {
 
 struct PreparedSample {
-  Image diptych;
+  Diptych diptych;
   std::vector<std::string> instructions;
   std::string task, where;
   int64_t row = 0;

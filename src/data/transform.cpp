@@ -1,9 +1,5 @@
 #include "data/transform.h"
 
-#include <ATen/ATen.h>
-
-#include <algorithm>
-
 #include "io/resize.h"
 
 namespace icedit {
@@ -34,18 +30,9 @@ HalfSizes HalfSizes::squares(int condition_size, int target_size) {
   return {{condition_size, condition_size}, {target_size, target_size}};
 }
 
-Image training_diptych(const EditSample& sample, const RowRules& rules, const HalfSizes& sizes) {
-  Image diptych(2 * sizes.source.width, sizes.source.height);
-  paste(half(sample.source, rules.crop_the_noise, sizes.source), diptych, 0);
-  paste(half(sample.target, rules.crop_the_noise, sizes.target), diptych, sizes.source.width);
-  return diptych;
-}
-
-Image training_mask(Size half) {
-  Image mask(2 * half.width, half.height, 1);
-  for (int y = 0; y < half.height; ++y)
-    std::fill_n(mask.at(half.width, y), half.width, uint8_t(255));
-  return mask;
+Diptych training_diptych(const EditSample& sample, const RowRules& rules, const HalfSizes& sizes) {
+  return paste_halves(half(sample.source, rules.crop_the_noise, sizes.source),
+                      half(sample.target, rules.crop_the_noise, sizes.target));
 }
 
 PromptDraw draw_prompt(const RowRules& rules, size_t instructions, double drop_text_prob,
@@ -61,12 +48,6 @@ PromptDraw draw_prompt(const RowRules& rules, size_t instructions, double drop_t
 std::string description(const RowRules& rules, const std::vector<std::string>& instructions,
                         const PromptDraw& draw) {
   return draw.dropped ? rules.dropped : rules.prefix + instructions.at(draw.choice);
-}
-
-Tensor to_unit_tensor(const Image& image) {
-  const auto bytes = at::from_blob(const_cast<uint8_t*>(image.pixels.data()),
-                                   {image.height, image.width, image.channels}, at::kByte);
-  return bytes.permute({2, 0, 1}).contiguous().to(at::kFloat).div(255);
 }
 
 }  // namespace icedit

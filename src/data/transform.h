@@ -4,10 +4,10 @@
 #include <string>
 #include <vector>
 
-#include "base/tensor.h"
 #include "data/dataset.h"
 #include "data/draws.h"
 #include "data/python_random.h"
+#include "edit/diptych.h"
 
 namespace icedit {
 
@@ -18,10 +18,8 @@ struct HalfSizes {
   static HalfSizes squares(int condition_size, int target_size);
 };
 
-// [source | target], twice the source's width. RGB.
-Image training_diptych(const EditSample& sample, const RowRules& rules, const HalfSizes& sizes);
-// 255 in the right half. 1 channel, of the diptych's size.
-Image training_mask(Size half);
+// [source | target], with the whole right half to be changed.
+Diptych training_diptych(const EditSample& sample, const RowRules& rules, const HalfSizes& sizes);
 
 // What is drawn for a sample, in the published order: the instruction, then whether it is dropped.
 struct PromptDraw {
@@ -36,8 +34,5 @@ PromptDraw draw_prompt(const RowRules& rules, size_t instructions, double drop_t
 // The whole prompt.
 std::string description(const RowRules& rules, const std::vector<std::string>& instructions,
                         const PromptDraw& draw);
-
-// torchvision's ToTensor: f32 in 0..1, [C, H, W], divided by 255.
-Tensor to_unit_tensor(const Image& image);
 
 }  // namespace icedit

@@ -13,23 +13,15 @@ Tensor denoise(const FluxTransformer& model, const DenoiseInputs& in, const OnSt
   check_shape("sigmas", in.sigmas, {-1});
   const int64_t batch = in.initial_latents.size(0);
   const auto dtype = in.initial_latents.scalar_type();
-
-  FluxInputs inputs;
-  inputs.encoder_hidden_states = in.prompt_embeds;
-  inputs.pooled_projections = in.pooled_prompt_embeds;
-  inputs.img_ids = in.image_ids;
-  inputs.txt_ids = in.text_ids;
-  if (model.config().guidance_embeds) inputs.guidance = at::full({batch}, in.guidance, at::kFloat);
-
+  const Tensor guidance = at::full({batch}, in.guidance, at::kFloat);
   Tensor x = in.initial_latents;
   for (int64_t i = 0; i + 1 < in.sigmas.size(0); ++i) {
     throw_if_interrupted();
     const Tensor sigma = in.sigmas[i], sigma_next = in.sigmas[i + 1];
     // Times 1000 and through the model's dtype and back, as diffusers: in bf16 the timestep is
     // rounded on the way.
-    inputs.timestep = (sigma * 1000).expand({batch}).to(dtype) / 1000;
-    inputs.hidden_states = at::cat({x, in.condition}, 2);
-    const Tensor v = model.forward(inputs);
+    const Tensor t = (sigma * 1000).expand({batch}).to(dtype) / 1000;
+    const Tensor v = model.forward(x, in.conditioning, t, guidance);
     const Tensor next = euler_step(x, v, sigma, sigma_next);
     if (on_step) on_step(i, next, x - sigma * v);
     x = next;

@@ -6,15 +6,10 @@
 
 namespace icedit {
 
-// What stays the same over all steps. B batch, I image tokens, T text tokens; in the compute dtype,
-// ids and sigmas in f32.
 struct DenoiseInputs {
-  Tensor initial_latents;       // [B, I, 64]
-  Tensor condition;             // [B, I, 320]: masked-image latents, then the packed mask
-  Tensor prompt_embeds;         // [B, T, C_t5]
-  Tensor pooled_prompt_embeds;  // [B, C_clip]
-  Tensor image_ids, text_ids;   // [I, 3], [T, 3]
-  Tensor sigmas;                // [steps + 1]
+  Tensor initial_latents;  // [B, I, 64] in the compute dtype
+  Conditioning conditioning;
+  Tensor sigmas;  // [steps + 1] f32
   double guidance = 50;
 };
 

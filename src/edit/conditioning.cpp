@@ -106,18 +106,40 @@ Draws draw_noise(uint64_t seed, int64_t count, int64_t channels, int64_t h, int6
   return draws;
 }
 
-MaskedMoments encode_masked(Residency& residency, const Tensor& image, const Tensor& mask) {
-  const auto compute = residency.precision().compute;
-  const Tensor masked = (image * (1 - mask)).to(residency.device(), compute);
-  return {residency.vae().encode(masked),
-          pack_mask(mask, residency.vae_config().downscale()).to(residency.device(), compute)};
+AutoencoderKl::Moments encode_masked(Residency& residency, const Tensor& image,
+                                     const Tensor& mask) {
+  return residency.vae().encode(image * (1 - mask));
 }
 
-FillCondition sample_condition(const MaskedMoments& encoded, const Tensor& vae_noise,
-                               const VaeConfig& vae, at::ScalarType compute) {
-  const Tensor noise = vae_noise.to(encoded.moments.mean.device(), compute);
-  return {pack_latents(normalise_latents(sample(encoded.moments, noise), vae)),
-          encoded.packed_mask};
+Tensor sample_latents(const AutoencoderKl::Moments& moments, const Tensor& noise,
+                      const VaeConfig& vae) {
+  const Tensor z = sample(moments, noise.to(moments.mean.options()));
+  return pack_latents(normalise_latents(z, vae));
+}
+
+Conditioning make_conditioning(const AutoencoderKl::Moments& masked, const Tensor& noise,
+                               const Tensor& mask, const PromptEmbeds& prompt,
+                               const VaeConfig& vae) {
+  const auto like = masked.mean.options();
+  const Tensor packed_mask = pack_mask(mask, vae.downscale()).to(like);
+  Conditioning c;
+  c.condition = at::cat({sample_latents(masked, noise, vae), packed_mask}, 2);
+  c.prompt_embeds = prompt.prompt_embeds.to(like);
+  c.pooled_prompt_embeds = prompt.pooled_prompt_embeds.to(like);
+  c.image_ids = image_ids(masked.mean.size(2), masked.mean.size(3)).to(like.device());
+  c.text_ids = text_ids(c.prompt_embeds.size(1)).to(like.device());
+  return c;
+}
+
+Conditioning join(const std::vector<Conditioning>& parts) {
+  const auto all = [&](Tensor Conditioning::*member) {
+    Tensors tensors;
+    for (const Conditioning& part : parts) tensors.push_back(part.*member);
+    return at::cat(tensors);
+  };
+  return {all(&Conditioning::condition), all(&Conditioning::prompt_embeds),
+          all(&Conditioning::pooled_prompt_embeds), parts.front().image_ids,
+          parts.front().text_ids};
 }
 
 }  // namespace icedit

@@ -45,18 +45,20 @@ struct Draws {
 Draws draw_noise(uint64_t seed, int64_t count, int64_t channels, int64_t h, int64_t w,
                  at::ScalarType dtype, NoiseOrder order);
 
-struct FillCondition {
-  Tensor masked_latents;  // [1, I, 64]
-  Tensor packed_mask;     // [1, I, 256]
-};
-// image [1, 3, H, W] in -1..1, mask [1, 1, H, W] of 0 and 1; the VAE's moments may be kept to draw
-// other samples from.
-struct MaskedMoments {
-  AutoencoderKl::Moments moments;
-  Tensor packed_mask;
-};
-MaskedMoments encode_masked(Residency& residency, const Tensor& image, const Tensor& mask);
-FillCondition sample_condition(const MaskedMoments& encoded, const Tensor& vae_noise,
-                               const VaeConfig& vae, at::ScalarType compute);
+// image [1, 3, H, W] in -1..1, mask [1, 1, H, W] of 0 and 1 (may change). The moments may be kept
+// to draw other samples from.
+AutoencoderKl::Moments encode_masked(Residency& residency, const Tensor& image, const Tensor& mask);
+
+// A sample, normalised and packed: [1, I, 64]. noise [1, C, h, w].
+Tensor sample_latents(const AutoencoderKl::Moments& moments, const Tensor& noise,
+                      const VaeConfig& vae);
+
+// All that the denoiser is told of one picture, for editing and training alike; where and in the
+// dtype in which `masked`, encode_masked's, is.
+Conditioning make_conditioning(const AutoencoderKl::Moments& masked, const Tensor& noise,
+                               const Tensor& mask, const PromptEmbeds& prompt,
+                               const VaeConfig& vae);
+// One batch of several, of one size and text length.
+Conditioning join(const std::vector<Conditioning>& parts);
 
 }  // namespace icedit

@@ -27,13 +27,6 @@ int floor_to(int value, int multiple) {
   return value / multiple * multiple;
 }
 
-// HWC bytes -> [1, C, H, W] in 0..1, divided in f32 as numpy does.
-Tensor unit_tensor(const Image& image) {
-  const Tensor bytes = at::from_blob(const_cast<uint8_t*>(image.pixels.data()),
-                                     {1, image.height, image.width, image.channels}, at::kByte);
-  return bytes.permute({0, 3, 1, 2}).to(at::kFloat).div(255.0).contiguous();
-}
-
 void expect_not_too_high(Size source, int width, double height, int most) {
   if (height <= most) return;
   throw UsageError(str("a picture of ", source.width, "x", source.height, " is ",
@@ -92,20 +85,24 @@ void check_mask(const Image& mask, Size source, const std::string& name,
                        "the edit belongs"));
 }
 
+Diptych paste_halves(const Image& left, const Image& right, const Image* selection) {
+  const Size half = {left.width, left.height};
+  Diptych diptych{Image(2 * half.width, half.height, 3), Image(2 * half.width, half.height, 1),
+                  half};
+  paste(left, diptych.image, 0);
+  paste(right, diptych.image, half.width);
+  Image all(half.width, half.height, 1);
+  std::fill(all.pixels.begin(), all.pixels.end(), kWhite);
+  paste(selection != nullptr ? *selection : all, diptych.mask, half.width);
+  return diptych;
+}
+
 Diptych make_diptych(const Image& source, int width, Sizing sizing, Layout layout, int multiple,
                      const Image* mask) {
   const Size size = half_size({source.width, source.height}, width, sizing, multiple);
   const Image half = resize(source, size.width, size.height, Filter::kBicubic);
-  Diptych diptych{Image(2 * size.width, size.height, 3), Image(2 * size.width, size.height, 1),
-                  size};
-  paste(half, diptych.image, 0);
-  if (layout == Layout::kCopy || mask != nullptr) paste(half, diptych.image, size.width);
-  if (mask == nullptr) {
-    Image white(size.width, size.height, 1);
-    std::fill(white.pixels.begin(), white.pixels.end(), kWhite);
-    paste(white, diptych.mask, size.width);
-    return diptych;
-  }
+  if (mask == nullptr)
+    return paste_halves(half, layout == Layout::kCopy ? half : Image(size.width, size.height));
   check_mask(*mask, {source.width, source.height}, "the mask");
   const Image selection = resize(*mask, size.width, size.height, Filter::kLanczos);
   if (!has_white(selection)) {
@@ -113,16 +110,21 @@ Diptych make_diptych(const Image& source, int width, Sizing sizing, Layout layou
                          "x", size.height, " pixels, at which the model works; paint more white, ",
                          "or give a larger --width"));
   }
-  paste(selection, diptych.mask, size.width);
-  return diptych;
+  return paste_halves(half, half, &selection);
+}
+
+Tensor to_unit_tensor(const Image& image) {
+  const Tensor bytes = at::from_blob(const_cast<uint8_t*>(image.pixels.data()),
+                                     {image.height, image.width, image.channels}, at::kByte);
+  return bytes.permute({2, 0, 1}).contiguous().to(at::kFloat).div(255);
 }
 
 Tensor preprocess_image(const Image& image, int multiple) {
-  return unit_tensor(rounded_to(image, multiple)) * 2.0 - 1.0;
+  return to_unit_tensor(rounded_to(image, multiple)).unsqueeze(0) * 2.0 - 1.0;
 }
 
 Tensor preprocess_mask(const Image& mask, int multiple) {
-  return unit_tensor(rounded_to(mask, multiple)).ge(0.5).to(at::kFloat);
+  return to_unit_tensor(rounded_to(mask, multiple)).unsqueeze(0).ge(0.5).to(at::kFloat);
 }
 
 Image postprocess_image(const Tensor& decoded) {

@@ -27,6 +27,10 @@ struct Diptych {
   Size half;    // before the pipeline rounds it
 };
 
+// `right` of another size is cut off, or black is left. `selection`: the right half's mask,
+// nullptr: all of it.
+Diptych paste_halves(const Image& left, const Image& right, const Image* selection = nullptr);
+
 // Throws UsageError for a mask of another size than the source, or without a white pixel. `name`:
 // of the mask, `picture`: of the source, for the error.
 void check_mask(const Image& mask, Size source, const std::string& name,
@@ -35,6 +39,9 @@ void check_mask(const Image& mask, Size source, const std::string& name,
 // `mask`: white = may change, of the source's size, nullptr: the whole right half.
 Diptych make_diptych(const Image& source, int width, Sizing sizing, Layout layout, int multiple,
                      const Image* mask = nullptr);
+
+// torchvision's ToTensor: f32 in 0..1, [C, H, W], divided by 255 in f32.
+Tensor to_unit_tensor(const Image& image);
 
 // The pipeline's processors: Lanczos to multiples of `multiple`, then [1, 3, H, W] f32 in -1..1 and
 // [1, 1, H, W] f32 of 0 and 1 (binarised at 0.5).

@@ -27,9 +27,7 @@ LatentPreview::Example encode_chart(Residency& residency) {
   const int64_t scale = residency.vae_config().downscale();
   const Image chart = colour_chart(static_cast<int>(2 * scale));  // blocks of 2 x 2 latents
   const Tensor pixels = preprocess_image(chart, static_cast<int>(scale));
-  const Tensor mean =
-      residency.vae().encode(pixels.to(residency.device(), residency.precision().compute)).mean;
-  return {normalise_latents(mean, residency.vae_config()), chart};
+  return {normalise_latents(residency.vae().encode(pixels).mean, residency.vae_config()), chart};
 }
 
 // A map for the previews of one picture. `masked`: the packed latents of its masked diptych, whose
@@ -56,7 +54,8 @@ Image decode(Residency& residency, const Tensor& latents, int64_t h, int64_t w) 
 // What of a request is computed before the transformer is needed.
 struct Editor::Prepared {
   Diptych diptych;
-  MaskedMoments encoded;
+  Tensor mask;                    // [1, 1, H, W]
+  AutoencoderKl::Moments masked;  // of what it leaves of the diptych
   PromptEmbeds prompt;
   int64_t h = 0, w = 0;                         // latent size of the diptych
   std::optional<LatentPreview::Example> chart;  // where previews by a linear map are wanted
@@ -81,9 +80,9 @@ Editor::Prepared Editor::prepare(const EditRequest& request) {
   p.diptych = make_diptych(request.source, width, request.sizing, request.layout, token_pixels(),
                            request.mask ? &*request.mask : nullptr);
   const Tensor image = preprocess_image(p.diptych.image, token_pixels());
-  p.encoded = encode_masked(residency_, image, preprocess_mask(p.diptych.mask, token_pixels()));
-  p.h = image.size(2) / residency_.vae_config().downscale();
-  p.w = image.size(3) / residency_.vae_config().downscale();
+  p.mask = preprocess_mask(p.diptych.mask, token_pixels());
+  p.masked = encode_masked(residency_, image, p.mask);
+  p.h = p.masked.mean.size(2), p.w = p.masked.mean.size(3);
   return p;
 }
 
@@ -99,20 +98,14 @@ Schedule Editor::schedule(const EditRequest& request, const Prepared& p) const {
 DenoiseInputs Editor::inputs(const EditRequest& request, const Prepared& p, int64_t i) const {
   const Precision& precision = residency_.precision();
   const VaeConfig& vae = residency_.vae_config();
-  const auto place = [&](const Tensor& t) { return t.to(residency_.device(), precision.compute); };
   const uint64_t seed = request.batch_noise ? request.seed : request.seed + uint64_t(i);
   const int64_t count = request.batch_noise ? request.num_images : 1;
   const Draws draws =
       draw_noise(seed, count, vae.latent_channels, p.h, p.w, precision.noise, request.noise_order);
-  const FillCondition fill = sample_condition(p.encoded, draws.vae_noise, vae, precision.compute);
+  const Tensor noise = draws.initial_noise.narrow(0, request.batch_noise ? i : 0, 1);
   DenoiseInputs in;
-  in.initial_latents =
-      place(pack_latents(draws.initial_noise.narrow(0, request.batch_noise ? i : 0, 1)));
-  in.condition = at::cat({fill.masked_latents, fill.packed_mask}, 2);
-  in.prompt_embeds = place(p.prompt.prompt_embeds);
-  in.pooled_prompt_embeds = place(p.prompt.pooled_prompt_embeds);
-  in.image_ids = image_ids(p.h, p.w).to(residency_.device());
-  in.text_ids = text_ids(in.prompt_embeds.size(1)).to(residency_.device());
+  in.initial_latents = pack_latents(noise).to(residency_.device(), precision.compute);
+  in.conditioning = make_conditioning(p.masked, draws.vae_noise, p.mask, p.prompt, vae);
   in.sigmas = schedule(request, p).sigmas.to(residency_.device());
   in.guidance = request.guidance.value_or(residency_.files().defaults().guidance_scale);
   return in;
@@ -131,7 +124,7 @@ void Editor::denoise_images(const EditRequest& request, Prepared& p, const EditH
     const int64_t steps = in.sigmas.size(0) - 1;
     std::optional<LatentPreview> linear;  // fitted only where it is asked for
     if (p.chart) {
-      const Tensor masked = in.condition.narrow(2, 0, in.initial_latents.size(2));
+      const Tensor masked = in.conditioning.condition.narrow(2, 0, in.initial_latents.size(2));
       linear = fit_preview(*p.chart, masked, p.diptych.image, p.h, p.w);
     }
     p.latents.push_back(denoise(model, in, [&](int64_t step, const Tensor&, const Tensor& guess) {
@@ -167,19 +160,16 @@ size_t Editor::end_of_batch(const std::vector<EditRequest>& requests,
 
 void Editor::denoise_together(std::span<const EditRequest> requests, std::span<Prepared> prepared,
                               const EditHooks& hooks) {
-  std::vector<Tensor> noise, condition, prompt, pooled;
+  std::vector<Tensor> noise;
+  std::vector<Conditioning> conditioning;
   DenoiseInputs in;
   for (size_t k = 0; k < requests.size(); ++k) {
     in = inputs(requests[k], prepared[k], 0);
     noise.push_back(in.initial_latents);
-    condition.push_back(in.condition);
-    prompt.push_back(in.prompt_embeds);
-    pooled.push_back(in.pooled_prompt_embeds);
+    conditioning.push_back(in.conditioning);
   }
   in.initial_latents = at::cat(noise);
-  in.condition = at::cat(condition);
-  in.prompt_embeds = at::cat(prompt);
-  in.pooled_prompt_embeds = at::cat(pooled);
+  in.conditioning = join(conditioning);
   const int64_t steps = in.sigmas.size(0) - 1;
   const Tensor latents =
       denoise(residency_.transformer(), in, [&](int64_t step, const Tensor&, const Tensor&) {

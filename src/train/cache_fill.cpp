@@ -51,9 +51,8 @@ void fill_cache(Conditioner& conditioner, const EditDataset& dataset, const Load
     // Of a row that cannot be read nothing: the loader will say so, and take another.
     const auto sample = if_readable([&] { return prepare(dataset, row, loader.half_sizes(row)); });
     if (sample) {
-      const Image mask = training_mask({sample->diptych.width / 2, sample->diptych.height});
-      conditioner.fill(to_unit_tensor(sample->diptych).unsqueeze(0),
-                       to_unit_tensor(mask).unsqueeze(0),
+      conditioner.fill(to_unit_tensor(sample->diptych.image).unsqueeze(0),
+                       to_unit_tensor(sample->diptych.mask).unsqueeze(0),
                        prompts_of(*sample, dataset.rules(row), dataset.config().drop_text_prob));
     }
     if (bar) bar->update(std::min(row + step, dataset.size()));

@@ -4,7 +4,6 @@
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
-#include "diffusion/latents.h"
 
 namespace icedit {
 namespace {
@@ -44,11 +43,7 @@ Shape Conditioner::latent_shape(const Tensor& image) const {
 Conditioner::Picture Conditioner::picture(const Tensor& image, const Tensor& mask) {
   const auto make = [&]() -> NamedTensors {
     const Tensor x = image * 2 - 1;  // [1, 3, H, W] in -1..1
-    const auto encode = [&](const Tensor& pixels) {
-      return residency_.vae().encode(
-          pixels.to(residency_.device(), residency_.precision().compute));
-    };
-    const auto whole = encode(x), masked = encode(x * (1 - mask));
+    const auto whole = residency_.vae().encode(x), masked = encode_masked(residency_, x, mask);
     return {{"whole.mean", whole.mean},
             {"whole.logvar", whole.logvar},
             {"masked.mean", masked.mean},
@@ -61,7 +56,7 @@ Conditioner::Picture Conditioner::picture(const Tensor& image, const Tensor& mas
 }
 
 // A dropped prompt is one space, which an edit would refuse: so not through encode_prompts.
-Conditioner::Text Conditioner::text(const std::string& prompt) {
+PromptEmbeds Conditioner::text(const std::string& prompt) {
   const auto make = [&]() -> NamedTensors {
     const Tensor pooled = clip_pooled(residency_, prompt);
     return {{"prompt_embeds", t5_states(residency_, prompt, text_tokens_)}, {"pooled", pooled}};
@@ -102,31 +97,18 @@ void Conditioner::end_filling(const std::string& name, bool whole, bool note) {
 StepInputs Conditioner::encode(const Tensor& image, const Tensor& mask,
                                const std::vector<std::string>& prompts, const StepDraws& draws) {
   const at::NoGradGuard no_grad;
-  const auto compute = residency_.precision().compute;
   const VaeConfig& vae = residency_.vae_config();
-  const Shape latents = latent_shape(image);
-  const auto drawn = [&](const AutoencoderKl::Moments& moments, const Tensor& noise, int64_t i) {
-    const Tensor n = noise.narrow(0, i, 1).to(residency_.device(), compute);
-    return pack_latents(normalise_latents(sample(moments, n), vae));
-  };
-  std::vector<Tensor> x_0, masked, embeds, pooled;
-  for (int64_t i = 0; i < latents[0]; ++i) {
-    const Picture encoded = picture(image.narrow(0, i, 1), mask.narrow(0, i, 1));
-    x_0.push_back(drawn(encoded.whole, draws.image_noise, i));
-    masked.push_back(drawn(encoded.masked, draws.masked_noise, i));
-    const Text read = text(prompts.at(size_t(i)));
-    embeds.push_back(read.prompt_embeds);
-    pooled.push_back(read.pooled);
+  latent_shape(image);  // refuses
+  std::vector<Tensor> x_0;
+  std::vector<Conditioning> conditioning;
+  for (int64_t i = 0; i < image.size(0); ++i) {
+    const auto of_row = [i](const Tensor& all) { return all.narrow(0, i, 1); };
+    const Picture encoded = picture(of_row(image), of_row(mask));
+    x_0.push_back(sample_latents(encoded.whole, of_row(draws.image_noise), vae));
+    conditioning.push_back(make_conditioning(encoded.masked, of_row(draws.masked_noise),
+                                             of_row(mask), text(prompts.at(size_t(i))), vae));
   }
-  const Tensor packed = pack_mask(mask, vae.downscale()).to(residency_.device(), compute);
-  StepInputs in;
-  in.x_0 = at::cat(x_0);
-  in.condition = at::cat({at::cat(masked), packed}, 2);
-  in.prompt_embeds = at::cat(embeds);
-  in.pooled = at::cat(pooled);
-  in.image_ids = image_ids(latents[2], latents[3]).to(residency_.device());
-  in.text_ids = text_ids(text_tokens_).to(residency_.device());
-  return in;
+  return {at::cat(x_0), join(conditioning)};
 }
 
 }  // namespace icedit

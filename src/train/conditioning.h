@@ -40,11 +40,8 @@ class Conditioner {
   struct Picture {
     AutoencoderKl::Moments whole, masked;  // [1, c, h, w] each
   };
-  struct Text {
-    Tensor prompt_embeds, pooled;  // [1, T, C_t5], [1, C_clip]
-  };
   Picture picture(const Tensor& image, const Tensor& mask);
-  Text text(const std::string& prompt);
+  PromptEmbeds text(const std::string& prompt);
   std::string text_key(const std::string& prompt);
 
   Residency& residency_;

@@ -41,10 +41,11 @@ Tensor change_weights(const Tensor& x_0, const Tensor& image_ids) {
 
 Tensor loss_of(const Tensor& squares, const StepInputs& in, LossTokens tokens) {
   const int64_t latents = squares.size(2);
-  const Tensor counted = masked_tokens(in.condition, latents).to(squares.scalar_type());
+  const Tensor counted =
+      masked_tokens(in.conditioning.condition, latents).to(squares.scalar_type());
   if (tokens == LossTokens::kRightHalf)
     return (squares * counted).sum() / (counted.sum() * double(latents));
-  const Tensor weights = counted * change_weights(in.x_0.to(at::kFloat), in.image_ids);
+  const Tensor weights = counted * change_weights(in.x_0.to(at::kFloat), in.conditioning.image_ids);
   return ((squares * weights).sum({1, 2}) / (weights.sum({1, 2}) * double(latents))).mean();
 }
 
@@ -98,16 +99,11 @@ Tensor timesteps_of(const Tensor& draw, int64_t tokens, const ObjectiveOptions& 
 StepOutput objective(const FluxTransformer& model, const StepInputs& in, const Tensor& t,
                      const Tensor& x_1, const ObjectiveOptions& options, Trace* trace) {
   const Tensor x_t = add_noise(in.x_0.to(at::kFloat), x_1, t);  // (1-t) x_0 + t x_1
-  FluxInputs flux;
-  flux.hidden_states = at::cat({x_t.to(in.condition.scalar_type()), in.condition}, 2);
-  flux.encoder_hidden_states = in.prompt_embeds;
-  flux.pooled_projections = in.pooled;
-  flux.timestep = t;
-  flux.img_ids = in.image_ids;
-  flux.txt_ids = in.text_ids;
-  if (model.config().guidance_embeds) flux.guidance = at::full_like(t, kTrainingGuidance);
+  const Tensor x = x_t.to(in.conditioning.condition.scalar_type());
+  const Tensor guidance = at::full_like(t, kTrainingGuidance);
   const AroundBlock around = options.recompute ? recomputed_block : AroundBlock();
-  const Tensor v = trace ? traced_forward(model, flux, *trace) : model.forward(flux, around);
+  const Tensor v = trace ? traced_forward(model, x, in.conditioning, t, guidance, *trace)
+                         : model.forward(x, in.conditioning, t, guidance, around);
   const Tensor target = x_1 - in.x_0.to(at::kFloat), pred = v.to(at::kFloat);
   if (options.loss == LossTokens::kAll) return {at::mse_loss(pred, target), x_t, v};
   return {loss_of((pred - target).square(), in, options.loss), x_t, v};

@@ -48,12 +48,9 @@ StepDraws draw_step(at::Generator& generator, const Shape& latents,
 // What t_draw stands for. `tokens`: I.
 Tensor timesteps_of(const Tensor& t_draw, int64_t tokens, const ObjectiveOptions& options);
 
-// What the model is given beside noise and time; in the compute dtype, ids in f32.
 struct StepInputs {
-  Tensor x_0;                    // [B, I, 64]: the diptych's latents
-  Tensor condition;              // [B, I, 320]: the masked diptych's, then the packed mask
-  Tensor prompt_embeds, pooled;  // [B, T, C_t5], [B, C_clip]
-  Tensor image_ids, text_ids;    // [I, 3], [T, 3]
+  Tensor x_0;  // [B, I, 64]: the diptych's latents
+  Conditioning conditioning;
 };
 
 struct StepOutput {

@@ -50,7 +50,7 @@ SampleRow pair_of(const EditDataset& dataset, int64_t row) {
   if (only_space(sample.instructions.front()))
     throw DataError(sample.where + ": the instruction is empty");
   const Image diptych =
-      training_diptych(sample, dataset.rules(row), sizes_of(sample, dataset.config()));
+      training_diptych(sample, dataset.rules(row), sizes_of(sample, dataset.config())).image;
   const int half = diptych.width / 2;
   return {sample.instructions.front(),
           {crop(diptych, 0, 0, half, diptych.height),

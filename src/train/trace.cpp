@@ -23,11 +23,11 @@ void StepTrace::micro_batch(int64_t step, int64_t micro, const StepDraws& draws,
   keep(at + "t_draw", draws.t_draw);
   keep(at + "x_1", draws.x_1);
   keep(at + "x_0", in.x_0);
-  keep(at + "condition", in.condition);
-  keep(at + "prompt_embeds", in.prompt_embeds);
-  keep(at + "pooled", in.pooled);
-  keep(at + "image_ids", in.image_ids);
-  keep(at + "text_ids", in.text_ids);
+  keep(at + "condition", in.conditioning.condition);
+  keep(at + "prompt_embeds", in.conditioning.prompt_embeds);
+  keep(at + "pooled", in.conditioning.pooled_prompt_embeds);
+  keep(at + "image_ids", in.conditioning.image_ids);
+  keep(at + "text_ids", in.conditioning.text_ids);
   keep(at + "t", t);
   keep(at + "x_t", out.x_t);
   keep(at + "pred", out.pred);

@@ -120,7 +120,8 @@ TEST_F(Attach, ScaleMustBeANumber) {
 TEST_F(Attach, FailingLeavesTheModelAsItWas) {
   const auto t = golden::load("lora/forward.safetensors");
   refused(both(good_, pair("transformer_blocks.7.attn.to_q", 32, 32)));
-  EXPECT_TRUE(golden::equal(model_.forward(inputs_of(t)), tiny_model().forward(inputs_of(t))));
+  EXPECT_TRUE(
+      golden::equal(forward(model_, flux_inputs(t)), forward(tiny_model(), flux_inputs(t))));
 }
 
 TEST_F(Attach, FewerInputsArePadded) {

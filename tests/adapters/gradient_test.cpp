@@ -27,15 +27,9 @@ TEST_P(FirstStep, PredictionLossAndEveryGradient) {
   options.trainable = true;
   const LoadedAdapter adapter = attach_adapter(model.linears(), file, options);
 
-  FluxInputs in;
-  in.hidden_states = at::cat({get("x_t"), get("condition")}, 2);
-  in.encoder_hidden_states = get("prompt_embeds");
-  in.pooled_projections = get("pooled");
-  in.timestep = get("t");
-  in.guidance = at::ones_like(get("t"));
-  in.img_ids = get("image_ids");
-  in.txt_ids = get("text_ids");
-  const Tensor pred = model.forward(in);
+  const Conditioning conditioning = {get("condition"), get("prompt_embeds"), get("pooled"),
+                                     get("image_ids"), get("text_ids")};
+  const Tensor pred = model.forward(get("x_t"), conditioning, get("t"), at::ones_like(get("t")));
   const Tensor loss = at::mse_loss(pred, get("x_1") - get("x_0"));
   loss.backward();
 

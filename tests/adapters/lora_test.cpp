@@ -12,10 +12,10 @@ using golden::tolerance::kLora;
 
 class Lora : public ::testing::Test {
  protected:
-  Lora() : t_(golden::load("lora/forward.safetensors")), in_(inputs_of(t_)) {}
+  Lora() : t_(golden::load("lora/forward.safetensors")), in_(flux_inputs(t_)) {}
 
   ::testing::AssertionResult is(const std::string& name) const {
-    return golden::close(model_.forward(in_), golden::get(t_, "out." + name), kLora);
+    return golden::close(forward(model_, in_), golden::get(t_, "out." + name), kLora);
   }
   LoadedAdapter attach(const std::string& file, double scale = 1.0) {
     AttachOptions options;
@@ -40,7 +40,7 @@ TEST_F(Lora, DiffusersLayoutAtEveryScaleWithoutReloading) {
     EXPECT_TRUE(is("base"));
     adapter.set_scale(1);
     adapter.enable(false);
-    EXPECT_TRUE(golden::equal(model_.forward(in_), tiny_model().forward(in_)));
+    EXPECT_TRUE(golden::equal(forward(model_, in_), forward(tiny_model(), in_)));
     adapter.enable(true);
     EXPECT_TRUE(is(name + ".loaded.scale1.0"));
     adapter.detach();
@@ -104,10 +104,10 @@ TEST_F(Lora, KohyaFactorsAreDiffusersOnes) {
 
 TEST_F(Lora, ThreadsShareAModel) {
   std::vector<FluxInputs> inputs(2, in_);
-  inputs[1].hidden_states = in_.hidden_states.flip(1);
+  inputs[1].x = in_.x.flip(1);
   const auto run = [&](size_t i) {
     const c10::InferenceMode inference;
-    return model_.forward(inputs[i]);
+    return forward(model_, inputs[i]);
   };
   for (int repetition = 0; repetition < 3; ++repetition) {
     for (const bool folded : {false, true}) {
@@ -149,7 +149,7 @@ TEST_F(Lora, InBf16TheAdapterTakesTheModelsDtype) {
   const LoadedAdapter adapter =
       attach_adapter(model.linears(), open_golden("lora/alpha8_metadata"));
   EXPECT_EQ(adapter.layers().at(0).adapter->a[0].scalar_type(), at::kBFloat16);
-  const Tensor got = model.forward(inputs_of(t, at::kBFloat16));
+  const Tensor got = forward(model, flux_inputs(t, at::kBFloat16));
   EXPECT_EQ(got.scalar_type(), at::kBFloat16);
   EXPECT_TRUE(golden::close(got, golden::get(t, "out.bf16.alpha8_metadata"),
                             golden::tolerance::of(at::kBFloat16, 0)));
@@ -223,7 +223,8 @@ TEST_P(LoraLayouts, GivesDiffusersOutput) {
   FluxTransformer model = tiny_model();
   const LoadedAdapter adapter = attach_adapter(model.linears(), file);
   EXPECT_EQ(adapter.report().tensors, adapter.report().tensors_in_file);
-  EXPECT_TRUE(golden::close(model.forward(inputs_of(t)), golden::get(t, str("out.", name)), kLora));
+  EXPECT_TRUE(
+      golden::close(forward(model, flux_inputs(t)), golden::get(t, str("out.", name)), kLora));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -265,7 +266,8 @@ TEST(KohyaFinalLayer, HasItsAlphaAsEveryOtherLayer) {
   const TemporaryFolder folder;
   FluxTransformer model = tiny_model();
   attach_adapter(model.linears(), AdapterFile::open(write_adapter(folder, tensors)));
-  EXPECT_TRUE(golden::close(model.forward(inputs_of(t)), golden::get(t, "out.kohya_all"), kLora));
+  EXPECT_TRUE(
+      golden::close(forward(model, flux_inputs(t)), golden::get(t, "out.kohya_all"), kLora));
 }
 
 TEST(LoraNotes, SkippedTextEncodersAreSaid) {

@@ -30,7 +30,7 @@ TEST(Moe, OutputsAndChosenExperts) {
         seen[name] = r;
       };
     }
-    const Tensor got = model.forward(inputs_of(t));
+    const Tensor got = forward(model, flux_inputs(t));
     EXPECT_TRUE(golden::close(got, golden::get(t, str("top", top_k, ".output")), kMoe)) << top_k;
     EXPECT_EQ(seen.size(), 5u);
     for (const auto& [name, routing] : seen) {
@@ -62,13 +62,13 @@ TEST(Moe, SwitchedOffItChangesNothing) {
   const auto t = golden::load("moe/forward.safetensors");
   FluxTransformer model = tiny_model();
   LoadedAdapter adapter = attach_adapter(model.linears(), open_golden("moe"));
-  const Tensor plain = tiny_model().forward(inputs_of(t));
+  const Tensor plain = forward(tiny_model(), flux_inputs(t));
   adapter.set_scale(0);
-  EXPECT_TRUE(golden::equal(model.forward(inputs_of(t)), plain));
+  EXPECT_TRUE(golden::equal(forward(model, flux_inputs(t)), plain));
   adapter.set_scale(1);
-  EXPECT_FALSE(golden::equal(model.forward(inputs_of(t)), plain));
+  EXPECT_FALSE(golden::equal(forward(model, flux_inputs(t)), plain));
   adapter.detach();
-  EXPECT_TRUE(golden::equal(model.forward(inputs_of(t)), plain));
+  EXPECT_TRUE(golden::equal(forward(model, flux_inputs(t)), plain));
 }
 
 TEST(Moe, FileSaysWhatItIs) {

@@ -4,29 +4,16 @@
 
 #include "adapters/inject.h"
 #include "base/error.h"
-#include "golden.h"
+#include "flux_inputs.h"
 #include "io/temporary_folder.h"
-#include "models/flux/transformer.h"
 
 namespace icedit {
+
+using golden::flux_inputs, golden::forward, golden::FluxInputs;
 
 inline FluxTransformer tiny_model(const LoadOptions& options = {}) {
   const Path folder = golden::path("tiny-fill/transformer");
   return FluxTransformer::load(Checkpoint::open(folder), JsonFile(folder / "config.json"), options);
-}
-
-// What `t` has under "input.".
-inline FluxInputs inputs_of(const golden::Tensors& t, at::ScalarType dtype = at::kFloat) {
-  const auto get = [&](const std::string& name) { return golden::get(t, "input." + name); };
-  FluxInputs in;
-  in.hidden_states = get("hidden_states").to(dtype);
-  in.encoder_hidden_states = get("encoder_hidden_states").to(dtype);
-  in.pooled_projections = get("pooled_projections").to(dtype);
-  in.timestep = get("timestep").to(dtype);
-  in.guidance = get("guidance").to(dtype);
-  in.img_ids = get("img_ids");
-  in.txt_ids = get("txt_ids");
-  return in;
 }
 
 inline AdapterFile open_golden(const std::string& relative,

@@ -49,7 +49,7 @@ void expect_pictures(const DatasetConfig& config, const std::string& file,
   for (int64_t row = 0; row < 8; ++row) {
     const EditSample sample = decode(dataset.read(row));
     const Image diptych =
-        training_diptych(sample, dataset.rules(row), HalfSizes::squares(kSize, kSize));
+        training_diptych(sample, dataset.rules(row), HalfSizes::squares(kSize, kSize)).image;
     EXPECT_TRUE(
         golden::equal(as_tensor(diptych), golden::get(goldens, str(file, ".", row, ".", kind))))
         << row;
@@ -70,7 +70,10 @@ TEST(EditDataset, OmnieditPicturesAreThePublishedOnes) {
 }
 
 TEST(EditDataset, TheMaskIsThePublishedOne) {
-  EXPECT_TRUE(golden::equal(as_tensor(training_mask({kSize, kSize})),
+  const EditDataset dataset(config_of(DatasetType::kEdit, kMagicbrush));
+  const Diptych diptych =
+      training_diptych(decode(dataset.read(0)), dataset.rules(0), HalfSizes::squares(kSize, kSize));
+  EXPECT_TRUE(golden::equal(as_tensor(diptych.mask),
                             golden::get(golden::load("dataset/items.safetensors"), "mask")));
 }
 
@@ -229,7 +232,8 @@ TEST(EditDataset, TheNanoModelsRowsCanBeRead) {
   const EditDataset dataset(config);
   EXPECT_EQ(dataset.size(), 460);
   const EditSample sample = decode(dataset.read(459));
-  EXPECT_EQ(training_diptych(sample, dataset.rules(459), HalfSizes::squares(96, 96)).width, 192);
+  EXPECT_EQ(training_diptych(sample, dataset.rules(459), HalfSizes::squares(96, 96)).image.width,
+            192);
   EXPECT_FALSE(dataset.task_counts().empty());
 }
 
@@ -245,14 +249,14 @@ const RowRules kPlain = {"", "", "edit", /*crop_the_noise=*/false, /*choose=*/fa
 
 TEST(TrainingDiptych, ATargetOfAnotherSizeIsCutOrLeavesBlack) {
   const EditSample sample = grey_sample(10, 10, 50, 100);
-  const Image small = training_diptych(sample, kPlain, HalfSizes::squares(8, 4));
+  const Image small = training_diptych(sample, kPlain, HalfSizes::squares(8, 4)).image;
   EXPECT_EQ(small.width, 16);
   EXPECT_EQ(small.height, 8);
   EXPECT_EQ(*small.at(7, 7), 50);
   EXPECT_EQ(*small.at(11, 3), 100);
   EXPECT_EQ(*small.at(12, 3), 0);
   EXPECT_EQ(*small.at(8, 4), 0);
-  const Image large = training_diptych(sample, kPlain, HalfSizes::squares(8, 20));
+  const Image large = training_diptych(sample, kPlain, HalfSizes::squares(8, 20)).image;
   EXPECT_EQ(large.width, 16);
   EXPECT_EQ(*large.at(15, 7), 100);
 }
@@ -262,9 +266,10 @@ TEST(TrainingDiptych, TheStripAtTheBottomIsCutBeforeResizing) {
   for (int y = 62; y < 64; ++y) std::fill_n(sample.source.image.at(0, y), 12, uint8_t(255));
   RowRules cutting = kPlain;
   cutting.crop_the_noise = true;
-  EXPECT_EQ(*training_diptych(sample, cutting, HalfSizes::squares(8, 8)).at(0, 7), 50);
-  EXPECT_GT(*training_diptych(sample, kPlain, HalfSizes::squares(8, 8)).at(0, 7), 50);
-  const Image flat = training_diptych(grey_sample(40, 20, 1, 2), cutting, HalfSizes::squares(8, 8));
+  EXPECT_EQ(*training_diptych(sample, cutting, HalfSizes::squares(8, 8)).image.at(0, 7), 50);
+  EXPECT_GT(*training_diptych(sample, kPlain, HalfSizes::squares(8, 8)).image.at(0, 7), 50);
+  const Image flat =
+      training_diptych(grey_sample(40, 20, 1, 2), cutting, HalfSizes::squares(8, 8)).image;
   EXPECT_EQ(*flat.at(0, 7), 1);  // a height below 32 loses nothing
 }
 

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "edit/pipeline.h"
-#include "golden.h"
+#include "flux_inputs.h"
 
 namespace icedit {
 namespace {
@@ -80,15 +80,8 @@ TEST(MorePipeline, TwoRowsOfOneBatchThroughTheTransformer) {
   const Path folder = golden::path("more_pipeline/transformer");
   const FluxTransformer model =
       FluxTransformer::load(Checkpoint::open(folder), JsonFile(folder / "config.json"), {});
-  FluxInputs in;
-  in.hidden_states = golden::get(golden, "input.hidden_states");
-  in.encoder_hidden_states = golden::get(golden, "input.encoder_hidden_states");
-  in.pooled_projections = golden::get(golden, "input.pooled_projections");
-  in.timestep = golden::get(golden, "input.timestep");
-  in.img_ids = golden::get(golden, "input.img_ids");
-  in.txt_ids = golden::get(golden, "input.txt_ids");
-  EXPECT_TRUE(golden::close(model.forward(in), golden::get(golden, "out.output"),
-                            golden::tolerance::kTransformer));
+  EXPECT_TRUE(golden::close(golden::forward(model, golden::flux_inputs(golden)),
+                            golden::get(golden, "out.output"), golden::tolerance::kTransformer));
 }
 
 }  // namespace

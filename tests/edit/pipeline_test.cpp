@@ -90,22 +90,17 @@ TEST_P(Pipeline, EveryStageIsDiffusers) {
   expect(text.prompt_embeds, "prompt_embeds");
   expect(text.pooled_prompt_embeds, "pooled_prompt_embeds");
   const Draws draws = draw_noise(request.seed, 1, 16, h, w, at::kFloat, v.order);
-  const MaskedMoments encoded =
-      encode_masked(residency, image, preprocess_mask(diptych.mask, kToken));
-  const FillCondition fill =
-      sample_condition(encoded, draws.vae_noise, residency.vae_config(), at::kFloat);
-  expect(fill.masked_latents, "masked_latents");
-  expect(fill.packed_mask, "packed_mask");
+  const Tensor mask = preprocess_mask(diptych.mask, kToken);
 
   DenoiseInputs in;
   in.initial_latents = pack_latents(draws.initial_noise);
   expect(in.initial_latents, "initial_latents");
-  in.condition = at::cat({fill.masked_latents, fill.packed_mask}, 2);
-  in.prompt_embeds = text.prompt_embeds;
-  in.pooled_prompt_embeds = text.pooled_prompt_embeds;
-  in.image_ids = image_ids(h, w);
-  in.text_ids = text_ids(text.prompt_embeds.size(1));
-  expect(in.image_ids, "image_ids");
+  in.conditioning = make_conditioning(encode_masked(residency, image, mask), draws.vae_noise, mask,
+                                      text, residency.vae_config());
+  const auto condition = in.conditioning.condition.split({64, 256}, 2);
+  expect(condition[0], "masked_latents");
+  expect(condition[1], "packed_mask");
+  expect(in.conditioning.image_ids, "image_ids");
   const SchedulerConfig scheduler = SchedulerConfig::from(residency.files().scheduler());
   const Schedule schedule = make_schedule(
       scheduler, *request.steps, image_tokens(diptych.image.height, diptych.image.width, 8));

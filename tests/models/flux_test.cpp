@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "golden.h"
+#include "flux_inputs.h"
 #include "models/flux/traced.h"
 
 namespace icedit {
@@ -14,23 +14,17 @@ FluxTransformer load(const std::string& folder, const LoadOptions& options = {})
   return FluxTransformer::load(Checkpoint::open(path), JsonFile(path / "config.json"), options);
 }
 
-FluxInputs inputs(const golden::Tensors& t, at::ScalarType dtype = at::kFloat) {
-  FluxInputs in;
-  in.hidden_states = golden::get(t, "input.hidden_states").to(dtype);
-  in.encoder_hidden_states = golden::get(t, "input.encoder_hidden_states").to(dtype);
-  in.pooled_projections = golden::get(t, "input.pooled_projections").to(dtype);
-  in.timestep = golden::get(t, "input.timestep").to(dtype);
-  in.guidance = golden::get(t, "input.guidance").to(dtype);
-  in.img_ids = golden::get(t, "input.img_ids");
-  in.txt_ids = golden::get(t, "input.txt_ids");
-  return in;
+using golden::flux_inputs, golden::forward, golden::FluxInputs;
+
+Tensor traced(const FluxTransformer& model, const FluxInputs& in, Trace& trace) {
+  return traced_forward(model, in.x, in.conditioning, in.t, in.guidance, trace);
 }
 
 TEST(Flux, EveryIntermediateIsDiffusers) {
   const auto golden = golden::load("transformer/forward.safetensors");
   const FluxTransformer model = load("tiny-fill/transformer");
   Trace trace;
-  traced_forward(model, inputs(golden), trace);
+  traced(model, flux_inputs(golden), trace);
   std::map<std::string, Tensor> got(trace.tensors().begin(), trace.tensors().end());
   int compared = 0;
   for (const auto& [name, want] : golden) {
@@ -44,28 +38,28 @@ TEST(Flux, EveryIntermediateIsDiffusers) {
 }
 
 TEST(Flux, TracingChangesNothing) {
-  const FluxInputs in = inputs(golden::load("transformer/forward.safetensors"));
+  const FluxInputs in = flux_inputs(golden::load("transformer/forward.safetensors"));
   const FluxTransformer model = load("tiny-fill/transformer");
   Trace trace;
-  EXPECT_TRUE(golden::equal(traced_forward(model, in, trace), model.forward(in)));
+  EXPECT_TRUE(golden::equal(traced(model, in, trace), forward(model, in)));
 }
 
 TEST(Flux, WhatIsAroundABlockIsCalledInItsPlace) {
-  const FluxInputs in = inputs(golden::load("transformer/forward.safetensors"));
+  const FluxInputs in = flux_inputs(golden::load("transformer/forward.safetensors"));
   const FluxTransformer model = load("tiny-fill/transformer");
   std::string paths;
   const auto noting = [&](const BlockCall& call) {
     paths += call.path + "\n";
     return call();
   };
-  EXPECT_TRUE(golden::equal(model.forward(in, noting), model.forward(in)));
+  EXPECT_TRUE(golden::equal(forward(model, in, noting), forward(model, in)));
   EXPECT_EQ(paths,
             "transformer_blocks.0\ntransformer_blocks.1\nsingle_transformer_blocks.0\n"
             "single_transformer_blocks.1\nsingle_transformer_blocks.2\n");
   const auto leaving_out = [](const BlockCall& call) {
     return call.path.starts_with("single") ? Tensors{call.in[0]} : call();
   };
-  EXPECT_FALSE(golden::equal(model.forward(in, leaving_out), model.forward(in)));
+  EXPECT_FALSE(golden::equal(forward(model, in, leaving_out), forward(model, in)));
 }
 
 TEST(Flux, ShardedHalfPrecisionCheckpointGivesTheSameInF32) {
@@ -74,8 +68,8 @@ TEST(Flux, ShardedHalfPrecisionCheckpointGivesTheSameInF32) {
     LoadOptions options;
     options.keep_stored = keep_stored;
     const FluxTransformer model = load("tiny-fill-sharded/transformer", options);
-    EXPECT_TRUE(golden::close(model.forward(inputs(golden)), golden::get(golden, "out.output"),
-                              golden::tolerance::kTransformer))
+    EXPECT_TRUE(golden::close(forward(model, flux_inputs(golden)),
+                              golden::get(golden, "out.output"), golden::tolerance::kTransformer))
         << "keep_stored " << keep_stored;
   }
 }
@@ -86,7 +80,7 @@ TEST(Flux, Bf16) {
   LoadOptions options;
   options.compute = at::kBFloat16;
   const FluxTransformer model = load("tiny-fill-sharded/transformer", options);
-  const Tensor got = model.forward(inputs(golden, at::kBFloat16));
+  const Tensor got = forward(model, flux_inputs(golden, at::kBFloat16));
   EXPECT_EQ(got.scalar_type(), at::kBFloat16);
   EXPECT_TRUE(golden::close(got, want, golden::tolerance::of(at::kBFloat16, 0)));
 }
@@ -146,10 +140,10 @@ TEST(Flux, SinusoidsOfDiffusersAsItIsDifferByTheAnglesConditioning) {
 TEST(Flux, WrongInputsAreNamed) {
   const auto golden = golden::load("transformer/forward.safetensors");
   const FluxTransformer model = load("tiny-fill/transformer");
-  FluxInputs in = inputs(golden);
-  in.encoder_hidden_states = at::zeros({1, 7, 31});
+  FluxInputs in = flux_inputs(golden);
+  in.conditioning.prompt_embeds = at::zeros({1, 7, 31});
   try {
-    model.forward(in);
+    forward(model, in);
     FAIL() << "no error";
   } catch (const UsageError& error) {
     EXPECT_STREQ(error.what(), "encoder_hidden_states: expected [1, *, 32], got [1, 7, 31]");

@@ -66,15 +66,12 @@ struct GoldenStep {
       return golden::get(batches, str(step, ".", name));
     };
     in.x_0 = get(number, "x_0");
-    in.prompt_embeds = get(number, "prompt_embeds");
-    in.pooled = get(number, "pooled");
-    in.image_ids = get(0, "image_ids");
-    in.text_ids = get(0, "text_ids");
-    in.condition = get(0, "condition");
+    in.conditioning = {get(0, "condition"), get(number, "prompt_embeds"), get(number, "pooled"),
+                       get(0, "image_ids"), get(0, "text_ids")};
     if (number > 0) {
-      const int64_t width = in.x_0.size(2);
-      const Tensor mask = in.condition.narrow(2, width, in.condition.size(2) - width);
-      in.condition = at::cat({get(number, "masked_latents"), mask}, 2);
+      Tensor& condition = in.conditioning.condition;
+      const Tensor mask = condition.split({64, 256}, 2)[1];
+      condition = at::cat({get(number, "masked_latents"), mask}, 2);
     }
     t = get(number, "t");
     x_1 = get(number, "x_1");
@@ -112,11 +109,12 @@ TEST(Objective, ConditionsOfStepZero) {
     for (int round = 0; round < 2; ++round) {
       const StepInputs in = conditioner.encode(image, mask, prompts, draws);
       EXPECT_TRUE(golden::close(in.x_0, get("x_0"), kFirstStep));
-      EXPECT_TRUE(golden::close(in.condition, get("condition"), kFirstStep));
-      EXPECT_TRUE(golden::close(in.prompt_embeds, get("prompt_embeds"), kFirstStep));
-      EXPECT_TRUE(golden::close(in.pooled, get("pooled"), kFirstStep));
-      EXPECT_TRUE(golden::equal(in.image_ids, get("image_ids")));
-      EXPECT_TRUE(golden::equal(in.text_ids, get("text_ids")));
+      const Conditioning& c = in.conditioning;
+      EXPECT_TRUE(golden::close(c.condition, get("condition"), kFirstStep));
+      EXPECT_TRUE(golden::close(c.prompt_embeds, get("prompt_embeds"), kFirstStep));
+      EXPECT_TRUE(golden::close(c.pooled_prompt_embeds, get("pooled"), kFirstStep));
+      EXPECT_TRUE(golden::equal(c.image_ids, get("image_ids")));
+      EXPECT_TRUE(golden::equal(c.text_ids, get("text_ids")));
     }
     EXPECT_EQ(conditioner.cache().held(), cache ? 4u : 0u);
   }
@@ -137,7 +135,7 @@ TEST(Objective, ADroppedPromptIsASpace) {
     const StepDraws draws = draw_step(generator, conditioner.latent_shape(image), {});
     const StepInputs in = conditioner.encode(image, mask, prompts, draws);
     const Tensor want = golden::get(batches, str(step, ".prompt_embeds"));
-    EXPECT_TRUE(golden::close(in.prompt_embeds, want, kFirstStep)) << step;
+    EXPECT_TRUE(golden::close(in.conditioning.prompt_embeds, want, kFirstStep)) << step;
     ++checked;
   }
   EXPECT_GT(checked, 0);

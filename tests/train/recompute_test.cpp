@@ -13,8 +13,9 @@ namespace {
 
 StepInputs step_inputs(const golden::Tensors& t) {
   const auto get = [&](const std::string& name) { return golden::get(t, "0." + name); };
-  return {get("x_0"),    get("condition"), get("prompt_embeds"),
-          get("pooled"), get("image_ids"), get("text_ids")};
+  return {
+      get("x_0"),
+      {get("condition"), get("prompt_embeds"), get("pooled"), get("image_ids"), get("text_ids")}};
 }
 
 TEST(Recompute, EveryWeightsGradientIsBitForBitTheSame) {

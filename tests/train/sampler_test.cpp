@@ -87,7 +87,8 @@ TEST(Sampler, AnEditIsThatOfTheCheckpoint) {
     for (int64_t i = 0; i < 2; ++i) {
       const EditSample sample = decode(dataset.read(i));
       EditRequest request;
-      const Image diptych = training_diptych(sample, dataset.rules(i), HalfSizes::squares(64, 64));
+      const Image diptych =
+          training_diptych(sample, dataset.rules(i), HalfSizes::squares(64, 64)).image;
       request.source = crop(diptych, 0, 0, 64, 64);
       request.instruction = sample.instructions[0];
       request.width = 64;

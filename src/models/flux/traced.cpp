@@ -57,22 +57,24 @@ void keep_layer(Trace& trace, const std::string& path, const Tensor& in, const T
 
 }  // namespace
 
-Tensor traced_forward(const FluxTransformer& model, const FluxInputs& in, Trace& trace) {
+Tensor traced_forward(const FluxTransformer& model, const Tensor& x,
+                      const Conditioning& conditioning, const Tensor& t, const Tensor& guidance,
+                      Trace& trace) {
   const FluxConfig& config = model.config();
   const LayerObserver layers([&](const std::string& path, const Tensor& given, const Tensor& made) {
     keep_layer(trace, path, given, made, config.hidden());
   });
   const auto block = [&](const BlockCall& call) {
     const Tensors out = call();
-    const int64_t text = in.encoder_hidden_states.size(1);
+    const int64_t text = conditioning.prompt_embeds.size(1);
     const bool joint = out.size() == 1;
     trace.keep(call.path + ".encoder_hidden_states", joint ? out[0].narrow(1, 0, text) : out[0]);
     trace.keep(call.path + ".hidden_states",
                joint ? out[0].narrow(1, text, out[0].size(1) - text) : out[1]);
     return out;
   };
-  const Tensor velocity = model.forward(in, block);
-  const Rope rope = model.positions(in);
+  const Tensor velocity = model.forward(x, conditioning, t, guidance, block);
+  const Rope rope = model.positions(conditioning);
   trace.keep("rope.cos", rope.cos);
   trace.keep("rope.sin", rope.sin);
   trace.keep("output", velocity);

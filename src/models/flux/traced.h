@@ -4,8 +4,10 @@
 
 namespace icedit {
 
-// model.forward(in); `trace` keeps its intermediates by diffusers' names, in the order in which
-// they are computed.
-Tensor traced_forward(const FluxTransformer& model, const FluxInputs& in, Trace& trace);
+// model.forward; `trace` keeps its intermediates by diffusers' names, in the order in which they
+// are computed.
+Tensor traced_forward(const FluxTransformer& model, const Tensor& x,
+                      const Conditioning& conditioning, const Tensor& t, const Tensor& guidance,
+                      Trace& trace);
 
 }  // namespace icedit

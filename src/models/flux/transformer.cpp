@@ -72,26 +72,28 @@ FluxTransformer FluxTransformer::load(const Checkpoint& checkpoint, const JsonFi
   return FluxTransformer(Weights(checkpoint, options), FluxConfig::from(config));
 }
 
-void FluxTransformer::check(const FluxInputs& in) const {
-  check_shape("hidden_states", in.hidden_states, {-1, -1, config_.in_channels});
-  const int64_t batch = in.hidden_states.size(0), image = in.hidden_states.size(1);
-  check_shape("encoder_hidden_states", in.encoder_hidden_states,
-              {batch, -1, config_.joint_attention_dim});
-  check_shape("pooled_projections", in.pooled_projections, {batch, config_.pooled_projection_dim});
-  check_shape("timestep", in.timestep, {batch});
-  check_shape("img_ids", in.img_ids, {image, 3});
-  check_shape("txt_ids", in.txt_ids, {in.encoder_hidden_states.size(1), 3});
-  if (config_.guidance_embeds) check_shape("guidance", in.guidance, {batch});
+void FluxTransformer::check(const Tensor& x, const Conditioning& c, const Tensor& t,
+                            const Tensor& guidance) const {
+  const int64_t latents = config_.out_channels;
+  check_shape("hidden_states", x, {-1, -1, latents});
+  const int64_t batch = x.size(0), image = x.size(1);
+  check_shape("condition", c.condition, {batch, image, config_.in_channels - latents});
+  check_shape("encoder_hidden_states", c.prompt_embeds, {batch, -1, config_.joint_attention_dim});
+  check_shape("pooled_projections", c.pooled_prompt_embeds, {batch, config_.pooled_projection_dim});
+  check_shape("timestep", t, {batch});
+  check_shape("img_ids", c.image_ids, {image, 3});
+  check_shape("txt_ids", c.text_ids, {c.prompt_embeds.size(1), 3});
+  if (config_.guidance_embeds) check_shape("guidance", guidance, {batch});
 }
 
 // vec goes to every block under a name of its own, so that the gradients of its uses are summed
 // block by block.
-Modulations FluxTransformer::modulations(const Tensor& timestep, const Tensor& guidance,
+Modulations FluxTransformer::modulations(const Tensor& t, const Tensor& guidance,
                                          const Tensor& pooled) const {
-  const auto scaled = [&](const Tensor& t) {  // in the model's dtype, as diffusers
-    return t.defined() ? t.to(pooled.scalar_type()) * 1000 : Tensor();
+  const auto scaled = [&](const Tensor& x) {  // in the model's dtype, as diffusers
+    return x.defined() ? x.to(pooled.scalar_type()) * 1000 : Tensor();
   };
-  const Tensor vec = time_text_embed_(scaled(timestep), scaled(guidance), pooled);  // [B, C]
+  const Tensor vec = time_text_embed_(scaled(t), scaled(guidance), pooled);  // [B, C]
   Modulations m;
   for (const DoubleBlock& block : double_blocks_)
     m.double_blocks.push_back(block.modulation(at::alias(vec)));
@@ -102,16 +104,17 @@ Modulations FluxTransformer::modulations(const Tensor& timestep, const Tensor& g
   return m;
 }
 
-Rope FluxTransformer::positions(const FluxInputs& in) const {
-  return rotary_tables(at::cat({in.txt_ids, in.img_ids}), config_.axes_dims_rope);
+Rope FluxTransformer::positions(const Conditioning& c) const {
+  return rotary_tables(at::cat({c.text_ids, c.image_ids}), config_.axes_dims_rope);
 }
 
-Tensor FluxTransformer::forward(const FluxInputs& in, const AroundBlock& around) const {
-  check(in);
-  const Modulations m = modulations(in.timestep, in.guidance, in.pooled_projections);
-  const Rope rope = positions(in);
-  Tensor img = x_embedder_(in.hidden_states);                // [B, I, C]
-  Tensor txt = context_embedder_(in.encoder_hidden_states);  // [B, T, C]
+Tensor FluxTransformer::forward(const Tensor& x, const Conditioning& conditioning, const Tensor& t,
+                                const Tensor& guidance, const AroundBlock& around) const {
+  check(x, conditioning, t, guidance);
+  const Modulations m = modulations(t, guidance, conditioning.pooled_prompt_embeds);
+  const Rope rope = positions(conditioning);
+  Tensor img = x_embedder_(at::cat({x, conditioning.condition}, 2));  // [B, I, C]
+  Tensor txt = context_embedder_(conditioning.prompt_embeds);         // [B, T, C]
   for (size_t i = 0; i < double_blocks_.size(); ++i) {
     const auto call = call_of(double_blocks_[i], txt, img, m.double_blocks[i], rope);
     const Tensors out = interruptible(call, around);

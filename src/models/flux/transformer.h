@@ -9,15 +9,13 @@
 
 namespace icedit {
 
-// B batch, I image tokens, T text tokens; floating tensors in the compute dtype, but ids in f32.
-struct FluxInputs {
-  Tensor hidden_states;          // [B, I, in_channels]: packed latents, then the fill condition
-  Tensor encoder_hidden_states;  // [B, T, joint_attention_dim]
-  Tensor pooled_projections;     // [B, pooled_projection_dim]
-  Tensor timestep;               // [B], 0..1
-  Tensor img_ids;                // [I, 3]
-  Tensor txt_ids;                // [T, 3]
-  Tensor guidance;               // [B]; undefined where the model takes none
+// What the model is told beside noise, time and guidance: the same in every step. B batch, I image
+// tokens, T text tokens; in the compute dtype, ids in f32.
+struct Conditioning {
+  Tensor condition;             // [B, I, 320]: masked-image latents, then the packed mask
+  Tensor prompt_embeds;         // [B, T, joint_attention_dim]; encoder_hidden_states in files
+  Tensor pooled_prompt_embeds;  // [B, pooled_projection_dim]; pooled_projections in files
+  Tensor image_ids, text_ids;   // [I, 3], [T, 3]; img_ids, txt_ids in files
 };
 
 // What the time, the guidance and the pooled text make of every block, a function of them alone: it
@@ -35,13 +33,14 @@ class FluxTransformer {
   static FluxTransformer load(const Checkpoint& checkpoint, const JsonFile& config,
                               const LoadOptions& options);
 
-  // -> [B, I, out_channels]. `around` is called in place of each block. Throws UsageError where an
-  // input has another shape.
-  Tensor forward(const FluxInputs& in, const AroundBlock& around = {}) const;
-  // As in FluxInputs, all in the compute dtype.
-  Modulations modulations(const Tensor& timestep, const Tensor& guidance,
-                          const Tensor& pooled) const;
-  Rope positions(const FluxInputs& in) const;  // text first
+  // The velocity [B, I, 64] of the latents x [B, I, 64] at t [B], 0..1. guidance [B] is not looked
+  // at where the model takes none. `around` is called in place of each block. Throws UsageError
+  // where an input has another shape.
+  Tensor forward(const Tensor& x, const Conditioning& conditioning, const Tensor& t,
+                 const Tensor& guidance, const AroundBlock& around = {}) const;
+  // As in forward.
+  Modulations modulations(const Tensor& t, const Tensor& guidance, const Tensor& pooled) const;
+  Rope positions(const Conditioning& conditioning) const;  // text first
 
   const FluxConfig& config() const { return config_; }
   const LinearList& linears() const { return weights_.linears(); }
@@ -49,7 +48,7 @@ class FluxTransformer {
   const Weights& weights() const { return weights_; }
 
  private:
-  void check(const FluxInputs& in) const;
+  void check(const Tensor& x, const Conditioning& c, const Tensor& t, const Tensor& guidance) const;
 
   Weights weights_;
   FluxConfig config_;

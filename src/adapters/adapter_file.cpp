@@ -65,7 +65,7 @@ std::optional<PeftConfig> find_config(const SafetensorsFile& file) {
   const Path beside = file.path().parent_path() / kPeftConfig;
   std::error_code ignored;
   if (file.path().filename() == kPeftFile && fs::exists(beside, ignored)) {
-    return PeftConfig::parse(read_text(beside), beside.string());
+    return PeftConfig::parse(read_file(beside), beside.string());
   }
   const auto& header = file.metadata();
   if (const auto text = header.find("lora_adapter_metadata"); text != header.end()) {

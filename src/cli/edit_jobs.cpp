@@ -53,7 +53,7 @@ std::string beside(const Path& file, const std::string& relative) {
 // Empty lines are allowed; whatever a line does not say is as on the command line.
 std::vector<EditJob> read_batch(const Path& file, const EditSettings& common) {
   std::vector<EditJob> jobs;
-  std::istringstream lines(read_text(file));
+  std::istringstream lines(read_file(file));
   int64_t number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;

@@ -64,7 +64,7 @@ Tensor token_ids(const Tokenizer& tokenizer, const std::vector<std::string>& tex
 std::vector<std::string> read_texts(const std::string& file) {
   if (file.empty())
     throw UsageError("stage tokenize reads its texts from --text strings.json, a JSON array");
-  const std::string text = read_text(file);
+  const std::string text = read_file(file);
   expect_utf8(text, file);
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   const bool good =

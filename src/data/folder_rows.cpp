@@ -37,7 +37,7 @@ class FolderRows : public EditRows {
     struct Files {
       std::string source, target;
     };
-    auto files = std::make_shared<Files>(Files{read_text(pair.source), read_text(pair.target)});
+    auto files = std::make_shared<Files>(Files{read_file(pair.source), read_file(pair.target)});
     EncodedSample sample;
     sample.source = as_bytes(files->source);
     sample.target = as_bytes(files->target);
@@ -170,7 +170,7 @@ std::string trimmed(std::string text) {
 }
 
 std::string caption(const Path& file) {
-  return trimmed(utf8_text(read_text(file, 1 << 20), file.string()));
+  return trimmed(utf8_text(read_file(file, 1 << 20), file.string()));
 }
 
 std::vector<Pair> match(const Path& folder, const ByName& sources, const ByName& targets,

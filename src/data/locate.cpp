@@ -181,7 +181,7 @@ Path dataset_in_hub_cache(const std::string& id) {
       hub_cache() / str("datasets--", id.substr(0, slash), "--", id.substr(slash + 1));
   std::error_code ignored;
   if (!fs::is_regular_file(base / "refs/main", ignored)) return {};
-  std::string commit = read_text(base / "refs/main", 1000);
+  std::string commit = read_file(base / "refs/main", 1000);
   commit.erase(
       std::find_if(commit.begin(), commit.end(), [](char c) { return !std::isalnum(uint8_t(c)); }),
       commit.end());

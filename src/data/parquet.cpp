@@ -72,7 +72,7 @@ namespace {
 std::string picture_file(const std::string& where, const Path& folder, const std::string& path) {
   const Path file = in_either_form(folder / path);
   std::error_code ignored;
-  if (std::filesystem::is_regular_file(file, ignored)) return read_text(file);
+  if (std::filesystem::is_regular_file(file, ignored)) return read_file(file);
   throw NoInputError(
       str(where, " has the path '", path, "' and no bytes, and there is no file ", file.string(),
           "; put it there, or write the pictures themselves into the table: ds.with_format('arrow')"

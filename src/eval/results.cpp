@@ -45,7 +45,7 @@ std::vector<std::string> what_differs(const Json& then, const Json& now) {
 }
 
 Json read_run(const Path& file) {
-  Json json = Json::parse(read_text(file), nullptr, /*allow_exceptions=*/false);
+  Json json = Json::parse(read_file(file), nullptr, /*allow_exceptions=*/false);
   const auto is_object = [&](const char* key) {
     return !json.contains(key) || json[key].is_object();
   };
@@ -141,7 +141,7 @@ ResultFolder::ResultFolder(Path folder, const RunRecord& run, const EditSettings
 void ResultFolder::read_results() {
   const Path file = folder_ / kResults;
   if (!fs::exists(file)) return;
-  const std::string text = read_text(file);
+  const std::string text = read_file(file);
   const size_t whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
   // The last line of a process that was killed while it wrote.
   if (whole < text.size()) {

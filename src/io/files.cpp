@@ -148,7 +148,7 @@ void MappedFile::release(size_t begin, size_t size) const {
   }
 }
 
-std::string read_text(const Path& path, size_t max_bytes) {
+std::string read_file(const Path& path, size_t max_bytes) {
   struct stat about = {};
   const Descriptor file(open_input(path, about));
   const auto too_large = [&](const std::string& size) {

@@ -40,7 +40,7 @@ class MappedFile {
 };
 
 // The whole file. Throws NoInputError, IoError; also when it is larger than max_bytes.
-std::string read_text(const Path& path, size_t max_bytes = size_t{256} << 20);
+std::string read_file(const Path& path, size_t max_bytes = size_t{256} << 20);
 
 // Calls write(stream) on a temporary file beside `path`, syncs it and renames it over `path`; on
 // any error the temporary is removed and `path` is as before. Makes missing parent folders. Throws

@@ -15,7 +15,7 @@ std::string name_in(const Path& file) {
   std::error_code error;
   if (fs::symlink_status(file, error).type() != fs::file_type::regular) return "";
   if (fs::file_size(file, error) > kLongestName + 1 || error) return "";
-  std::string name = read_text(file);
+  std::string name = read_file(file);
   if (name.ends_with('\n')) name.pop_back();
   const bool plain =
       !name.empty() && name.find_first_of("/\n\0", 0, 3) == name.npos && !name.starts_with('.');

@@ -108,7 +108,7 @@ Path find_snapshot(const HubId& id, const Path& repo) {
   std::string commit = revision;
   if (is_there(repo / "refs" / revision) &&
       fs::is_regular_file(repo / "refs" / revision, ignored)) {
-    commit = read_text(repo / "refs" / revision, 4096);
+    commit = read_file(repo / "refs" / revision, 4096);
     commit.erase(commit.find_last_not_of(" \t\r\n") + 1);
     if (!stays_inside(commit)) {
       throw ModelUnavailable(str((repo / "refs" / revision).string(),

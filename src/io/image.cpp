@@ -67,7 +67,7 @@ Image decode(Bytes bytes, const std::string& where, const ReadOptions& options) 
 }
 
 std::string file_bytes(const Path& path) {
-  return read_text(path, kMaxFileBytes);
+  return read_file(path, kMaxFileBytes);
 }
 
 }  // namespace

@@ -74,7 +74,7 @@ SortedJson parse_object(const std::string& text, const std::string& where) {
 
 JsonFile::JsonFile(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 JsonFile::JsonFile(const Path& path)
-    : impl_(new Impl{parse_object(read_text(path), path.string()), path.string()}) {}
+    : impl_(new Impl{parse_object(read_file(path), path.string()), path.string()}) {}
 JsonFile::~JsonFile() = default;
 JsonFile::JsonFile(JsonFile&&) noexcept = default;
 JsonFile::JsonFile(const JsonFile& other) : impl_(new Impl(*other.impl_)) {}

@@ -61,8 +61,8 @@ std::string damage_of_file(const Path& file, const json& expected) {
 }
 
 std::string damage_within(const Path& folder) {
-  const std::string text = read_text(folder / kManifest, kLargestManifest);
-  if (read_text(folder / kManifestSum, kLargestManifest) != sum_line(text)) {
+  const std::string text = read_file(folder / kManifest, kLargestManifest);
+  if (read_file(folder / kManifestSum, kLargestManifest) != sum_line(text)) {
     return str((folder / kManifest).string(), " is not what ", kManifestSum, " says it is");
   }
   const json manifest = json::parse(text, nullptr, /*allow_exceptions=*/false);

@@ -178,7 +178,7 @@ ObjectiveOptions TrainConfig::objective() const {
 }
 
 TrainConfig read_config(const std::string& file, const std::vector<std::string>& overrides) {
-  TrainConfig config = parse_config(read_text(file, size_t{1} << 20), file, overrides);
+  TrainConfig config = parse_config(read_file(file, size_t{1} << 20), file, overrides);
   config.dataset.config_folder = fs::absolute(file).parent_path().string();
   return config;
 }

@@ -121,12 +121,12 @@ void read_model(const Path& folder, bool ema, RunState& state) {
   state.weights = load_tensors(folder / file);
   if (ema) state.ema = load_tensors(folder / "ema" / file);
   const Path config = folder / "transformer" / "config.json";
-  if (fs::exists(config)) state.transformer_config = read_text(config);
+  if (fs::exists(config)) state.transformer_config = read_file(config);
 }
 
 // Whole files only: their sums were compared.
 RunState read_state(const Path& folder) try {
-  const json content = json::parse(read_text(folder / kState));
+  const json content = json::parse(read_file(folder / kState));
   RunState state;
   content.at("step").get_to(state.step);
   content.at("epoch").get_to(state.epoch);

@@ -96,12 +96,12 @@ TEST_F(Convert, ScaleAndDtype) {
 
 TEST_F(Convert, NothingIsOverwrittenUnasked) {
   const std::string start = adapter("a.safetensors"), other = adapter("b.safetensors");
-  const std::string before = read_text(other);
+  const std::string before = read_file(other);
   std::string error = error_of<UsageError>([&] { run({start, "-o", other}); });
   EXPECT_NE(error.find("exists already"), std::string::npos) << error;
-  EXPECT_EQ(read_text(other), before);
+  EXPECT_EQ(read_file(other), before);
   run({start, "-o", other, "--force"});
-  EXPECT_NE(read_text(other), before);
+  EXPECT_NE(read_file(other), before);
   error = error_of<UsageError>([&] { run({start, "-o", start, "--force"}); });
   EXPECT_NE(error.find("is the adapter itself"), std::string::npos) << error;
 }

@@ -53,7 +53,7 @@ TEST(Frozen, OptionsOfTrain) {
   EXPECT_EQ(spellings(train_option_groups(options)),
             "set resume run-folder steps trace draws device threads quiet|q! "
             "verbose|v! help|h!");
-  const std::string manual = read_text(Path(ICEDIT_SOURCE) / "docs/cli.md");
+  const std::string manual = read_file(Path(ICEDIT_SOURCE) / "docs/cli.md");
   for (const SettingGroup& group : train_option_groups(options)) {
     for (const Setting& option : group.settings)
       EXPECT_NE(manual.find("`--" + option.name), std::string::npos) << option.name;
@@ -62,7 +62,7 @@ TEST(Frozen, OptionsOfTrain) {
 
 TEST(Frozen, OptionsOfData) {
   std::string all;
-  const std::string manual = read_text(Path(ICEDIT_SOURCE) / "docs/cli.md");
+  const std::string manual = read_file(Path(ICEDIT_SOURCE) / "docs/cli.md");
   for (const DataCommand& command : data_commands()) {
     DataOptions options;
     const auto groups = command.groups(options);
@@ -110,7 +110,7 @@ TEST(Frozen, EveryOptionIsInTheHelpAndHasOneSpelling) {
 }
 
 TEST(Frozen, TheManualNamesEveryOption) {
-  const std::string manual = read_text(Path(ICEDIT_SOURCE) / "docs/cli.md");
+  const std::string manual = read_file(Path(ICEDIT_SOURCE) / "docs/cli.md");
   EditOptions options;
   for (const SettingGroup& group : edit_option_groups(options)) {
     for (const Setting& option : group.settings) {

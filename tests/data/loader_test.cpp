@@ -166,7 +166,7 @@ TEST_F(LoaderTest, BadRowsAreListedOnceAndReplaced) {
     }
   }
   EXPECT_EQ(quarantine.rows().size(), 2u);
-  const std::string text = read_text(list);
+  const std::string text = read_file(list);
   EXPECT_NE(text.find("bad.parquet: row 2"), std::string::npos);
   EXPECT_NE(text.find("bad.parquet: row 7"), std::string::npos);
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2);
@@ -174,7 +174,7 @@ TEST_F(LoaderTest, BadRowsAreListedOnceAndReplaced) {
   // The next run knows them, and appends nothing.
   Quarantine again(list, 2);
   take(dataset, {.batch_size = 3, .workers = 2}, 12, &again);
-  EXPECT_EQ(read_text(list), text);
+  EXPECT_EQ(read_file(list), text);
 }
 
 TEST_F(LoaderTest, TooManyBadRowsEndTheRunWithTheList) {

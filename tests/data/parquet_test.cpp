@@ -158,7 +158,7 @@ TEST(ParquetTable, WhatIsNoParquetFileIsSaidSo) {
   EXPECT_NE(error(folder.write("text.parquet", "this is a text")).find("no Parquet file"),
             std::string::npos);
   EXPECT_NE(error(folder.write("empty.parquet", "")).find("no Parquet file"), std::string::npos);
-  const std::string whole = read_text(golden::path("dataset/magicbrush.parquet"));
+  const std::string whole = read_file(golden::path("dataset/magicbrush.parquet"));
   EXPECT_NE(error(folder.write("cut.parquet", whole.substr(0, whole.size() / 2))), "");
   EXPECT_THROW(ParquetTable({folder / "none.parquet"}, kMagicbrush), NoInputError);
   EXPECT_THROW(ParquetTable({folder.path()}, kMagicbrush), NoInputError);
@@ -168,7 +168,7 @@ TEST(ParquetTable, WhatIsNoParquetFileIsSaidSo) {
 TEST(ParquetTable, DamagedFilesDoNotCrash) {
   const TemporaryFolder folder;
   write_magicbrush(folder / "good.parquet", 6);
-  const std::string good = read_text(folder / "good.parquet");
+  const std::string good = read_file(folder / "good.parquet");
   uint64_t random = 12345;
   int errors = 0;
   for (int i = 0; i < 300; ++i) {
@@ -205,7 +205,7 @@ TEST(ParquetTable, AFileThatChangesUnderARunIsNoticed) {
 TEST(ParquetTable, ADamagedGroupIsReadOnce) {
   const TemporaryFolder folder;
   write_magicbrush(folder / "good.parquet", 6);
-  std::string bytes = read_text(folder / "good.parquet");
+  std::string bytes = read_file(folder / "good.parquet");
   std::fill_n(bytes.begin() + 4, 100, '\xff');  // the first page's header
   const ParquetTable table({folder.write("bad.parquet", bytes)}, kMagicbrush);
   for (const int64_t row : {0, 1, 0, 2})

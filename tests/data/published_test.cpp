@@ -24,7 +24,7 @@ class Published : public ::testing::Test {
   void shard(const std::string& name) const { write_magicbrush(folder_ / name, 2); }
   // A file of that length only, as a download that was cut off leaves it.
   void cut(const std::string& name) const {
-    const std::string bytes = read_text(folder_ / name);
+    const std::string bytes = read_file(folder_ / name);
     folder_.write(name, bytes.substr(0, bytes.size() / 2));
   }
   SetState state_of(const std::string& name, size_t which = 0, bool all = false) const {

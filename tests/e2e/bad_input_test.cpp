@@ -20,7 +20,7 @@ class BadInput : public Program {
     const Path model = beside("model");
     fs::remove_all(model);
     fs::copy(golden("tiny-fill"), model, fs::copy_options::recursive);
-    std::string bytes = read_text(model / file);
+    std::string bytes = read_file(model / file);
     change(bytes);
     std::ofstream(model / file, std::ios::binary) << bytes;
     return model.string();
@@ -131,7 +131,7 @@ TEST_F(BadInput, AdaptersThatDoNotFit) {
   expect_edit_failure(with("nowhere.safetensors"), 69, "nowhere.safetensors");
   write("x.bin", "pickle");
   expect_edit_failure(with("x.bin"), 69, "pickle");
-  std::string zero = read_text(golden("lora/alpha4/pytorch_lora_weights.safetensors"));
+  std::string zero = read_file(golden("lora/alpha4/pytorch_lora_weights.safetensors"));
   for (size_t at = 0; (at = zero.find("lora_B.weight\"", at)) != std::string::npos; ++at) {
     const size_t open = zero.rfind('"', at);
     const auto [begin, end] = place(zero, zero.substr(open + 1, at + 13 - open - 1));
@@ -147,7 +147,7 @@ TEST_F(BadInput, PicturesThatCannotBeRead) {
     write(name, bytes);
     expect_failure({"edit", name, "make it red", "-o", "out.png"}, 66, message);
   };
-  const std::string png = read_text(work() / "car.png");
+  const std::string png = read_file(work() / "car.png");
   picture("text.png", "this is no picture", "text.png");
   picture("empty.png", "", "empty.png");
   picture("half.png", png.substr(0, png.size() / 2), "half.png");

@@ -244,7 +244,7 @@ TEST_F(Edit, WhatAnotherProgramWroteMeanwhileStaysAndSoDoesTheEdit) {
   const Result result = wait(child);
   EXPECT_EQ(result.code, 2) << result.err;
   EXPECT_TRUE(has(result.err, "kept as out-1.png")) << result.err;
-  EXPECT_EQ(read_text(work() / "out.png"), "another's");
+  EXPECT_EQ(read_file(work() / "out.png"), "another's");
   EXPECT_EQ(output("out-1.png").width, 96);
 }
 
@@ -267,7 +267,7 @@ TEST_F(Edit, StandardOutputIsThePicture) {
   EXPECT_TRUE(has(result.err, "seed 7"));
   write("piped.png", result.out);
   ASSERT_EQ(edit({"-o", "out.png", "--seed", "7"}).code, 0);
-  EXPECT_EQ(read_text(work() / "piped.png"), read_text(work() / "out.png"));
+  EXPECT_EQ(read_file(work() / "piped.png"), read_file(work() / "out.png"));
 }
 
 TEST_F(Edit, ABatchGoesOnWithoutWhatCannotBeEdited) {
@@ -343,9 +343,9 @@ TEST_F(Edit, TwoWorkersWithSkipExistingDoEachPictureOnce) {
 }
 
 TEST_F(Edit, OfSeveralImagesThoseThatAreThereStay) {
-  const std::string before = read_text(copy(asset("desert-car.png"), "out-1.png"));
+  const std::string before = read_file(copy(asset("desert-car.png"), "out-1.png"));
   ASSERT_EQ(edit({"-o", "out.png", "--num-images", "2", "--skip-existing"}).code, 0);
-  EXPECT_EQ(read_text(work() / "out-1.png"), before);
+  EXPECT_EQ(read_file(work() / "out-1.png"), before);
   EXPECT_EQ(output("out-2.png").width, 96);
 }
 

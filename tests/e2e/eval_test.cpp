@@ -42,7 +42,7 @@ TEST_F(Eval, KeepsEverythingAndGoesOn) {
   const Result second = run(eval({"--limit", "5", "-o", "out", "--batch", "1"}));
   ASSERT_EQ(second.code, 0) << second.err;
   EXPECT_TRUE(has(second.err, "3 of 5 rows are done")) << second.err;
-  EXPECT_EQ(Json::parse(read_text(work() / "out/summary.json"))["total"]["rows"], 5);
+  EXPECT_EQ(Json::parse(read_file(work() / "out/summary.json"))["total"]["rows"], 5);
   expect_failure(eval({"--limit", "5", "-o", "out", "--no-lora"}), 2, "other adapters");
   expect_failure(eval({"--limit", "5", "-o", "out", "--seed", "1"}), 2, "seed was 0, is 1");
 }
@@ -51,7 +51,7 @@ TEST_F(Eval, CtrlCLeavesWholeRows) {
   const pid_t child = start(eval({"-o", "out", "--batch", "1"}));
   const auto lines = [&] {
     const Path file = work() / "out/results.jsonl";
-    return fs::exists(file) ? read_text(file) : "";
+    return fs::exists(file) ? read_file(file) : "";
   };
   for (int i = 0; i < 1200 && lines().empty(); ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(50));

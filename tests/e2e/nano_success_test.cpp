@@ -63,7 +63,7 @@ class NanoSuccess : public Program {
     EXPECT_EQ(result.code, 0) << result.err;
     table_ = result.out;
     std::map<int64_t, bool> success;
-    std::istringstream lines(read_text(work() / "out/results.jsonl"));
+    std::istringstream lines(read_file(work() / "out/results.jsonl"));
     for (std::string line; std::getline(lines, line);) {
       const Json row = Json::parse(line);
       success[row["row"]] = row["success"].get<bool>();

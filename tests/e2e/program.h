@@ -80,8 +80,8 @@ class Program : public ::testing::Test {
     Result result;
     result.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     if (fs::exists(folder_ / (name + "stdout")))
-      result.out = read_text(folder_ / (name + "stdout"));
-    result.err = read_text(folder_ / (name + "stderr"));
+      result.out = read_file(folder_ / (name + "stdout"));
+    result.err = read_file(folder_ / (name + "stderr"));
     return result;
   }
 
@@ -91,7 +91,7 @@ class Program : public ::testing::Test {
   }
 
   std::string error_so_far() const {
-    return fs::exists(folder_ / "stderr") ? read_text(folder_ / "stderr") : "";
+    return fs::exists(folder_ / "stderr") ? read_file(folder_ / "stderr") : "";
   }
 
   // Every file below the working folder.

@@ -83,7 +83,7 @@ train:
   // Lines of metrics.jsonl: the steps that were done, by one attempt after the other.
   static int64_t steps_done(const Path& run) {
     if (run.empty() || !fs::exists(run / "metrics.jsonl")) return 0;
-    const std::string text = read_text(run / "metrics.jsonl");
+    const std::string text = read_file(run / "metrics.jsonl");
     return std::count(text.begin(), text.end(), '\n');
   }
   // Waits until so many steps are done, a minute at most.

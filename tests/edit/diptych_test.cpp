@@ -18,7 +18,7 @@ Image golden_image(const std::string& name) {
 }
 
 TEST(Diptych, IceditsSizes) {
-  const auto cases = nlohmann::json::parse(read_text(golden::path("image/icedit_size.json")));
+  const auto cases = nlohmann::json::parse(read_file(golden::path("image/icedit_size.json")));
   for (const auto& one : cases) {
     const Size source{one["source"][0], one["source"][1]};
     const Size want{one["size"][0], one["size"][1]};

@@ -24,7 +24,7 @@ Editor more_editor(DtypeChoice dtype) {
 }
 
 EditRequest more_request() {
-  const auto s = nlohmann::json::parse(read_text(golden::path("more_pipeline/settings.json")));
+  const auto s = nlohmann::json::parse(read_file(golden::path("more_pipeline/settings.json")));
   EditRequest request;
   request.source = read_image(golden::path("more_pipeline/source.png"));
   request.instruction = s["prompt"];

@@ -17,7 +17,7 @@ namespace {
 constexpr int kToken = 16;
 
 nlohmann::json settings() {
-  return nlohmann::json::parse(read_text(golden::path("pipeline/pipeline.json")));
+  return nlohmann::json::parse(read_file(golden::path("pipeline/pipeline.json")));
 }
 
 ResidencyOptions plain() {

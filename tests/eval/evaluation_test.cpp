@@ -102,7 +102,7 @@ TEST_F(Evaluation, EveryRowHasItsSeedAndItsPicture) {
       ASSERT_NEAR(alone.pixels[k], picture.pixels[k], 1) << "row " << i << ", value " << k;
   }
   EXPECT_TRUE(fs::exists(out.path() / "sheet-01.png"));
-  EXPECT_TRUE(has(read_text(out.path() / "summary.json"), "\"rows\": 5"));
+  EXPECT_TRUE(has(read_file(out.path() / "summary.json"), "\"rows\": 5"));
 }
 
 TEST_F(Evaluation, TheBatchChangesNoPictureThoughSizesMix) {
@@ -209,7 +209,7 @@ TEST_F(Evaluation, AFolderOfAnotherRunIsRefused) {
   for (const char* name : {"summary.json", "sheet-01.png", "pictures/00000.png"}) {
     write_text_atomically(folder.path() / "out" / name, "somebody's own");
     EXPECT_TRUE(has(refused(), "no run.json")) << name;
-    EXPECT_EQ(read_text(folder.path() / "out" / name), "somebody's own");
+    EXPECT_EQ(read_file(folder.path() / "out" / name), "somebody's own");
     fs::remove(folder.path() / "out" / name);
   }
   EXPECT_EQ(kept().done().size(), 0u);

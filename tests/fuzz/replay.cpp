@@ -76,13 +76,13 @@ TEST(Corpus, EveryFileEndsInAValueOrAnError) {
   ASSERT_FALSE(corpus().empty());
   for (const Path& file : corpus()) {
     SCOPED_TRACE(file);
-    run(read_text(file));
+    run(read_file(file));
   }
 }
 
 TEST(Corpus, SoDoMutations) {
   std::vector<std::string> texts;
-  for (const Path& file : corpus()) texts.push_back(read_text(file));
+  for (const Path& file : corpus()) texts.push_back(read_file(file));
   Random random(4);
   for (const std::string& text : texts) {
     for (int i = 0; i < kMutationsPerFile; ++i) {

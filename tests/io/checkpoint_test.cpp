@@ -226,7 +226,7 @@ TEST_F(CheckpointIndex, MalformedIsRefusedByName) {
 TEST(CheckpointMalformed, TruncatedFileIsNamed) {
   const TemporaryFolder folder;
   const std::string whole =
-      read_text(kGoldens / "tiny-fill/vae/diffusion_pytorch_model.safetensors");
+      read_file(kGoldens / "tiny-fill/vae/diffusion_pytorch_model.safetensors");
   for (const size_t size :
        {size_t{0}, size_t{7}, size_t{100}, whole.size() / 2, whole.size() - 1}) {
     folder.write("model.safetensors", whole.substr(0, size));

@@ -140,7 +140,7 @@ TEST(ColourProfile, OfGreyAndCmykIsLeftOutWithAWarning) {
   const size_t size = 2 + 2 + 14 + test_profile().size();
   int others = 0;
   for (const std::string& name : golden_pictures()) {
-    const std::string file = read_text(golden_path("pictures/" + name));
+    const std::string file = read_file(golden_path("pictures/" + name));
     const bool cmyk = name.find("cmyk") != name.npos, grey = name.find("grey") != name.npos;
     if (!name.ends_with(".jpg") || !(cmyk || grey)) continue;
     expect_left_out(file.substr(0, 2) + jpeg.substr(from, size) + file.substr(2));
@@ -151,12 +151,12 @@ TEST(ColourProfile, OfGreyAndCmykIsLeftOutWithAWarning) {
 
 // Pillow's ImageCms.createProfile("sRGB") and its like are in the files.
 TEST(ColourProfile, PillowsFiles) {
-  const std::string want = read_text(golden_path("pictures/profile.icc"));
+  const std::string want = read_file(golden_path("pictures/profile.icc"));
   ASSERT_GT(want.size(), 144u);
   for (const char* name : {"profile.png", "profile.jpg", "profile.webp"})
     EXPECT_EQ(read_colour_profile(golden_path(str("pictures/", name))), want) << name;
   const auto [profile, warning] =
-      read_with_warning(read_text(golden_path("pictures/profile_grey.png")));
+      read_with_warning(read_file(golden_path("pictures/profile_grey.png")));
   EXPECT_EQ(profile, "");
   EXPECT_NE(warning.find("grey or CMYK"), warning.npos) << warning;
 }

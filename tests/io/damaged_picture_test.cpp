@@ -27,7 +27,7 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 std::string golden_file(const std::string& name) {
-  return read_text(golden_path("pictures/" + name));
+  return read_file(golden_path("pictures/" + name));
 }
 
 TEST(DamagedPicture, TruncatedAnywhereIsAnError) {

@@ -58,7 +58,7 @@ TEST(Events, BytesAreTheProtocols) {
     events.text("config", "a: 1", 0);
     events.starts_after(4);
   }
-  const auto records = records_of(read_text(file));
+  const auto records = records_of(read_file(file));
   ASSERT_EQ(records.size(), 4u);
   using namespace std::string_literals;
   EXPECT_EQ(without_time(records[0]), "\x10\x00\x1a\x0d"s + "brain.Event:2");
@@ -76,7 +76,7 @@ TEST(Events, PicturesComeBack) {
   Image picture(5, 3);
   for (size_t i = 0; i < picture.pixels.size(); ++i) picture.pixels[i] = uint8_t(i * 5);
   events.image("samples", picture, 7);
-  const auto records = records_of(read_text(events.path()));
+  const auto records = records_of(read_file(events.path()));
   ASSERT_EQ(records.size(), 2u);
   const size_t png = records[1].find("\x89PNG");
   ASSERT_NE(png, std::string::npos);
@@ -104,7 +104,7 @@ TEST(Events, AFullDiskLeavesWholeRecords) {
   ::waitpid(child, &status, 0);
   EXPECT_EQ(WEXITSTATUS(status), 5);
   for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
-    EXPECT_GE(records_of(read_text(entry.path())).size(), 2u);
+    EXPECT_GE(records_of(read_file(entry.path())).size(), 2u);
   }
   const Path file = folder.write("file", "");
   EXPECT_NE(error_of<IoError>([&] { EventFile events(file); }), "");

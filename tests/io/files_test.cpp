@@ -79,26 +79,26 @@ TEST(MappedFile, ReleaseGivesWholePagesBackAndTheyAreReadAgain) {
 TEST(ReadText, ReadsFilesAndPipes) {
   const TemporaryFolder folder;
   const std::string big(3'000'001, 'q');
-  EXPECT_EQ(read_text(folder.write("a", big)), big);
-  EXPECT_EQ(read_text(folder.write("b", "")), "");
-  EXPECT_EQ(read_text("/dev/null"), "");
+  EXPECT_EQ(read_file(folder.write("a", big)), big);
+  EXPECT_EQ(read_file(folder.write("b", "")), "");
+  EXPECT_EQ(read_file("/dev/null"), "");
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   ASSERT_EQ(::write(ends[1], "piped", 5), 5);
   ::close(ends[1]);
-  EXPECT_EQ(read_text("/dev/fd/" + std::to_string(ends[0])), "piped");
+  EXPECT_EQ(read_file("/dev/fd/" + std::to_string(ends[0])), "piped");
   ::close(ends[0]);
 }
 
 TEST(ReadText, RefusesTheMissingAndTheLarge) {
   const TemporaryFolder folder;
-  EXPECT_THAT(error_of<NoInputError>([&] { read_text(folder / "x"); }), HasSubstr("no such file"));
-  EXPECT_THAT(error_of<NoInputError>([&] { read_text(folder.path()); }), HasSubstr("is a folder"));
+  EXPECT_THAT(error_of<NoInputError>([&] { read_file(folder / "x"); }), HasSubstr("no such file"));
+  EXPECT_THAT(error_of<NoInputError>([&] { read_file(folder.path()); }), HasSubstr("is a folder"));
   folder.write("a", "12345");
-  EXPECT_EQ(read_text(folder / "a", 5), "12345");
-  EXPECT_THAT(error_of<NoInputError>([&] { read_text(folder / "a", 4); }),
+  EXPECT_EQ(read_file(folder / "a", 5), "12345");
+  EXPECT_THAT(error_of<NoInputError>([&] { read_file(folder / "a", 4); }),
               HasSubstr("has 5 bytes; at most 4"));
-  EXPECT_THAT(error_of<NoInputError>([&] { read_text("/dev/zero", 5000); }),
+  EXPECT_THAT(error_of<NoInputError>([&] { read_file("/dev/zero", 5000); }),
               HasSubstr("at most 5000"));
 }
 
@@ -106,9 +106,9 @@ TEST(WriteAtomically, MakesFoldersAndReplaces) {
   const TemporaryFolder folder;
   const Path path = folder / "new/folder/file.txt";
   write_text_atomically(path, "one");
-  EXPECT_EQ(read_text(path), "one");
+  EXPECT_EQ(read_file(path), "one");
   write_text_atomically(path, "two");
-  EXPECT_EQ(read_text(path), "two");
+  EXPECT_EQ(read_file(path), "two");
   EXPECT_EQ(entries_in(path.parent_path()), 1u);
 }
 
@@ -121,7 +121,7 @@ TEST(WriteAtomically, HandlesLongNamesAndLargeTexts) {
       out.write(&text[i], std::min<long>(7, text.size() - i));
     out << text;
   });
-  EXPECT_EQ(read_text(path), text + text);
+  EXPECT_EQ(read_file(path), text + text);
 }
 
 TEST(WriteAtomically, AnErrorOfTheWriterLeavesTheOldFile) {
@@ -134,13 +134,13 @@ TEST(WriteAtomically, AnErrorOfTheWriterLeavesTheOldFile) {
     });
   });
   EXPECT_EQ(message, "stopped");
-  EXPECT_EQ(read_text(path), "old");
+  EXPECT_EQ(read_file(path), "old");
   EXPECT_EQ(entries_in(folder.path()), 1u);
   EXPECT_THAT(error_of<IoError>([&] {
                 write_atomically(path, [](std::ostream& out) { out.setstate(std::ios::failbit); });
               }),
               HasSubstr("file.txt"));
-  EXPECT_EQ(read_text(path), "old");
+  EXPECT_EQ(read_file(path), "old");
 }
 
 TEST(WriteAtomically, NamesFileAndReason) {
@@ -195,7 +195,7 @@ TEST(WriteAtomically, AFullDiskLeavesTheOldFileAndNothingElse) {
                std::string::npos &&
            message.find("are free there") != std::string::npos && small.empty();
   }));
-  EXPECT_EQ(read_text(path), "old");
+  EXPECT_EQ(read_file(path), "old");
   EXPECT_EQ(entries_in(folder.path()), 2u);
 }
 

@@ -47,7 +47,7 @@ TEST(FolderLink, AFileStandsInWhereThereAreNoLinks) {
   ::waitpid(child, &status, 0);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 9) GTEST_SKIP() << "no system-call filters here";
   ASSERT_EQ(status, 0) << "it is said once";
-  EXPECT_EQ(read_text(link), "step-2\n");
+  EXPECT_EQ(read_file(link), "step-2\n");
   EXPECT_EQ(linked_folder(link), "step-2");
   EXPECT_EQ(through_folder_links(link), folder / "step-2");
   EXPECT_EQ(through_folder_links(link / "x"), folder / "step-2/x");

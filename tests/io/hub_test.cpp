@@ -129,7 +129,7 @@ TEST_F(Hub, FindsSnapshotsAndFiles) {
   EXPECT_EQ(find_in_hub_cache("org/name"), snapshot());
   EXPECT_EQ(find_in_hub_cache("org/name/sub/lora.safetensors"), file);
   EXPECT_EQ(find_in_hub_cache("org/name/sub"), file.parent_path());
-  EXPECT_EQ(read_text(find_in_hub_cache("org/name/sub/lora.safetensors@main")), "x");
+  EXPECT_EQ(read_file(find_in_hub_cache("org/name/sub/lora.safetensors@main")), "x");
 }
 
 TEST_F(Hub, RevisionsAreBranchesCommitsOrTheirFirstDigits) {

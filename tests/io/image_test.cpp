@@ -214,7 +214,7 @@ TEST(Image, FramesOfAnAnimationAreCounted) {
   for (const char* still : {"rgb.png", "lossy.webp", "lossless_alpha.webp", "grey.jpg"})
     EXPECT_EQ(count_frames(golden_path(str("pictures/", still))), 1) << still;
   // An animated PNG: acTL (frames, plays) behind the header.
-  std::string png = read_text(golden_path("pictures/rgb.png"));
+  std::string png = read_file(golden_path("pictures/rgb.png"));
   png.insert(33, std::string("\0\0\0\x08"
                              "acTL"
                              "\0\0\0\x03"

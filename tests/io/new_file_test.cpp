@@ -61,11 +61,11 @@ TEST(NextName, CountsOn) {
   const std::string longest(251, 'n');
   folder.write(longest + ".png", "old");
   EXPECT_EQ(write(longest + ".png"), std::string(200, 'n') + "-1.png");
-  EXPECT_EQ(read_text(folder / "out.png"), "old");
-  EXPECT_EQ(read_text(folder / "out-1.png"), "new");
+  EXPECT_EQ(read_file(folder / "out.png"), "old");
+  EXPECT_EQ(read_file(folder / "out-1.png"), "new");
   EXPECT_EQ(write_text_atomically(folder / "out.png", "new", IfTaken::kReplace),
             folder / "out.png");
-  EXPECT_EQ(read_text(folder / "out.png"), "new");
+  EXPECT_EQ(read_file(folder / "out.png"), "new");
 }
 
 // Every process keeps every text that it wrote, whatever the others do meanwhile.
@@ -79,14 +79,14 @@ void expect_nothing_is_lost(bool with_renameat2) {
       for (int i = 0; i < kTexts; ++i) {
         const std::string text = str(process, " ", i);
         const Path got = write_text_atomically(folder / "out.png", text, IfTaken::kNextName);
-        if (read_text(got) != text) return false;
+        if (read_file(got) != text) return false;
       }
       return true;
     }));
   }
   for (const pid_t child : children) EXPECT_TRUE(ended_well(child));
   std::set<std::string> texts;
-  for (const std::string& name : names_in(folder.path())) texts.insert(read_text(folder / name));
+  for (const std::string& name : names_in(folder.path())) texts.insert(read_file(folder / name));
   EXPECT_EQ(texts.size(), size_t{kProcesses * kTexts});
   EXPECT_EQ(names_in(folder.path()).size(), size_t{kProcesses * kTexts});
 }
@@ -111,14 +111,14 @@ TEST(NewFiles, TakeTheirPlaceOrTheNextName) {
     EXPECT_EQ(made.put(made.path(), IfTaken::kReplace), folder / "a/lora.safetensors");
     write_text_atomically(made.path(), "never put");
   }
-  EXPECT_EQ(read_text(folder / "a/lora-1.safetensors"), "new");
-  EXPECT_EQ(read_text(folder / "a/lora.safetensors"), "newer");
+  EXPECT_EQ(read_file(folder / "a/lora-1.safetensors"), "new");
+  EXPECT_EQ(read_file(folder / "a/lora.safetensors"), "newer");
   {
     const NewFiles made(folder / "b/peft/");  // a folder of files
     write_text_atomically(made.path() / "adapter_config.json", "{}");
     made.put(made.path() / "adapter_config.json", IfTaken::kNextName);
   }
-  EXPECT_EQ(read_text(folder / "b/peft/adapter_config.json"), "{}");
+  EXPECT_EQ(read_file(folder / "b/peft/adapter_config.json"), "{}");
   EXPECT_EQ(names_in(folder / "a"),
             (std::set<std::string>{"lora.safetensors", "lora-1.safetensors"}));
   EXPECT_EQ(names_in(folder / "b"), std::set<std::string>{"peft"});

@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, TextIn, ::testing::Values("png", "jpg", "webp"
 
 TEST(PictureText, PillowsIsRead) {
   for (const char* name : {"text.png", "text.jpg", "text.webp"}) {
-    const auto texts = nlohmann::json::parse(read_text(golden_path("pictures/texts.json")));
+    const auto texts = nlohmann::json::parse(read_file(golden_path("pictures/texts.json")));
     const auto want = texts.at(name).get<PictureText>();
     EXPECT_EQ(read_picture_text(golden_path(str("pictures/", name))), want) << name;
   }

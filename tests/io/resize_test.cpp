@@ -102,7 +102,7 @@ TEST(Resize, LongStripToOnePixel) {
 
 TEST(Resize, NearestForPaletteAndOneBitFiles) {
   for (const std::string& name : golden_pictures()) {
-    const std::string file = read_text(golden_path("pictures/" + name));
+    const std::string file = read_file(golden_path("pictures/" + name));
     const bool want = name.starts_with("palette") || name == "one_bit.png";
     EXPECT_EQ(open_image(bytes_of(file), name).nearest, want) << name;
   }

@@ -37,7 +37,7 @@ TEST(Safetensors, ReadsEveryGoldenAsItsManifestSays) {
       {Dtype::kBool, "bool"},   {Dtype::kU8, "uint8"},    {Dtype::kI32, "int32"},
       {Dtype::kI64, "int64"},   {Dtype::kF16, "float16"}, {Dtype::kBF16, "bfloat16"},
       {Dtype::kF32, "float32"}, {Dtype::kF64, "float64"}};
-  const auto manifest = nlohmann::json::parse(read_text(kGoldens / "manifest.json"));
+  const auto manifest = nlohmann::json::parse(read_file(kGoldens / "manifest.json"));
   int tensors = 0;
   for (const auto& [name, entry] : manifest.items()) {
     if (!name.ends_with(".safetensors")) continue;
@@ -73,7 +73,7 @@ TEST(Safetensors, WritesWhatTheReferenceWrites) {
              std::pair(file.info(b.name).begin, file.info(b.name).end);
     });
     write_safetensors(folder / "copy", tensors, file.metadata());
-    EXPECT_TRUE(read_text(folder / "copy") == read_text(item.path())) << item.path();
+    EXPECT_TRUE(read_file(folder / "copy") == read_file(item.path())) << item.path();
     ++files;
   }
   EXPECT_GT(files, 50);

@@ -36,7 +36,7 @@ TEST(WholeFolder, HasItsNameOnlyWhenItIsFinished) {
     whole.finish(Existing::kRefuse);
   }
   EXPECT_EQ(names_in(folder / "new"), Names{"there"});
-  EXPECT_EQ(read_text(target / "deep/x"), "1");
+  EXPECT_EQ(read_file(target / "deep/x"), "1");
 }
 
 TEST(WholeFolder, IsGoneWhereItWasNotFinished) {

@@ -15,7 +15,7 @@ FluxConfig tiny_config() {
 }
 
 TEST(FluxNames, AreThoseOfTheGoldens) {
-  const auto golden = nlohmann::json::parse(read_text(golden::path("gguf/names.json"))).at("map");
+  const auto golden = nlohmann::json::parse(read_file(golden::path("gguf/names.json"))).at("map");
   const auto modules = flux_modules(tiny_config());
   EXPECT_EQ(modules.size(), golden.size());
   for (const auto& [bfl, diffusers] : modules) {

@@ -101,7 +101,7 @@ TEST(BrokenFiles, MergesTxtOfWindows) {
   const TempFolder folder;
   folder.copy(nano("tokenizer"), "vocab.json");
   std::string text;
-  for (const char c : read_text(nano("tokenizer") / "merges.txt"))
+  for (const char c : read_file(nano("tokenizer") / "merges.txt"))
     text += c == '\n' ? "\r\n" : std::string(1, c);
   folder.write("merges.txt", text + "\r\n");
   EXPECT_EQ(ClipTokenizer(folder.path()).encode("the picture"),
@@ -192,7 +192,7 @@ TEST(BrokenFiles, SpieceModel) {
 
 // Each cut and each changed byte either reads or is a CheckpointError.
 TEST(BrokenFiles, EveryCutOfASpieceModel) {
-  std::string whole = read_text(tiny("tokenizer_2") / "spiece.model");
+  std::string whole = read_file(tiny("tokenizer_2") / "spiece.model");
   const SpieceModel model = SpieceModel::parse(whole, "whole");
   EXPECT_EQ(model.pieces.size(), 676u);
   EXPECT_EQ(model.pieces[0].type, SpieceModel::Type::kControl);

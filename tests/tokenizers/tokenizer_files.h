@@ -30,7 +30,7 @@ inline Path nano(const std::string& name) {
 }
 
 inline Json read_json(const Path& path) {
-  return Json::parse(read_text(path));
+  return Json::parse(read_file(path));
 }
 
 // The rows of an int32 tensor [N, L].

@@ -37,7 +37,7 @@ class RandomCheckpoint : public ::testing::Test {
     request.model = (folder_ / name).string();
     return ModelFiles::find(request);
   }
-  std::string error() const { return read_text(folder_ / "stderr"); }
+  std::string error() const { return read_file(folder_ / "stderr"); }
   // All that is beside the outputs of the last run.
   std::set<std::string> left() const {
     std::set<std::string> names;

@@ -46,7 +46,7 @@ TEST(EncodingCache, EveryDamageIsFoundAndMadeGood) {
   EncodingCache cache({false, folder / "d"});
   cache.get("text", "x", made);
   const Path file = entries(folder / "d").at(0);
-  const std::string whole = read_text(file);
+  const std::string whole = read_file(file);
   size_t expected = 1;
   for (size_t at = 0; at < whole.size(); at += 3) {
     std::string bytes = whole;
@@ -58,7 +58,7 @@ TEST(EncodingCache, EveryDamageIsFoundAndMadeGood) {
     expected = cache.made();
     EXPECT_TRUE(!harmless || (bytes.size() == whole.size() && whole[at] == ' ')) << at;
   }
-  EXPECT_EQ(read_text(file), whole);
+  EXPECT_EQ(read_file(file), whole);
 }
 
 TEST(EncodingCache, AFolderThatCannotBeIsAnErrorAtOnce) {

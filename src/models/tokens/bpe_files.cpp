@@ -67,7 +67,7 @@ class VocabReader : public nlohmann::json_sax<SortedJson> {
 TokenIds read_vocab_json(const Path& path) {
   const std::string where = path.string();
   VocabReader reader(where);
-  SortedJson::sax_parse(read_text(path), &reader);
+  SortedJson::sax_parse(read_file(path), &reader);
   TokenIds ids = reader.take();
   if (ids.empty())
     fail_bpe_file(where, "expected an object of tokens and their ids, and it is empty");
@@ -83,7 +83,7 @@ BpeMerge parse_merge(const std::string& line, const std::string& where) {
 
 std::vector<BpeMerge> read_merges_txt(const Path& path) {
   std::vector<BpeMerge> merges;
-  const std::string text = read_text(path);
+  const std::string text = read_file(path);
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     std::string line = text.substr(begin, end - begin);

@@ -17,7 +17,7 @@ constexpr int32_t kMaxTokenId = (1 << 22) - 1;
 using TokenIds = std::unordered_map<std::string, int32_t>;
 using BpeMerge = std::pair<std::string, std::string>;
 
-// All throw CheckpointError; the readers also what read_text throws.
+// All throw CheckpointError; the readers also what read_file throws.
 TokenIds read_vocab_json(const Path& path);
 std::vector<BpeMerge> read_merges_txt(const Path& path);
 BpeMerge parse_merge(const std::string& line, const std::string& where);

@@ -16,7 +16,7 @@ using Json = nlohmann::json;
 
 Json read_json(const Path& path) {
   try {
-    return Json::parse(read_text(path));
+    return Json::parse(read_file(path));
   } catch (const Json::exception& e) {
     throw CheckpointError(str(path.string(), ": is not JSON (", e.what(), "). Download it again."));
   }
@@ -131,7 +131,7 @@ UnigramVocabulary unigram_of_spiece_model(const Path& path) {
   UnigramVocabulary out;
   out.where = path.string();
   out.spiece_tokens.emplace();
-  SpieceModel model = SpieceModel::parse(read_text(path), out.where);
+  SpieceModel model = SpieceModel::parse(read_file(path), out.where);
   out.charsmap = std::move(model.charsmap);
   using Type = SpieceModel::Type;
   if (model.pieces.size() <= kUnknownPiece || model.pieces[kUnknownPiece].type != Type::kUnknown)

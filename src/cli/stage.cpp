@@ -57,7 +57,13 @@ SettingGroup stage_group(StageOptions& o) {
         "X",
         "denoise: how strongly the text is followed",
         "the model's",
-        number(o.guidance, 0, kMostGuidance)}}};
+        number(o.guidance, 0, kMostGuidance)},
+       {"tolerance",
+        {},
+        "X",
+        "detail: what counts as noise, times X",
+        "1",
+        number(o.tolerance, 0.01, 100)}}};
 }
 
 std::vector<SettingGroup> groups(StageOptions& options) {

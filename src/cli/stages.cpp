@@ -1,15 +1,19 @@
 #include "cli/stages.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/progress.h"
 #include "diffusion/denoise.h"
 #include "diffusion/schedule.h"
+#include "edit/detail/detail.h"
 #include "io/hub.h"
 #include "io/utf8.h"
 #include "models/flux/traced.h"
@@ -217,6 +221,47 @@ NamedTensors denoise_stage(const StageOptions& options) {
   return tensors;
 }
 
+// [H, W, 3] or, grey, [H, W], uint8.
+Image picture(const StageInput& in, const std::string& name, bool grey = false) {
+  const Tensor tensor = in.get(name).contiguous();
+  if (tensor.scalar_type() != at::kByte)
+    throw DataError(str(in.file(), ": tensor '", name, "' is ",
+                        dtype_name(dtype_of(tensor.scalar_type())), ", expected uint8, 0 ... 255"));
+  check_shape(name, tensor, grey ? std::vector<int64_t>{-1, -1} : std::vector<int64_t>{-1, -1, 3});
+  Image image(static_cast<int>(tensor.size(1)), static_cast<int>(tensor.size(0)), grey ? 1 : 3);
+  std::copy_n(tensor.const_data_ptr<uint8_t>(), image.pixels.size(), image.pixels.data());
+  return image;
+}
+
+Tensor bytes_of(const Image& image) {
+  Tensor tensor = at::empty({image.height, image.width, image.channels}, at::kByte);
+  std::copy_n(image.pixels.data(), image.pixels.size(), tensor.data_ptr<uint8_t>());
+  return image.channels == 1 ? tensor.squeeze(2) : tensor;
+}
+
+NamedTensors detail(const StageOptions& options) {
+  const StageInput in(options.in);
+  const Image original = picture(in, "original"), source = picture(in, "source"),
+              reconstruction = picture(in, "reconstruction"), edit = picture(in, "edit");
+  std::optional<Image> mask;
+  if (in.find("mask").defined()) mask = picture(in, "mask", /*grey=*/true);
+  DetailOptions how;
+  how.tolerance = options.tolerance;
+  how.threads = at::get_num_threads();
+  Progress bar("keeping detail", 100, "%");
+  how.on_progress = [&](double done) {
+    throw_if_interrupted();
+    bar.update(std::lround(100 * done));
+  };
+  const DetailedEdit made =
+      keep_detail({original, source, reconstruction, edit, mask ? &*mask : nullptr}, how);
+  const DetailFigures& f = made.figures;
+  return {{"result", bytes_of(made.image)},
+          {"map", bytes_of(made.map)},
+          {"registration", at::tensor({f.shift_x, f.shift_y, f.zoom, f.bend}, at::kDouble)},
+          {"percent", at::tensor({f.kept, f.colour, f.content}, at::kDouble)}};
+}
+
 // The only stage that computes gradients: of every tensor of the adapter.
 NamedTensors train_step(const StageOptions& options) {
   const c10::InferenceMode off(false);
@@ -289,6 +334,12 @@ const std::vector<Stage>& stages() {
        "initial_latents, prompt_embeds, pooled_prompt_embeds, masked_latents, packed_mask, "
        "image_ids, text_ids, sigmas",
        "latents.N after step N", true, denoise_stage},
+      {"detail",
+       "original [H, W, 3], source, reconstruction, edit [h, w, 3], mask [H, W] (optional), uint8; "
+       "--tolerance",
+       "result [H, W, 3], map [h, w]: 0 kept, 128 colour, 255 content; registration: shift x, y, "
+       "zoom, bend; percent kept, colour, content",
+       true, detail},
       {"train-step",
        "x_0, x_1, t, condition, prompt_embeds, pooled, image_ids, text_ids; --lora to start from",
        "pred, loss, grad.NAME for every tensor of the adapter", true, train_step},

@@ -19,6 +19,7 @@ struct StageOptions {
   int64_t height = 0, width = 0;
   std::optional<int64_t> steps;
   std::optional<double> guidance;
+  double tolerance = 1;
 };
 
 // The tensors of --in, by name; those that nobody asks for are ignored.

@@ -1,5 +1,6 @@
 // icedit stage: every stage alone on the goldens' own files.
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 
 #include "e2e/program.h"
 #include "golden.h"
@@ -70,6 +71,42 @@ TEST_F(StageRun, ScheduleAndDenoising) {
   expect_equal({"schedule", "--height", "64", "--width", "128", "--steps", "4"}, pipeline, 2e-7, 2);
   expect_equal({"denoise", "--in", e2e::golden(pipeline), "--guidance", "50"}, pipeline,
                tolerance::kPipeline, 4);
+}
+
+TEST_F(StageRun, Detail) {
+  const at::Tensor small =
+      at::randint(0, 256, {32, 48, 3}, at::make_generator<at::CPUGeneratorImpl>(1), at::kByte);
+  const at::Tensor original = small.repeat_interleave(3, 0).repeat_interleave(3, 1);
+  const at::Tensor edit = 255 - small;
+  const auto write_input = [&](const at::Tensor& edit, const at::Tensor& reconstruction) {
+    save_tensors(work() / "in.safetensors", {{"original", original},
+                                             {"source", small},
+                                             {"reconstruction", reconstruction},
+                                             {"edit", edit}});
+  };
+  const std::vector<std::string> arguments = {
+      "stage", "detail", "--in", "in.safetensors", "--out", "out.safetensors", "--force"};
+  write_input(small, small);
+  ASSERT_EQ(run(arguments).code, 0);
+  std::map<std::string, at::Tensor> out;
+  for (auto& [name, tensor] : load_tensors(work() / "out.safetensors")) out[name] = tensor;
+  EXPECT_TRUE(at::equal(out.at("result"), original));
+  EXPECT_TRUE(at::equal(out.at("map"), at::zeros({32, 48}, at::kByte)));
+  EXPECT_EQ(out.at("percent")[0].item<double>(), 100);
+  EXPECT_EQ(out.at("registration").size(0), 4);
+
+  write_input(edit, small);
+  ASSERT_EQ(run(arguments).code, 0);
+  for (auto& [name, tensor] : load_tensors(work() / "out.safetensors")) out[name] = tensor;
+  EXPECT_EQ(out.at("percent")[0].item<double>(), 0);
+  EXPECT_LT(at::mean((out.at("result").to(at::kFloat) - (255 - original).to(at::kFloat)).abs())
+                .item<float>(),
+            2);
+
+  write_input(edit, edit.narrow(1, 0, 32).contiguous());
+  expect_failure(arguments, 2, "the reconstruction is 32x32 pixels, expected the source's 48x32");
+  write_input(edit.to(at::kFloat), small);
+  expect_failure(arguments, 1, "tensor 'edit' is F32, expected uint8");
 }
 
 TEST_F(StageRun, WhatIsMissingIsNamed) {

@@ -1,0 +1,116 @@
+#include "edit/detail/colour_transfer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace icedit {
+namespace {
+
+using Matrix3 = std::array<double, 9>;
+
+// The symmetric matrix of its upper triangle xx xy xz yy yz zz, inverted.
+Matrix3 inverse(const std::array<double, 6>& a) {
+  const auto [xx, xy, xz, yy, yz, zz] = a;
+  const double i0 = yy * zz - yz * yz, i1 = xz * yz - xy * zz, i2 = xy * yz - xz * yy;
+  const double i3 = xx * zz - xz * xz, i4 = xy * xz - xx * yz, i5 = xx * yy - xy * xy;
+  const double s = 1 / (xx * i0 + xy * i1 + xz * i2);
+  return {i0 * s, i1 * s, i2 * s, i1 * s, i3 * s, i4 * s, i2 * s, i4 * s, i5 * s};
+}
+
+// Means over a window: e (3), r (3), e r^T (9), r r^T (6), the noise.
+constexpr size_t kE = 0, kR = 3, kEr = 6, kRr = 15, kNoise = 21, kMoments = 22;
+using Moments = std::array<double, kMoments>;
+
+// M = (Cov(e, r) + l M0) (Cov(r, r) + l I)^-1 and b = mean e - M mean r.
+std::array<double, 12> solve(const Moments& m, const Matrix3& prior) {
+  const double l = m[kNoise];
+  std::array<double, 6> rr;
+  for (size_t i = 0, at = 0; i < 3; ++i)
+    for (size_t j = i; j < 3; ++j, ++at)
+      rr[at] = m[kRr + at] - m[kR + i] * m[kR + j] + (i == j ? l : 0);
+  const Matrix3 inverted = inverse(rr);
+  std::array<double, 12> out;
+  for (size_t i = 0; i < 3; ++i) {
+    std::array<double, 3> left;
+    for (size_t j = 0; j < 3; ++j)
+      left[j] = m[kEr + 3 * i + j] - m[kE + i] * m[kR + j] + l * prior[3 * i + j];
+    out[9 + i] = m[kE + i];
+    for (size_t j = 0; j < 3; ++j) {
+      out[3 * i + j] =
+          left[0] * inverted[j] + left[1] * inverted[3 + j] + left[2] * inverted[6 + j];
+      out[9 + i] -= out[3 * i + j] * m[kR + j];
+    }
+  }
+  return out;
+}
+
+// What the moments are means of.
+Planes products(const Planes& e, const Planes& r, const Plane& noise, int threads) {
+  Planes p(kMoments);
+  run_parallel(kMoments, threads, [&](int index) {
+    const auto k = static_cast<size_t>(index);
+    if (k < kEr) {
+      p[k] = k < kR ? e[k] : r[k - kR];
+    } else if (k == kNoise) {
+      p[k] = noise;
+    } else {
+      constexpr std::array<size_t, 6> kFirst = {0, 0, 0, 1, 1, 2}, kSecond = {0, 1, 2, 1, 2, 2};
+      const Plane& a = k < kRr ? e[(k - kEr) / 3] : r[kFirst[k - kRr]];
+      const Plane& b = k < kRr ? r[(k - kEr) % 3] : r[kSecond[k - kRr]];
+      p[k] = Plane(a.width, a.height);
+      for (size_t i = 0; i < a.values.size(); ++i) p[k].values[i] = a.values[i] * b.values[i];
+    }
+  });
+  return p;
+}
+
+Planes solve_all(const Planes& moments, const Planes& prior, int threads) {
+  const int w = moments[0].width, h = moments[0].height;
+  Planes out(12, Plane(w, h));
+  run_rows(h, threads, [&](int begin, int end) {
+    for (size_t i = size_t(begin) * w; i < size_t(end) * w; ++i) {
+      Moments m;
+      for (size_t k = 0; k < kMoments; ++k) m[k] = moments[k].values[i];
+      Matrix3 before;
+      for (size_t k = 0; k < 9; ++k) before[k] = prior[k].values[i];
+      const auto solved = solve(m, before);
+      for (size_t k = 0; k < 12; ++k) out[k].values[i] = static_cast<float>(solved[k]);
+    }
+  });
+  return out;
+}
+
+}  // namespace
+
+std::array<float, 3> ColourMaps::apply(size_t pixel, const std::array<float, 3>& rgb) const {
+  std::array<float, 3> out;
+  for (size_t c = 0; c < 3; ++c) {
+    out[c] = parameters[9 + c].values[pixel];
+    for (size_t k = 0; k < 3; ++k) out[c] += parameters[3 * c + k].values[pixel] * rgb[k];
+  }
+  return out;
+}
+
+ColourMaps fit_colours(const Planes& edit, const Planes& reconstruction, const Plane& noise,
+                       int threads) {
+  const int w = edit[0].width, h = edit[0].height;
+  const Planes p = products(edit, reconstruction, noise, threads);
+  Moments whole;
+  for (size_t k = 0; k < kMoments; ++k)
+    whole[k] = std::accumulate(p[k].values.begin(), p[k].values.end(), 0.0) /
+               static_cast<double>(p[k].values.size());
+  const auto first = solve(whole, {1, 0, 0, 0, 1, 0, 0, 0, 1});
+  Planes maps;
+  for (size_t k = 0; k < 12; ++k) maps.emplace_back(w, h, static_cast<float>(first[k]));
+  const int fine = std::max(1, static_cast<int>(std::lround(w / 48.0)));
+  for (const int radius : {std::max(2, static_cast<int>(std::lround(w / 16.0))), fine}) {
+    Planes moments = p;
+    box_means(moments, radius, threads);
+    maps = solve_all(moments, maps, threads);
+    box_means(maps, radius, threads);
+  }
+  return {maps};
+}
+
+}  // namespace icedit

@@ -1,0 +1,22 @@
+#pragma once
+// What an edit did to colours, as an affine map for every pixel: edit = M reconstruction + b.
+#include <array>
+
+#include "edit/detail/plane.h"
+
+namespace icedit {
+
+struct ColourMaps {
+  // Row by row: [0] ... [8] are M, [9] ... [11] are b.
+  Planes parameters;
+
+  std::array<float, 3> apply(size_t pixel, const std::array<float, 3>& rgb) const;
+};
+
+// Least squares in windows, coarse to fine (the whole picture, width / 16, width / 48), each level
+// drawn to the one before where the picture has too little colour to tell. `noise`: variance of
+// the reconstruction's error. All of one size, 0 ... 255.
+ColourMaps fit_colours(const Planes& edit, const Planes& reconstruction, const Plane& noise,
+                       int threads);
+
+}  // namespace icedit

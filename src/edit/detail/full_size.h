@@ -1,0 +1,18 @@
+#pragma once
+// The last step: the edit's changes on the original's pixels.
+#include "edit/detail/change_map.h"
+
+namespace icedit {
+
+// original + m (c edit + (1 - c) (M original + b) - original), by rows: `edit` by Lanczos, the maps
+// bilinear. m: how much is changed, c: how much of that is content, both 0 ... 1. Where m is 0 the
+// pixel is the original's. `weight` of the original's size multiplies m; empty: 1.
+struct SmallEdit {
+  Planes edit;  // aligned, 0 ... 255
+  ColourMaps colours;
+  Plane changed, content;  // m and c
+};
+Image at_full_size(const Image& original, const SmallEdit& edit, const std::vector<float>& weight,
+                   int threads, const std::function<void(double)>& on_progress);
+
+}  // namespace icedit

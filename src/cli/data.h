@@ -1,16 +1,18 @@
 #pragma once
 // `icedit data`: show, check, pack, fetch; one file each.
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "base/setting.h"
+#include "data/dataset.h"
 
 namespace icedit::cli {
 
 struct DataOptions {
   std::vector<std::string> places;     // what is no option
   std::vector<std::string> overrides;  // --set
-  std::string output, type, split, folder = "parquet";
+  std::string output, split, folder = "parquet";
+  std::optional<DatasetType> type;            // of files
   int64_t index = 0, count = 1, threads = 0;  // threads 0: one a core
   bool json = false, force = false, all = false, help = false;
 };

@@ -41,13 +41,13 @@ DatasetConfig config_of(const DataOptions& options) {
   if (places.empty() || is_config(places[0])) {
     config = read_train_config("data check", places, options.overrides).dataset;
     if (!options.split.empty()) config.split = options.split;
-    if (!options.type.empty())
+    if (options.type)
       throw UsageError("--type is for files; a configuration has train.dataset.type");
     return config;
   }
   if (!options.overrides.empty())
     throw UsageError("--set is for a configuration; files are described by --type and --split");
-  config.type = options.type.empty() ? guess_type(places) : dataset_type(options.type);
+  config.type = options.type ? *options.type : guess_type(places);
   if (config.type == DatasetType::kEditWithOmini)
     throw UsageError("--type edit_with_omini is two sets; check them one after the other");
   config.path = places;
@@ -64,10 +64,7 @@ std::vector<SettingGroup> check_groups(DataOptions& o) {
              "TYPE",
              "of files: edit, omini, edit_mask, folder",
              "by their columns",
-             [&o](const Given& given) {
-               dataset_type(given.text);
-               o.type = given.text;
-             }},
+             [&o](const Given& given) { o.type = choice_value(given, kDatasetTypes); }},
             {"split", {}, "NAMES", "only files of these, as in train+dev", "", into(o.split)},
             override_option(o.overrides),
             threads_option(o),

@@ -12,8 +12,6 @@
 namespace icedit::cli {
 namespace {
 
-using nlohmann::ordered_json;
-
 std::string state_text(const SetState& state) {
   std::string text = str(state.set.name, ": ", state.set.repository, " in ",
                          state.set.in_cache ? "the Hugging Face cache " : "", state.place.string(),
@@ -35,8 +33,8 @@ std::string state_text(const SetState& state) {
   return text;
 }
 
-ordered_json state_json(const SetState& state) {
-  ordered_json splits = ordered_json::array(), damaged = ordered_json::array();
+Json state_json(const SetState& state) {
+  Json splits = Json::array(), damaged = Json::array();
   for (const Shards& shards : state.found.shards)
     splits.push_back({{"split", shards.split},
                       {"of", shards.of},
@@ -76,7 +74,7 @@ std::vector<SettingGroup> fetch_groups(DataOptions& o) {
 }
 
 int fetch_data(const DataOptions& options) {
-  ordered_json sets = ordered_json::array();
+  Json sets = Json::array();
   bool damaged = false;
   for (const PublishedSet& set : published_sets(options.places, options.all)) {
     const SetState state = look_for(set, options.folder);
@@ -86,10 +84,7 @@ int fetch_data(const DataOptions& options) {
     else
       std::cout << state_text(state);
   }
-  if (options.json)
-    std::cout << ordered_json{{"sets", sets}}.dump(2, ' ', false,
-                                                   ordered_json::error_handler_t::replace)
-              << "\n";
+  if (options.json) std::cout << dumped({{"sets", sets}}, 2) << "\n";
   return damaged ? static_cast<int>(ExitCode::kFailure) : 0;
 }
 

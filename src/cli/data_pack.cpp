@@ -34,12 +34,11 @@ int pack_data(const DataOptions& options) {
   expect_name(options.output, made.put(made.path(), if_taken(options.force)));
   const uint64_t bytes = std::filesystem::file_size(options.output);
   if (options.json) {
-    nlohmann::ordered_json bad = nlohmann::ordered_json::array();
-    for (const BadRow& row : result.unreadable)
-      bad.push_back({{"row", row.where}, {"reason", row.reason}});
-    const nlohmann::ordered_json json = {
-        {"output", options.output}, {"rows", result.rows}, {"bytes", bytes}, {"unreadable", bad}};
-    std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
+    const Json json = {{"output", options.output},
+                       {"rows", result.rows},
+                       {"bytes", bytes},
+                       {"unreadable", json_of(result.unreadable)}};
+    std::cout << dumped(json, 2) << "\n";
   } else {
     std::cout << options.output << ": " << counted(result.rows, "row") << ", "
               << bytes_text(double(bytes)) << "\n";

@@ -12,18 +12,11 @@
 #include "cli/data.h"
 #include "cli/paths.h"
 #include "cli/train_options.h"
-#include "train/loading.h"
+#include "train/config.h"
 #include "train/samples.h"
 
 namespace icedit::cli {
 namespace {
-
-using nlohmann::ordered_json;
-
-struct Shown {
-  SampleRow picture;
-  ordered_json facts;
-};
 
 // [C, H, W] in 0..1 back to the bytes that it was made of.
 Image image_of(const Tensor& unit) {
@@ -42,24 +35,24 @@ std::string caption_of(const TrainBatch& batch, size_t slot, const RowRules& rul
          (prompt.starts_with(rules.prefix) ? "... " + prompt.substr(rules.prefix.size()) : prompt);
 }
 
-Shown shown(const TrainBatch& batch, size_t slot, const RowRules& rules) {
-  Shown sample;
+SampleRow picture_of(const TrainBatch& batch, size_t slot, const RowRules& rules) {
   const auto at = int64_t(slot);
-  sample.picture.caption = caption_of(batch, slot, rules);
-  sample.picture.pictures = {image_of(batch.image[at]), image_of(batch.mask[at])};
-  sample.facts = {{"micro_batch", batch.number},
-                  {"epoch", batch.key.epoch},
-                  {"index", batch.key.index},
-                  {"slot", slot},
-                  {"row", batch.rows[slot]},
-                  {"where", batch.where[slot]},
-                  {"task", batch.tasks[slot]},
-                  {"condition_type", batch.condition_types[slot]},
-                  {"prompt", batch.descriptions[slot]},
-                  {"dropped", bool(batch.dropped[slot])},
-                  {"width", batch.image.size(3)},
-                  {"height", batch.image.size(2)}};
-  return sample;
+  return {caption_of(batch, slot, rules), {image_of(batch.image[at]), image_of(batch.mask[at])}};
+}
+
+Json facts_of(const TrainBatch& batch, size_t slot) {
+  return {{"micro_batch", batch.number},
+          {"epoch", batch.key.epoch},
+          {"index", batch.key.index},
+          {"slot", slot},
+          {"row", batch.rows[slot]},
+          {"where", batch.where[slot]},
+          {"task", batch.tasks[slot]},
+          {"condition_type", batch.condition_types[slot]},
+          {"prompt", batch.descriptions[slot]},
+          {"dropped", bool(batch.dropped[slot])},
+          {"width", batch.image.size(3)},
+          {"height", batch.image.size(2)}};
 }
 
 // With reference draws all micro-batches before have drawn from the same generator.
@@ -79,22 +72,18 @@ std::unique_ptr<Loader> open_at(const TrainConfig& config, const EditDataset& da
   return loader;
 }
 
-void print(const std::vector<Shown>& samples, const DataOptions& options) {
-  ordered_json all = ordered_json::array();
-  for (const Shown& sample : samples) all.push_back(sample.facts);
+void print(const Json& samples, const DataOptions& options) {
   if (options.json) {
-    ordered_json result = {{"samples", all}};
+    Json result = {{"samples", samples}};
     if (!options.output.empty()) result["output"] = options.output;
-    std::cout << result.dump(2, ' ', false, ordered_json::error_handler_t::replace) << "\n";
+    std::cout << dumped(result, 2) << "\n";
     return;
   }
-  for (const Shown& sample : samples) {
-    const auto& f = sample.facts;
+  for (const Json& f : samples)
     std::cout << "micro-batch " << f["micro_batch"] << ", sample " << f["slot"] << ": "
               << f["where"].get<std::string>() << ", " << f["width"] << "x" << f["height"]
               << (f["dropped"].get<bool>() ? ", prompt dropped" : "") << "\n"
               << f["prompt"].get<std::string>() << "\n";
-  }
 }
 
 }  // namespace
@@ -125,16 +114,17 @@ int show_data(const DataOptions& options) {
   const EditDataset dataset(config.dataset);
   Quarantine quarantine(Path(), config.max_bad_rows);
   const auto loader = open_at(config, dataset, options.index, quarantine);
-  std::vector<Shown> samples;
+  std::vector<SampleRow> pictures;
+  Json samples = Json::array();
   for (int64_t i = 0; i < options.count; ++i) {
     const TrainBatch batch = loader->next();
-    for (size_t slot = 0; slot < batch.rows.size(); ++slot)
-      samples.push_back(shown(batch, slot, dataset.rules(batch.rows[slot])));
+    for (size_t slot = 0; slot < batch.rows.size(); ++slot) {
+      pictures.push_back(picture_of(batch, slot, dataset.rules(batch.rows[slot])));
+      samples.push_back(facts_of(batch, slot));
+    }
   }
   if (!options.output.empty()) {
-    std::vector<SampleRow> rows;
-    for (const Shown& sample : samples) rows.push_back(sample.picture);
-    const Image grid = sample_grid({"source, target", "mask"}, rows);
+    const Image grid = sample_grid({"source, target", "mask"}, pictures);
     expect_name(options.output,
                 write_text_atomically(options.output, encode_image(grid, format_of(options.output)),
                                       if_taken(options.force)));

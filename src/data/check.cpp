@@ -25,7 +25,6 @@ struct RowPrint {
 };
 
 struct RowFacts {
-  std::string unreadable;  // why; the rest is then empty
   Size source, target;
   bool identical = false, empty = false;
   uint64_t bytes = 0;
@@ -45,25 +44,16 @@ RowPrint print_of(const EncodedSample& sample, int64_t row) {
 }
 
 RowFacts facts_of(const EditDataset& dataset, int64_t row) {
+  const EncodedSample encoded = dataset.read(row);
+  const EditSample sample = decode(encoded);
+  const Image &source = sample.source.image, &target = sample.target.image;
   RowFacts facts;
-  std::string reason;
-  const bool read = if_readable(
-                        [&] {
-                          const EncodedSample encoded = dataset.read(row);
-                          const EditSample sample = decode(encoded);
-                          const Image &source = sample.source.image, &target = sample.target.image;
-                          facts.source = {source.width, source.height};
-                          facts.target = {target.width, target.height};
-                          facts.identical = source == target;
-                          facts.empty = std::any_of(sample.instructions.begin(),
-                                                    sample.instructions.end(), only_space);
-                          facts.bytes = encoded.source.size() + encoded.target.size();
-                          facts.print = print_of(encoded, row);
-                          return true;
-                        },
-                        &reason)
-                        .has_value();
-  if (!read) facts.unreadable = reason;
+  facts.source = {source.width, source.height};
+  facts.target = {target.width, target.height};
+  facts.identical = source == target;
+  facts.empty = std::any_of(sample.instructions.begin(), sample.instructions.end(), only_space);
+  facts.bytes = encoded.source.size() + encoded.target.size();
+  facts.print = print_of(encoded, row);
   return facts;
 }
 
@@ -73,7 +63,6 @@ std::string size_text(Size size) {
 
 void add_facts(const EditDataset& dataset, int64_t row, const RowFacts& facts, DataReport& report) {
   const std::string where = dataset.where(row);
-  if (!facts.unreadable.empty()) return report.unreadable.add(where, facts.unreadable);
   report.picture_bytes += facts.bytes;
   ++report.sizes[{facts.source.width, facts.source.height}];
   if (facts.identical) report.identical.add(where, "source and target are the same picture");
@@ -110,13 +99,16 @@ DataReport check_dataset(const EditDataset& dataset, int threads) {
   report.rows = dataset.size();
   std::vector<RowPrint> prints;
   Progress progress("checking", dataset.size(), "row");
-  scan_rows(
-      dataset.size(), threads, [&](int64_t row) { return facts_of(dataset, row); },
-      [&](int64_t row, const RowFacts& facts) {
-        add_facts(dataset, row, facts, report);
-        if (facts.unreadable.empty()) prints.push_back(facts.print);
-        progress.update(row + 1);
-      });
+  const auto read = [&](int64_t row) {
+    return if_readable([&] { return facts_of(dataset, row); });
+  };
+  const auto take = [&](int64_t row, const Readable<RowFacts>& facts) {
+    progress.update(row + 1);
+    if (!facts) return report.unreadable.add(dataset.where(row), facts.why_not);
+    add_facts(dataset, row, *facts, report);
+    prints.push_back(facts->print);
+  };
+  scan_rows(dataset.size(), threads, read, take);
   find_duplicates(dataset, std::move(prints), report);
   report.tasks = dataset.task_counts();
   return report;

@@ -11,8 +11,6 @@
 namespace icedit {
 namespace {
 
-using nlohmann::ordered_json;
-
 constexpr size_t kSizesShown = 10;
 
 struct Line {
@@ -48,15 +46,8 @@ std::string table_line(const std::string& left, int64_t count) {
   return line + number + "\n";
 }
 
-ordered_json json_of(const Findings& findings) {
-  ordered_json rows = ordered_json::array();
-  for (const BadRow& row : findings.rows)
-    rows.push_back({{"row", row.where}, {"reason", row.reason}});
-  return {{"count", findings.count}, {"rows", rows}};
-}
-
-ordered_json json_of(const std::vector<Counted>& counts) {
-  ordered_json object = ordered_json::object();
+Json json_of(const std::vector<Counted>& counts) {
+  Json object = Json::object();
   for (const auto& [name, count] : counts) object[name] = count;
   return object;
 }
@@ -89,11 +80,14 @@ std::string report_text(const DataReport& report, size_t shown) {
 }
 
 std::string report_json(const DataReport& report) {
-  ordered_json json = {{"rows", report.rows}, {"picture_bytes", report.picture_bytes}};
-  for (const Line& line : kLines) json[line.key] = json_of(report.*line.findings);
+  Json json = {{"rows", report.rows}, {"picture_bytes", report.picture_bytes}};
+  for (const Line& line : kLines) {
+    const Findings& findings = report.*line.findings;
+    json[line.key] = {{"count", findings.count}, {"rows", icedit::json_of(findings.rows)}};
+  }
   json["sizes"] = json_of(counted_sizes(report));
   json["tasks"] = json_of(report.tasks);
-  return json.dump(2, ' ', false, ordered_json::error_handler_t::replace);
+  return dumped(json, 2);
 }
 
 }  // namespace icedit

@@ -41,21 +41,13 @@ void check_size(const char* key, int size) {
 
 }  // namespace
 
-DatasetType dataset_type(const std::string& name) {
-  if (name == "edit") return DatasetType::kEdit;
-  if (name == "omini") return DatasetType::kOmini;
-  if (name == "edit_with_omini") return DatasetType::kEditWithOmini;
-  if (name == "edit_mask") return DatasetType::kEditMask;
-  if (name == "folder") return DatasetType::kFolder;
-  throw UsageError(str("train.dataset.type is '", name,
-                       "', expected edit, omini, edit_with_omini, edit_mask or folder"));
-}
-
-ResizeMode resize_mode(const std::string& name) {
-  if (name == "squash") return ResizeMode::kSquash;
-  if (name == "bucket") return ResizeMode::kBucket;
-  throw UsageError(str("train.dataset.resize is '", name, "', expected squash or bucket"));
-}
+const Choices<DatasetType> kDatasetTypes = {{"edit", DatasetType::kEdit},
+                                            {"omini", DatasetType::kOmini},
+                                            {"edit_with_omini", DatasetType::kEditWithOmini},
+                                            {"edit_mask", DatasetType::kEditMask},
+                                            {"folder", DatasetType::kFolder}};
+const Choices<ResizeMode> kResizeModes = {{"squash", ResizeMode::kSquash},
+                                          {"bucket", ResizeMode::kBucket}};
 
 void DatasetConfig::check() const {
   check_size("condition_size", condition_size);

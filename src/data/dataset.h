@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/setting.h"
 #include "data/rows.h"
 
 namespace icedit {
@@ -17,6 +18,9 @@ enum class ResizeMode {
   kSquash,  // to a square of condition_size, as published
   kBucket   // to the nearest aspect ratio of about condition_size^2 pixels
 };
+// As configurations spell them.
+extern const Choices<DatasetType> kDatasetTypes;
+extern const Choices<ResizeMode> kResizeModes;
 
 // The keys of `train.dataset` in ICEdit's YAML, and ours beside them.
 struct DatasetConfig {
@@ -38,10 +42,6 @@ struct DatasetConfig {
   // Throws UsageError naming the key.
   void check() const;
 };
-
-// "edit", "omini", "edit_with_omini", "edit_mask", "folder"; "squash", "bucket". Throw UsageError.
-DatasetType dataset_type(const std::string& name);
-ResizeMode resize_mode(const std::string& name);
 
 // What a class does to its rows.
 struct RowRules {

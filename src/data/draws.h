@@ -11,8 +11,7 @@ enum class DrawPurpose : uint64_t {
   kOrder = 1,
   kPrompt = 2,
   kReplacement = 3,
-  kNoise = 4,
-  kTimestep = 5
+  kNoise = 4  // and all else that the objective draws
 };
 
 struct DrawKey {

@@ -15,13 +15,11 @@ namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
-struct Pair {
+struct Pair : RowText {
   Path source, target;
-  std::vector<std::string> instructions;
-  std::string task, where, name;
-  std::string bad = "";  // why its line cannot be read; the rest is then empty, but for `where`
+  std::string name;
+  std::string bad;  // why its line cannot be read; the rest is then empty, but for `where`
 };
 
 class FolderRows : public EditRows {
@@ -38,17 +36,8 @@ class FolderRows : public EditRows {
       std::string source, target;
     };
     auto files = std::make_shared<Files>(Files{read_file(pair.source), read_file(pair.target)});
-    EncodedSample sample;
-    sample.source = as_bytes(files->source);
-    sample.target = as_bytes(files->target);
-    sample.owner = std::move(files);
-    sample.instructions = pair.instructions;
-    sample.task = pair.task;
-    sample.where = pair.where;
-    sample.name = pair.name;
-    sample.source_file = pair.source.filename().string();
-    sample.target_file = pair.target.filename().string();
-    return sample;
+    return {pair,      as_bytes(files->source),         as_bytes(files->target),        files,
+            pair.name, pair.source.filename().string(), pair.target.filename().string()};
   }
 
   std::vector<std::string> tasks() const override {
@@ -63,7 +52,7 @@ class FolderRows : public EditRows {
   std::vector<Pair> pairs_;
 };
 
-std::string text_of(const json& line, const char* key, const std::string& where) {
+std::string text_of(const Json& line, const char* key, const std::string& where) {
   const auto found = line.find(key);
   if (found != line.end() && found->is_string()) return found->get<std::string>();
   throw DataError(
@@ -72,7 +61,7 @@ std::string text_of(const json& line, const char* key, const std::string& where)
 }
 
 Pair pair_of(const std::string& text, const Path& folder, const std::string& where) {
-  const json line = json::parse(utf8_text(text, where), nullptr, /*allow_exceptions=*/false);
+  const Json line = Json::parse(utf8_text(text, where), nullptr, /*allow_exceptions=*/false);
   if (!line.is_object()) throw DataError(str(where, ": this is no JSON object"));
   Pair pair;
   const Path source = text_of(line, "source", where);
@@ -81,7 +70,7 @@ Pair pair_of(const std::string& text, const Path& folder, const std::string& whe
   pair.target = in_either_form(folder / text_of(line, "target", where));
   const auto instructions = line.find("instruction");
   if (instructions != line.end() && instructions->is_array()) {
-    for (const json& instruction : *instructions) {
+    for (const Json& instruction : *instructions) {
       if (!instruction.is_string())
         throw DataError(str(where, ": \"instruction\" is not all text"));
       pair.instructions.push_back(instruction.get<std::string>());
@@ -107,9 +96,8 @@ std::vector<Pair> read_jsonl(const Path& file) {
     ++number;
     if (line.find_first_not_of(" \t\r") == line.npos) continue;
     const std::string where = str(file.string(), ": line ", number);
-    std::string bad;
-    auto pair = if_readable([&] { return pair_of(line, file.parent_path(), where); }, &bad);
-    pairs.push_back(pair ? std::move(*pair) : Pair{{}, {}, {}, "", where, "", bad});
+    auto pair = if_readable([&] { return pair_of(line, file.parent_path(), where); });
+    pairs.push_back(pair ? std::move(*pair) : Pair{{{}, "", where}, {}, {}, "", pair.why_not});
   }
   return pairs;
 }
@@ -184,14 +172,18 @@ std::vector<Pair> match(const Path& folder, const ByName& sources, const ByName&
       throw DataError(str(file.string(), ": there is no target of that name"));
     if (!texts.count(name))
       throw DataError(str(file.string(), ": there is no instruction, a text file of that name"));
-    pairs.push_back({file, targets.at(name), {}, "", str(folder.string(), ": ", name), name});
+    const auto text = if_readable([&] { return caption(texts.at(name)); });
+    pairs.push_back({{{text.value_or("")}, "", str(folder.string(), ": ", name)},
+                     file,
+                     targets.at(name),
+                     name,
+                     text.why_not});
     Pair& pair = pairs.back();
-    const auto text = if_readable([&] { return caption(texts.at(name)); }, &pair.bad);
-    pair.instructions = {text.value_or("")};
     for (const Path& picture : {pair.source, pair.target})
       if (pair.bad.empty() && !has_picture_name(picture))
-        if_readable([&] { return picture_kind(as_bytes(head_of(picture)), picture.string()); },
-                    &pair.bad);
+        pair.bad = if_readable([&] {
+                     return picture_kind(as_bytes(head_of(picture)), picture.string());
+                   }).why_not;
   }
   return pairs;
 }

@@ -2,45 +2,59 @@
 
 #include <ATen/ATen.h>
 
-#include <condition_variable>
 #include <deque>
-#include <exception>
-#include <optional>
-#include <thread>
 
 #include "base/error.h"
-#include "base/interrupt.h"
-#include "data/prepare.h"
+#include "data/scan.h"
 
 namespace icedit {
 namespace {
 
-struct Pending {
-  DrawKey key;
-  int64_t number = 0;
-  std::vector<int64_t> rows;
-  std::vector<std::optional<PreparedSample>> ready;
-  size_t begun = 0, done = 0;
-  std::exception_ptr error;
-};
+constexpr int64_t kMaxAttempts = 100;
+
+// A row that cannot be read is replaced by another, chosen by the place in the run and not by what
+// others do, so that a micro-batch keeps its size. Throws DataError after a hundred in a row.
+PreparedSample prepare_or_replace(const EditDataset& dataset, const RowOrder& order,
+                                  const DrawKey& key, int64_t row, const HalfSizes& sizes) {
+  std::vector<BadRow> bad;
+  int64_t candidate = row;
+  for (int64_t attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    auto prepared = if_readable([&] { return prepare(dataset, candidate, sizes); });
+    if (prepared) {
+      prepared->bad = std::move(bad);
+      return std::move(*prepared);
+    }
+    bad.push_back({dataset.where(candidate), prepared.why_not});
+    candidate = order.replacement(key, row, attempt);
+  }
+  throw DataError(
+      str(kMaxAttempts, " rows one after the other cannot be read, the last: ", bad.back().reason));
+}
+
+const LoaderOptions& checked(const LoaderOptions& options) {
+  if (options.workers < 0 || options.workers > 1000)
+    throw UsageError(str("train.dataloader_workers is ", options.workers, ", expected 0 to 1000"));
+  return options;
+}
 
 }  // namespace
 
 struct Loader::Impl {
+  struct Pending {
+    DrawKey key;
+    int64_t number = 0;
+    std::vector<std::future<PreparedSample>> samples;
+  };
+
   const EditDataset& dataset;
   const LoaderOptions options;
   Quarantine& quarantine;
   RowOrder order;
   PythonRandom python_draws;
-
-  std::mutex mutex;
-  std::condition_variable work, ready;
-  std::deque<std::shared_ptr<Pending>> pending;  // in order
-  int64_t next_number;                           // of the micro-batch to plan
-  int64_t rounds = 0;                            // micro-batches taken by this rank
-  std::exception_ptr lost;                       // why a thread ended
-  bool stop = false;
-  std::vector<std::jthread> threads;
+  std::deque<Pending> pending;  // in order
+  int64_t next_number;          // of the micro-batch to plan
+  int64_t rounds = 0;           // micro-batches taken by this rank
+  Workers workers;              // the last, so that its threads end before what they use
 
   Impl(const EditDataset& data, const LoaderOptions& o, Quarantine& q)
       : dataset(data),
@@ -48,7 +62,8 @@ struct Loader::Impl {
         quarantine(q),
         order({data.size(), o.batch_size, o.seed, o.shuffle, o.draws, o.buckets}),
         python_draws(o.seed),
-        next_number(first_number(o)) {}
+        next_number(first_number(o)),
+        workers(o.workers) {}
 
   // The first of this rank's micro-batches at or after `start`.
   static int64_t first_number(const LoaderOptions& o) {
@@ -57,13 +72,8 @@ struct Loader::Impl {
   }
 
   HalfSizes half_sizes(int64_t row) const;
-  PreparedSample read(const Pending& batch, size_t slot) const;
   void plan();
-  std::shared_ptr<Pending> claim();
-  void work_on(std::unique_lock<std::mutex>& lock, Pending& batch);
-  void run();
-  void read_here(Pending& batch) const;
-  TrainBatch finish(Pending& batch);
+  TrainBatch finish(Pending batch);
   PromptDraw draw(const PreparedSample& sample, const DrawKey& key);
 };
 
@@ -74,67 +84,20 @@ HalfSizes Loader::Impl::half_sizes(int64_t row) const {
   return {size, size};
 }
 
-PreparedSample Loader::Impl::read(const Pending& batch, size_t slot) const {
-  DrawKey key = batch.key;
-  key.slot = int64_t(slot);
-  const int64_t row = batch.rows[slot];
-  return prepare_or_replace(dataset, order, key, row, half_sizes(row));
-}
-
-// Adds the next micro-batch to the queue.
+// Begins to read the next micro-batch.
 void Loader::Impl::plan() {
-  auto batch = std::make_shared<Pending>();
-  batch->number = next_number;
-  batch->key = {options.seed, next_number / order.batches_per_epoch(),
-                next_number % order.batches_per_epoch()};
-  batch->rows = order.batch(batch->key.epoch, batch->key.index);
-  batch->ready.resize(batch->rows.size());
+  Pending& batch = pending.emplace_back();
+  batch.number = next_number;
+  batch.key = {options.seed, next_number / order.batches_per_epoch(),
+               next_number % order.batches_per_epoch()};
   next_number += options.world_size;
-  pending.push_back(std::move(batch));
-}
-
-// A micro-batch with a sample to be read, planning one where the window allows it; nullptr: wait.
-std::shared_ptr<Pending> Loader::Impl::claim() {
-  const bool all_begun = pending.empty() || pending.back()->begun == pending.back()->rows.size();
-  if (all_begun && int(pending.size()) <= options.ahead) plan();
-  for (const auto& batch : pending)
-    if (batch->begun < batch->rows.size()) return batch;
-  return nullptr;
-}
-
-void Loader::Impl::work_on(std::unique_lock<std::mutex>& lock, Pending& batch) {
-  const size_t slot = batch.begun++;
-  lock.unlock();
-  std::optional<PreparedSample> prepared;
-  std::exception_ptr error;
-  try {
-    prepared = read(batch, slot);
-  } catch (...) {  // goes on in next()
-    error = std::current_exception();
+  DrawKey key = batch.key;
+  for (const int64_t row : order.batch(key.epoch, key.index)) {
+    batch.samples.push_back(workers.start([this, key, row] {
+      return prepare_or_replace(dataset, order, key, row, half_sizes(row));
+    }));
+    ++key.slot;
   }
-  lock.lock();
-  batch.ready[slot] = std::move(prepared);
-  if (error && !batch.error) batch.error = error;
-  if (++batch.done == batch.rows.size()) ready.notify_all();
-}
-
-void Loader::Impl::run() {
-  std::unique_lock lock(mutex);
-  try {
-    while (!stop) {
-      if (const auto batch = claim())
-        work_on(lock, *batch);
-      else
-        work.wait(lock);
-    }
-  } catch (...) {  // out of memory
-    lost = std::current_exception();
-    ready.notify_all();
-  }
-}
-
-void Loader::Impl::read_here(Pending& batch) const {
-  for (size_t slot = 0; slot < batch.rows.size(); ++slot) batch.ready[slot] = read(batch, slot);
 }
 
 PromptDraw Loader::Impl::draw(const PreparedSample& sample, const DrawKey& key) {
@@ -146,16 +109,15 @@ PromptDraw Loader::Impl::draw(const PreparedSample& sample, const DrawKey& key) 
   return draw_prompt(rules, sample.instructions.size(), drop, draws);
 }
 
-TrainBatch Loader::Impl::finish(Pending& pending_batch) {
+TrainBatch Loader::Impl::finish(Pending begun) {
   TrainBatch batch;
-  batch.key = pending_batch.key;
-  batch.number = pending_batch.number;
+  batch.key = begun.key;
+  batch.number = begun.number;
   std::vector<Tensor> images, masks;
-  for (size_t slot = 0; slot < pending_batch.rows.size(); ++slot) {
-    const PreparedSample& sample = *pending_batch.ready[slot];
+  DrawKey key = begun.key;
+  for (auto& result : begun.samples) {
+    const PreparedSample sample = result_of(result);
     for (const BadRow& bad : sample.bad) quarantine.add(bad.where, bad.reason);
-    DrawKey key = pending_batch.key;
-    key.slot = int64_t(slot);
     const PromptDraw drawn = draw(sample, key);
     const RowRules& rules = dataset.rules(sample.row);
     batch.descriptions.push_back(description(rules, sample.instructions, drawn));
@@ -166,6 +128,7 @@ TrainBatch Loader::Impl::finish(Pending& pending_batch) {
     batch.dropped.push_back(drawn.dropped);
     images.push_back(to_unit_tensor(sample.diptych.image));
     masks.push_back(to_unit_tensor(sample.diptych.mask));
+    ++key.slot;
   }
   batch.image = at::stack(images);
   batch.mask = at::stack(masks);
@@ -173,39 +136,17 @@ TrainBatch Loader::Impl::finish(Pending& pending_batch) {
 }
 
 Loader::Loader(const EditDataset& dataset, const LoaderOptions& options, Quarantine& quarantine)
-    : impl_(std::make_unique<Impl>(dataset, options, quarantine)) {
-  if (options.workers < 0 || options.workers > 1000)
-    throw UsageError(str("train.dataloader_workers is ", options.workers, ", expected 0 to 1000"));
-  for (int i = 0; i < options.workers; ++i) impl_->threads.emplace_back([this] { impl_->run(); });
-}
+    : impl_(std::make_unique<Impl>(dataset, checked(options), quarantine)) {}
 
-Loader::~Loader() {
-  {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->stop = true;
-  }
-  impl_->work.notify_all();
-}
+Loader::~Loader() = default;
 
 TrainBatch Loader::next() {
-  Impl& im = *impl_;
-  std::unique_lock lock(im.mutex);
-  if (im.options.workers == 0) im.plan();
-  const auto whole = [&im] {
-    return im.lost ||
-           (!im.pending.empty() && im.pending.front()->done == im.pending.front()->rows.size());
-  };
-  while (im.options.workers > 0 && !im.ready.wait_for(lock, std::chrono::milliseconds(100), whole))
-    throw_if_interrupted();
-  if (im.lost) std::rethrow_exception(im.lost);
-  const std::shared_ptr<Pending> batch = im.pending.front();
-  im.pending.pop_front();
-  lock.unlock();
-  im.work.notify_all();
-  if (im.options.workers == 0) im.read_here(*batch);
-  if (batch->error) std::rethrow_exception(batch->error);
-  TrainBatch finished = im.finish(*batch);
-  ++im.rounds;
+  const size_t wanted = impl_->options.workers > 0 ? size_t(impl_->options.ahead) + 1 : 1;
+  while (impl_->pending.size() < wanted) impl_->plan();
+  Impl::Pending batch = std::move(impl_->pending.front());
+  impl_->pending.pop_front();
+  TrainBatch finished = impl_->finish(std::move(batch));
+  ++impl_->rounds;
   return finished;
 }
 

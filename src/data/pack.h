@@ -1,5 +1,6 @@
 #pragma once
 // Rows as one Parquet file in MagicBrush's columns, for other readers and for quicker loading.
+// Source of the columns and of the `huggingface` entry: the published data set's own schema.
 #include <vector>
 
 #include "data/rows.h"

@@ -1,7 +1,5 @@
 #include "data/parquet.h"
 
-#include <arrow/api.h>
-
 #include <algorithm>
 #include <future>
 #include <list>
@@ -11,60 +9,42 @@
 #include "base/error.h"
 #include "data/listing.h"
 #include "data/parquet_file.h"
-#include "data/parquet_values.h"
 #include "data/rows.h"
+#include "io/bytes.h"
 
 namespace icedit {
 
-struct ParquetRow::Group {
+struct ParquetRow::Group : ParquetGroup {
   std::vector<Column> columns;
-  std::vector<Chunks> values;
-  size_t bytes = 0;
   std::string damaged;  // why there are no values: kept, so that its other rows do not try again
 
-  // The piece of the column that holds the row, and the row's number in it; nullptr for a missing
-  // column.
-  std::pair<const arrow::Array*, int64_t> find(size_t column, int64_t row) const {
-    for (const auto& chunk : values.at(column)) {
-      if (row < chunk->length()) return {chunk.get(), row};
-      row -= chunk->length();
-    }
-    return {nullptr, 0};
-  }
-
-  // get(array, row); nothing where there is no value.
-  template <class Get>
-  auto value(size_t column, int64_t row, Get get) const {
-    const auto [array, at] = find(column, row);
-    return array ? get(*array, at) : std::nullopt;
-  }
-
-  // The same, or an error that names the column.
-  template <class Get>
-  auto value(size_t column, int64_t row, const std::string& where, Get get) const {
-    if (auto found = value(column, row, get)) return std::move(*found);
-    throw DataError(str(where, ": column '", columns.at(column).name, "' has no value"));
+  const Cell& cell(size_t column, size_t row) const {
+    static const Cell none;
+    return row < cells.at(column).size() ? cells[column][row] : none;
   }
 };
 
+const std::vector<std::string_view>& ParquetRow::values(size_t column) const {
+  const Cell& cell = group_->cell(column, row_);
+  if (cell.given) return cell.values;
+  throw DataError(str(where_, ": column '", group_->columns[column].name, "' has no value"));
+}
+
 Bytes ParquetRow::picture(size_t column) const {
   const auto file = files_.find(column);
-  return std::as_bytes(std::span<const char>(
-      file != files_.end() ? std::string_view(file->second)
-                           : group_->value(column, row_, where_, picture_at)));
+  return as_bytes(file != files_.end() ? std::string_view(file->second) : values(column).at(0));
 }
 
 std::string ParquetRow::text(size_t column) const {
-  return std::string(group_->value(column, row_, where_, text_at));
+  return std::string(values(column).at(0));
 }
 
 std::vector<std::string> ParquetRow::texts(size_t column) const {
-  return group_->value(column, row_, where_, texts_at);
+  return {values(column).begin(), values(column).end()};
 }
 
 bool ParquetRow::has(size_t column) const {
-  const auto [array, at] = group_->find(column, row_);
-  return array && !array->IsNull(at);
+  return group_->cell(column, row_).given;
 }
 
 namespace {
@@ -79,17 +59,14 @@ std::string picture_file(const std::string& where, const Path& folder, const std
           ".map(datasets.table.embed_table_storage, batched=True)"));
 }
 
-class LoadPermit {
+// How many row groups are loaded at once: each takes twice its bytes.
+class Loads {
  public:
-  explicit LoadPermit(std::counting_semaphore<>& permits) : permits_(permits) {
-    permits_.acquire();
-  }
-  ~LoadPermit() { permits_.release(); }
-  LoadPermit(const LoadPermit&) = delete;
-  LoadPermit& operator=(const LoadPermit&) = delete;
+  void lock() { permits_.acquire(); }
+  void unlock() { permits_.release(); }
 
  private:
-  std::counting_semaphore<>& permits_;
+  std::counting_semaphore<> permits_{2};
 };
 
 }  // namespace
@@ -116,18 +93,20 @@ struct ParquetTable::Impl {
   std::vector<File> files;
   std::vector<Column> columns;
   std::vector<GroupPlace> groups;
-  std::vector<int64_t> first_rows;  // of every group, then the number of rows
+  std::vector<int64_t> first_rows = {0};  // of every group, then the number of rows
   size_t cache_bytes = 0;
 
   std::mutex mutex;
   std::list<Kept> kept;  // the last used first
   size_t bytes = 0;
   int64_t groups_read = 0;
-  mutable std::counting_semaphore<> loads{2};  // at once: each takes twice its row group's bytes
+  mutable Loads loads;
 
   void add(const Path& path);
   std::shared_ptr<const Group> load(size_t group) const;
+  std::shared_ptr<const Group> load_to_keep(size_t group);
   std::shared_ptr<const Group> get(size_t group);
+  std::list<Kept>::iterator find(size_t group);
   void shrink();
   size_t group_of(int64_t row) const;
 };
@@ -155,21 +134,20 @@ size_t ParquetTable::Impl::group_of(int64_t row) const {
 // Opens the file anew: thousands of files cannot all stay open, and a footer is small beside a row
 // group.
 std::shared_ptr<const ParquetRow::Group> ParquetTable::Impl::load(size_t number) const {
-  const LoadPermit permit(loads);
+  const std::lock_guard permit(loads);
   const GroupPlace& place = groups[number];
   const File& known = files[place.file];
   const ParquetFile file(known.path);
   if (file.group_rows() != known.group_rows)
     throw DataError(str(known.path.string(), ": the file has changed since the run began"));
-  auto group = std::make_shared<Group>();
-  group->columns = columns;
-  auto values =
-      if_readable([&] { return file.read(place.group, columns, &group->bytes); }, &group->damaged);
-  if (values)
-    group->values = std::move(*values);
-  else
-    group->bytes = 0;
-  return group;
+  auto values = if_readable([&] { return file.read(place.group, columns); });
+  if (!values) values.emplace();
+  return std::make_shared<Group>(Group{std::move(*values), columns, values.why_not});
+}
+
+std::list<ParquetTable::Impl::Kept>::iterator ParquetTable::Impl::find(size_t group) {
+  return std::find_if(kept.begin(), kept.end(),
+                      [group](const Kept& one) { return one.group == group; });
 }
 
 void ParquetTable::Impl::shrink() {
@@ -181,41 +159,39 @@ void ParquetTable::Impl::shrink() {
   }
 }
 
-std::shared_ptr<const ParquetRow::Group> ParquetTable::Impl::get(size_t group) {
-  std::promise<std::shared_ptr<const Group>> promise;
-  std::unique_lock lock(mutex);
-  for (auto it = kept.begin(); it != kept.end(); ++it) {
-    if (it->group != group) continue;
-    kept.splice(kept.begin(), kept, it);
-    const Loading loading = it->loading;
-    lock.unlock();
-    return loading.get();  // perhaps another thread is still at it
-  }
-  kept.push_front({group, promise.get_future().share()});
-  const auto mine = kept.begin();
-  lock.unlock();
+std::shared_ptr<const ParquetRow::Group> ParquetTable::Impl::load_to_keep(size_t group) {
   try {
     const auto loaded = load(group);
-    promise.set_value(loaded);
-    lock.lock();
-    mine->bytes = std::max<size_t>(loaded->bytes, 1);
-    bytes += mine->bytes;
+    const std::lock_guard lock(mutex);
+    const size_t size = std::max<size_t>(loaded->bytes, 1);
+    find(group)->bytes = size;
+    bytes += size;
     ++groups_read;
     shrink();
     return loaded;
   } catch (...) {
-    promise.set_exception(std::current_exception());
-    if (!lock.owns_lock()) lock.lock();
-    kept.erase(mine);  // the next one tries again
+    const std::lock_guard lock(mutex);
+    kept.erase(find(group));  // the next one tries again
     throw;
   }
+}
+
+std::shared_ptr<const ParquetRow::Group> ParquetTable::Impl::get(size_t group) {
+  std::unique_lock lock(mutex);
+  if (const auto known = find(group); known != kept.end())
+    kept.splice(kept.begin(), kept, known);
+  else
+    kept.push_front(
+        {group, std::async(std::launch::deferred, [=, this] { return load_to_keep(group); })});
+  const Loading loading = kept.front().loading;
+  lock.unlock();
+  return loading.get();  // the first thread to ask loads it here, the others wait
 }
 
 ParquetTable::ParquetTable(std::vector<Path> files, std::vector<Column> columns, size_t cache_bytes)
     : impl_(std::make_unique<Impl>()) {
   impl_->columns = std::move(columns);
   impl_->cache_bytes = cache_bytes;
-  impl_->first_rows = {0};
   for (const Path& path : files) impl_->add(path);
 }
 
@@ -231,15 +207,14 @@ ParquetRow ParquetTable::read(int64_t row) const {
   const size_t group = impl_->group_of(row);
   ParquetRow found;
   found.where_ = where(row);
-  found.row_ = row - impl_->first_rows[group];
+  found.row_ = size_t(row - impl_->first_rows[group]);
   found.group_ = impl_->get(group);
   if (!found.group_->damaged.empty()) throw DataError(found.group_->damaged);
   for (size_t column = 0; column < impl_->columns.size(); ++column)
-    if (impl_->columns[column].kind == ColumnKind::kPicture)
-      if (const auto path = found.group_->value(column, found.row_, picture_path_at))
-        found.files_[column] =
-            picture_file(str(found.where_, ": column '", impl_->columns[column].name, "'"),
-                         place(row).first.parent_path(), std::string(*path));
+    if (const Cell& cell = found.group_->cell(column, found.row_); !cell.path.empty())
+      found.files_[column] =
+          picture_file(str(found.where_, ": column '", impl_->columns[column].name, "'"),
+                       place(row).first.parent_path(), std::string(cell.path));
   return found;
 }
 
@@ -250,11 +225,9 @@ std::vector<std::string> ParquetTable::text_column(const std::string& name) cons
     const ParquetFile file(known.path);
     for (int group = 0; group < int(known.group_rows.size()); ++group) {
       const size_t end = texts.size() + size_t(known.group_rows[size_t(group)]);
-      size_t bytes = 0;
-      const std::vector<Chunks> values = file.read(group, wanted, &bytes);
-      for (const auto& chunk : values[0])
-        for (int64_t row = 0; row < chunk->length(); ++row)
-          texts.emplace_back(text_at(*chunk, row).value_or(""));
+      const ParquetGroup values = file.read(group, wanted);
+      for (const Cell& cell : values.cells[0])
+        texts.emplace_back(cell.given ? cell.values.at(0) : "");
       texts.resize(end);
     }
   }
@@ -272,11 +245,6 @@ std::pair<Path, int64_t> ParquetTable::place(int64_t row) const {
 std::string ParquetTable::where(int64_t row) const {
   const auto [path, number] = place(row);
   return str(path.string(), ": row ", number);
-}
-
-size_t ParquetTable::cached_bytes() const {
-  const std::lock_guard lock(impl_->mutex);
-  return impl_->bytes;
 }
 
 int64_t ParquetTable::groups_read() const {

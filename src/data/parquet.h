@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "io/files.h"
@@ -37,8 +38,10 @@ class ParquetRow {
  private:
   friend class ParquetTable;
   struct Group;
+  const std::vector<std::string_view>& values(size_t column) const;
+
   std::shared_ptr<const Group> group_;
-  int64_t row_ = 0;  // in the group
+  size_t row_ = 0;  // in the group
   std::string where_;
   std::map<size_t, std::string> files_;  // contents, of the columns whose pictures are files
 };
@@ -63,7 +66,6 @@ class ParquetTable {
   std::pair<Path, int64_t> place(int64_t row) const;
   std::string where(int64_t row) const;  // "FILE: row N"
 
-  size_t cached_bytes() const;  // now held
   int64_t groups_read() const;  // so far
 
  private:

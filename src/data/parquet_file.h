@@ -1,19 +1,28 @@
 #pragma once
-// One open Parquet file, through Arrow; for parquet.cpp and shards.cpp.
+// One open Parquet file, through Arrow: for parquet.cpp and published.cpp.
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/parquet.h"
 
-namespace arrow {
-class Array;
-}  // namespace arrow
-
 namespace icedit {
 
-// A column's values in one row group, in as many pieces as Arrow likes.
-using Chunks = std::vector<std::shared_ptr<arrow::Array>>;
+// A value, which lies in its group's memory.
+struct Cell {
+  bool given = false;                         // neither null nor missing
+  std::vector<std::string_view> values = {};  // a picture's bytes, a text, or a list of texts
+  std::string_view path = {};                 // of a picture whose bytes are null
+};
+
+// The values of a row group: a list for each of the columns that were asked for, empty for an
+// optional one that is missing or of another type.
+struct ParquetGroup {
+  std::vector<std::vector<Cell>> cells;
+  size_t bytes = 0;  // that they take
+  std::vector<std::shared_ptr<const void>> owners;
+};
 
 class ParquetFile {
  public:
@@ -26,9 +35,7 @@ class ParquetFile {
   // Throws DataError unless the file has the columns once, of types that can be read so; the
   // optional ones need not.
   void check(const std::vector<Column>& columns) const;
-  // The columns' values, empty for an optional one that is missing or of another type; the bytes
-  // they take are added to `bytes`.
-  std::vector<Chunks> read(int group, const std::vector<Column>& columns, size_t* bytes) const;
+  ParquetGroup read(int group, const std::vector<Column>& columns) const;
 
  private:
   struct Impl;

@@ -1,5 +1,7 @@
+#include <nlohmann/json.hpp>
 #include <set>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "data/parquet.h"
@@ -10,12 +12,6 @@ namespace icedit {
 namespace {
 
 enum : size_t { kSource, kTarget, kInstruction, kTask };  // the columns' order below
-
-std::string listed(const std::set<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
 
 class ParquetRows : public EditRows {
  public:
@@ -28,9 +24,9 @@ class ParquetRows : public EditRows {
     const std::set<std::string> known(tasks_.begin(), tasks_.end());
     for (const std::string& task : wanted)
       if (!known.count(task))
-        throw UsageError(str(
-            "train.dataset.specific_task: no row is of the task '", task, "', ",
-            known.empty() ? "there is no text in a column 'task'" : "there are: " + listed(known)));
+        throw UsageError(str("train.dataset.specific_task: no row is of the task '", task, "', ",
+                             known.empty() ? "there is no text in a column 'task'"
+                                           : "there are: " + joined({known.begin(), known.end()})));
     const std::set<std::string> kept(wanted.begin(), wanted.end());
     std::vector<std::string> kept_tasks;
     for (size_t row = 0; row < tasks_.size(); ++row) {
@@ -97,14 +93,15 @@ std::unique_ptr<EditRows> omniedit_rows(std::vector<Path> files,
   return rows;
 }
 
+Json json_of(const std::vector<BadRow>& rows) {
+  Json json = Json::array();
+  for (const BadRow& row : rows) json.push_back({{"row", row.where}, {"reason", row.reason}});
+  return json;
+}
+
 EditSample decode(const EncodedSample& encoded) {
-  EditSample sample;
-  sample.source = open_image(encoded.source, encoded.where + ", source");
-  sample.target = open_image(encoded.target, encoded.where + ", target");
-  sample.instructions = encoded.instructions;
-  sample.task = encoded.task;
-  sample.where = encoded.where;
-  return sample;
+  return {encoded, open_image(encoded.source, encoded.where + ", source"),
+          open_image(encoded.target, encoded.where + ", target")};
 }
 
 }  // namespace icedit

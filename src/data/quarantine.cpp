@@ -7,17 +7,16 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "io/json.h"
 
 namespace icedit {
-
-using nlohmann::json;
 
 Quarantine::Quarantine(Path file, int64_t max_bad_rows)
     : file_(std::move(file)), max_bad_rows_(max_bad_rows) {
   std::ifstream in(file_);
   for (std::string line; !file_.empty() && std::getline(in, line);) {
     cut_off_ = in.eof();
-    const json entry = json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const Json entry = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     if (!entry.is_object() || !entry.contains("row") || !entry["row"].is_string())
       continue;  // cut off
     const auto row = entry["row"].get<std::string>();
@@ -34,9 +33,7 @@ void Quarantine::add(const std::string& where, const std::string& reason) {
     std::filesystem::create_directories(file_.parent_path(), ignored);
     std::ofstream out(file_, std::ios::app);
     if (std::exchange(cut_off_, false)) out << '\n';
-    out << json{{"row", where}, {"reason", reason}}.dump(-1, ' ', false,
-                                                         json::error_handler_t::replace)
-        << '\n';
+    out << dumped({{"row", where}, {"reason", reason}}) << '\n';
     if (!out.flush())
       throw IoError(str(file_.string(), ": the list of bad rows cannot be written"));
   }

@@ -7,50 +7,58 @@
 #include <vector>
 
 #include "base/error.h"
+#include "io/json.h"
 #include "io/picture_modes.h"
 
 namespace icedit {
 
-// As it lies in the file.
-struct EncodedSample {
-  Bytes source, target;                   // PNG, JPEG or WebP
-  std::shared_ptr<const void> owner;      // of those bytes
+struct RowText {
   std::vector<std::string> instructions;  // one of which is drawn; never empty
   std::string task;                       // "" where the file does not say
   std::string where;                      // "FILE: row N", for errors and the quarantine list
-  std::string name;                       // of a folder's pair; "" in Parquet files
-  std::string source_file, target_file;   // the pictures' own names in a folder
+};
+
+// As it lies in the file.
+struct EncodedSample : RowText {
+  Bytes source, target;                  // PNG, JPEG or WebP
+  std::shared_ptr<const void> owner;     // of those bytes
+  std::string name;                      // of a folder's pair; "" in Parquet files
+  std::string source_file, target_file;  // the pictures' own names in a folder
+};
+
+struct EditSample : RowText {
+  OpenedImage source, target;
 };
 
 struct BadRow {
   std::string where, reason;
 };
-
-struct EditSample {
-  OpenedImage source, target;
-  std::vector<std::string> instructions;
-  std::string task, where;
-};
+// [{"row": ..., "reason": ...}, ...]
+Json json_of(const std::vector<BadRow>& rows);
 
 // Throws NoInputError naming the row and which of its pictures cannot be read.
 EditSample decode(const EncodedSample& encoded);
 
-// What `read` gives, or nothing and why: the errors that make a row one that cannot be read.
+// A value, or why there is none.
+template <class T>
+struct Readable : std::optional<T> {
+  std::string why_not;
+};
+
+// What `read` gives, but for the errors that make a row one that cannot be read.
 template <class Read>
-auto if_readable(const Read& read, std::string* reason = nullptr)
-    -> std::optional<decltype(read())> {
-  std::string why;
+auto if_readable(const Read& read) -> Readable<decltype(read())> {
+  std::string why_not;
   try {
-    return read();
+    return {read(), ""};
   } catch (const DataError& error) {
-    why = error.what();
+    why_not = error.what();
   } catch (const NoInputError& error) {
-    why = error.what();
+    why_not = error.what();
   } catch (const IoError& error) {
-    why = error.what();
+    why_not = error.what();
   }
-  if (reason != nullptr) *reason = why;
-  return std::nullopt;
+  return {std::nullopt, why_not};
 }
 
 class EditRows {

@@ -50,4 +50,9 @@ std::string description(const RowRules& rules, const std::vector<std::string>& i
   return draw.dropped ? rules.dropped : rules.prefix + instructions.at(draw.choice);
 }
 
+PreparedSample prepare(const EditDataset& dataset, int64_t row, const HalfSizes& sizes) {
+  const EditSample sample = decode(dataset.read(row));
+  return {sample, training_diptych(sample, dataset.rules(row), sizes), row, {}};
+}
+
 }  // namespace icedit

@@ -35,4 +35,14 @@ PromptDraw draw_prompt(const RowRules& rules, size_t instructions, double drop_t
 std::string description(const RowRules& rules, const std::vector<std::string>& instructions,
                         const PromptDraw& draw);
 
+// All of a sample that takes time: reading, decoding, resizing. Nothing is drawn here.
+struct PreparedSample : RowText {
+  Diptych diptych;
+  int64_t row = 0;
+  std::vector<BadRow> bad;  // rows that were to stand here
+};
+
+// Throws DataError, NoInputError, IoError: the row cannot be read.
+PreparedSample prepare(const EditDataset& dataset, int64_t row, const HalfSizes& sizes);
+
 }  // namespace icedit

@@ -13,17 +13,6 @@ namespace {
 
 using std::chrono::steady_clock;
 
-c10d::ReduceOp reduce_op(Reduce op) {
-  switch (op) {
-    case Reduce::kMin:
-      return c10d::ReduceOp::MIN;
-    case Reduce::kMax:
-      return c10d::ReduceOp::MAX;
-    default:
-      return c10d::ReduceOp::SUM;
-  }
-}
-
 double seconds(std::chrono::milliseconds time) {
   return double(time.count()) / 1000;
 }
@@ -76,11 +65,11 @@ void C10dGroup::run(const char* what, const Start& start) {
   }
 }
 
-void C10dGroup::all_reduce(const Tensor& tensor, Reduce op) {
+void C10dGroup::all_reduce(const Tensor& tensor) {
   run("all-reduce", [&](c10d::Backend& backend) {
     std::vector<Tensor> tensors = {tensor.detach()};
     c10d::AllreduceOptions options;
-    options.reduceOp = reduce_op(op);
+    options.reduceOp = c10d::ReduceOp::SUM;
     options.timeout = timeout_;
     return backend.allreduce(tensors, options);
   });
@@ -93,14 +82,6 @@ void C10dGroup::broadcast(const Tensor& tensor, int root) {
     options.rootRank = root;
     options.timeout = timeout_;
     return backend.broadcast(tensors, options);
-  });
-}
-
-void C10dGroup::barrier() {
-  run("barrier", [&](c10d::Backend& backend) {
-    c10d::BarrierOptions options;
-    options.timeout = timeout_;
-    return backend.barrier(options);
   });
 }
 

@@ -17,9 +17,8 @@ class C10dGroup : public Group {
             c10::intrusive_ptr<c10d::Backend> backend);
   ~C10dGroup() override;
 
-  void all_reduce(const Tensor& tensor, Reduce op) override;
+  void all_reduce(const Tensor& tensor) override;
   void broadcast(const Tensor& tensor, int root) override;
-  void barrier() override;
 
  private:
   using Start = std::function<c10::intrusive_ptr<c10d::Work>(c10d::Backend&)>;
@@ -30,5 +29,8 @@ class C10dGroup : public Group {
   std::chrono::milliseconds timeout_;
   c10::intrusive_ptr<c10d::Backend> backend_;  // empty after an error
 };
+
+// Ranks on CPUs, over TCP. Throws PeerError.
+std::unique_ptr<Group> make_gloo_group(const LaunchEnv& env, const GroupOptions& options);
 
 }  // namespace icedit

@@ -1,13 +1,12 @@
-#include "dist/gloo.h"
-
 #include <cstdlib>
+
+#include "dist/c10d_group.h"
 
 // The wheel's ProcessGroupGloo against Debian's gloo headers, which are older than the gloo inside
 // the wheel; only what is tested in tests/dist is used.
 #define USE_C10D_GLOO
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
-#include "dist/c10d_group.h"
 #include "dist/rendezvous.h"
 
 namespace icedit {

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <map>
 
-#include "dist/gloo.h"
+#include "dist/c10d_group.h"
 #include "dist/nccl.h"
 
 namespace icedit {
@@ -15,33 +15,12 @@ namespace {
 class SingleGroup : public Group {
  public:
   SingleGroup() : Group(0, 1) {}
-  void all_reduce(const Tensor&, Reduce) override {}
+  void all_reduce(const Tensor&) override {}
   void broadcast(const Tensor&, int) override {}
-  void barrier() override {}
 };
 
-// Calls exchange(buffer) with all tensors of one dtype in a row, then puts the values back.
-template <class Exchange>
-void in_one_buffer(const std::vector<Tensor>& tensors, Exchange exchange) {
-  const c10::NoGradGuard no_grad;
-  std::map<std::pair<at::ScalarType, at::DeviceType>, std::vector<Tensor>> kinds;
-  for (const Tensor& tensor : tensors)
-    kinds[{tensor.scalar_type(), tensor.device().type()}].push_back(tensor.detach());
-  for (auto& [kind, same] : kinds) {
-    std::vector<Tensor> flat;
-    for (const Tensor& tensor : same) flat.push_back(tensor.reshape({-1}));
-    const Tensor buffer = at::cat(flat);
-    exchange(buffer);
-    int64_t at = 0;
-    for (Tensor& tensor : same) {
-      tensor.copy_(buffer.narrow(0, at, tensor.numel()).view(tensor.sizes()));
-      at += tensor.numel();
-    }
-  }
-}
-
 // FNV-1a: whether two texts are the same, not whether someone wants them to look so.
-int64_t fingerprint(const std::string& text) {
+int64_t hash_of(const std::string& text) {
   uint64_t hash = 0xcbf29ce484222325;
   for (const char c : text) hash = (hash ^ uint8_t(c)) * 0x100000001b3;
   return int64_t(hash);
@@ -66,15 +45,22 @@ std::pair<std::string, std::string> first_difference(const std::string& a, const
 
 void Group::all_reduce_mean(const std::vector<Tensor>& tensors) {
   if (size_ == 1) return;
-  in_one_buffer(tensors, [this](const Tensor& buffer) {
+  const c10::NoGradGuard no_grad;
+  std::map<std::pair<at::ScalarType, at::DeviceType>, std::vector<Tensor>> kinds;
+  for (const Tensor& tensor : tensors)
+    kinds[{tensor.scalar_type(), tensor.device().type()}].push_back(tensor.detach());
+  for (auto& [kind, same] : kinds) {
+    std::vector<Tensor> flat;
+    for (const Tensor& tensor : same) flat.push_back(tensor.reshape({-1}));
+    const Tensor buffer = at::cat(flat);
     all_reduce(buffer);
     Tensor(buffer).div_(size_);
-  });
-}
-
-void Group::broadcast_all(const std::vector<Tensor>& tensors, int root) {
-  if (size_ == 1) return;
-  in_one_buffer(tensors, [this, root](const Tensor& buffer) { broadcast(buffer, root); });
+    int64_t at = 0;
+    for (Tensor& tensor : same) {
+      tensor.copy_(buffer.narrow(0, at, tensor.numel()).view(tensor.sizes()));
+      at += tensor.numel();
+    }
+  }
 }
 
 std::vector<int64_t> Group::gather(int64_t value) {
@@ -99,7 +85,7 @@ std::string Group::broadcast_text(const std::string& text, int root) {
 }
 
 void Group::expect_equal(const std::string& what, const std::string& text) {
-  const std::vector<int64_t> prints = gather(fingerprint(text));
+  const std::vector<int64_t> prints = gather(hash_of(text));
   std::vector<int> others;
   for (int rank = 1; rank < size_; ++rank)
     if (prints[rank] != prints[0]) others.push_back(rank);

@@ -19,8 +19,6 @@ class PeerError : public Error {
   explicit PeerError(const std::string& message) : Error(ExitCode::kFailure, message) {}
 };
 
-enum class Reduce { kSum, kMin, kMax };
-
 // Every call but rank(), size() throws PeerError, and Interrupted when a signal came while it
 // waited.
 class Group {
@@ -33,16 +31,13 @@ class Group {
   int size() const { return size_; }
   bool is_first() const { return rank_ == 0; }  // the one that writes, samples and logs
 
-  // Over all ranks, in place; contiguous, of the same shape and dtype everywhere.
-  virtual void all_reduce(const Tensor& tensor, Reduce op = Reduce::kSum) = 0;
+  // The sum over all ranks, in place; contiguous, of the same shape and dtype everywhere.
+  virtual void all_reduce(const Tensor& tensor) = 0;
   // Rank `root`'s values, in place.
   virtual void broadcast(const Tensor& tensor, int root = 0) = 0;
-  virtual void barrier() = 0;
 
   // Each tensor becomes its mean over the ranks, in one exchange a dtype. For gradients.
   void all_reduce_mean(const std::vector<Tensor>& tensors);
-  // Rank 0's values in one exchange a dtype. For parameters at the start.
-  void broadcast_all(const std::vector<Tensor>& tensors, int root = 0);
   // Every rank's number, by rank.
   std::vector<int64_t> gather(int64_t value);
   // Whether it holds on every rank.

@@ -119,7 +119,7 @@ class Evaluator {
     editor_.edit(requests, {}, [&](size_t k, std::vector<EditedImage> images) {
       RowResult& result = results_[where[k]];
       result = judged(loaded[k], images.front().image);
-      if (folder_ != nullptr) folder_->add(result, images.front().image);
+      if (folder_ != nullptr) folder_->add(result, &images.front().image);
       count(result);
     });
   }
@@ -128,7 +128,7 @@ class Evaluator {
     const std::string where = rows_.where(result.row);
     result.error = why.starts_with(where) ? why : where + ": " + why;
     log::warn(str("a row cannot be read and is passed over: ", result.error));
-    if (folder_ != nullptr) folder_->add_unreadable(result);
+    if (folder_ != nullptr) folder_->add(result, nullptr);
     count(result);
   }
 

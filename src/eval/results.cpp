@@ -164,16 +164,8 @@ Path ResultFolder::picture(int64_t row) const {
 }
 
 // The picture first: a line says that both are there.
-void ResultFolder::add(const RowResult& result, const Image& image) {
-  write_image(picture(result.row), image);
-  append(result);
-}
-
-void ResultFolder::add_unreadable(const RowResult& result) {
-  append(result);
-}
-
-void ResultFolder::append(const RowResult& result) {
+void ResultFolder::add(const RowResult& result, const Image* image) {
+  if (image != nullptr) write_image(picture(result.row), *image);
   const Path file = folder_ / kResults;
   std::ofstream out(file, std::ios::app | std::ios::binary);
   out << to_json(result) << '\n';

@@ -34,15 +34,13 @@ class ResultFolder {
 
   // Rows whose figures and picture are there. Those that could not be read are tried again.
   const std::map<int64_t, RowResult>& done() const { return done_; }
-  // Throws IoError.
-  void add(const RowResult& result, const Image& picture);
-  void add_unreadable(const RowResult& result);
+  // `picture`: the edit; nullptr where the row cannot be read. Throws IoError.
+  void add(const RowResult& result, const Image* picture);
   Path picture(int64_t row) const;
   const Path& path() const { return folder_; }
 
  private:
   void read_results();
-  void append(const RowResult& result);
 
   Path folder_;
   std::optional<ProcessLock> lock_;

@@ -27,8 +27,7 @@ void put(Image& sheet, int x0, int y0, const Image& image) {
   const int w = std::clamp(static_cast<int>(image.width * scale + 0.5), 1, kTile);
   const int h = std::clamp(static_cast<int>(image.height * scale + 0.5), 1, kTile);
   const Image small = resize(image, w, h, Filter::kLanczos);
-  const int left = x0 + (kTile - w) / 2, top = y0 + (kTile - h) / 2;
-  for (int y = 0; y < h; ++y) std::copy_n(small.at(0, y), size_t(w) * 3, sheet.at(left, top + y));
+  paste(small, sheet, x0 + (kTile - w) / 2, y0 + (kTile - h) / 2);
 }
 
 const Colour& frame_of(const SheetEntry& entry) {

@@ -55,68 +55,45 @@ AdapterModule fresh_module(const std::string& path, const Shape& shape, const Lo
 
 // Compares an adapter to start from with what the configuration says of it: what it says otherwise
 // would have no effect, and the run's configuration would not be true.
-class Agreement {
- public:
-  Agreement(const AdapterFile& file, const TrainConfig& config)
-      : file_(file), config_(config), lora_(config.lora) {}
-
-  void expect(const LinearShapes& linears) const {
-    if (!lora_.target_modules.empty()) expect_targets(targets_of(linears, lora_));
-    std::set<double> ranks, alphas, expert_ranks, expert_alphas, experts;
-    for (const AdapterModule& module : file_.modules) {
-      const bool mixture = module.has_router();
-      (mixture ? expert_ranks : ranks).insert(double(module.rank()));
-      (mixture ? expert_alphas : alphas).insert(module.alpha);
-      if (mixture) experts.insert(double(module.experts()));
-    }
-    expect_value("r", ranks, double(lora_.r));
-    expect_value("lora_alpha", alphas, lora_.lora_alpha);
-    expect_value("expert_rank", expert_ranks, double(lora_.expert_rank));
-    expect_value("expert_alpha", expert_alphas, lora_.expert_alpha);
-    expect_value("num_experts", experts, double(lora_.num_experts));
+void expect_agreement(const AdapterFile& file, const TrainConfig& config,
+                      const LinearShapes& linears) {
+  const LoraConfig& lora = config.lora;
+  const auto fail = [&config](const auto&... what) {
+    throw UsageError(str("train.init_lora ", config.init_lora, " ", what...));
+  };
+  std::set<std::string> there;
+  std::set<double> ranks, alphas, expert_ranks, expert_alphas, experts;
+  for (const AdapterModule& module : file.modules) {
+    const bool mixture = module.has_router();
+    there.insert(module.module);
+    (mixture ? expert_ranks : ranks).insert(double(module.rank()));
+    (mixture ? expert_alphas : alphas).insert(module.alpha);
+    if (mixture) experts.insert(double(module.experts()));
   }
-
- private:
-  [[noreturn]] void fail(const std::string& what) const {
-    throw UsageError(str("train.init_lora ", config_.init_lora, " ", what));
+  std::set<std::string> wanted = there;
+  if (!lora.target_modules.empty()) {
+    const std::vector<std::string> targets = targets_of(linears, lora);
+    wanted = {targets.begin(), targets.end()};
   }
-
-  void expect_targets(const std::vector<std::string>& targets) const {
-    const std::set<std::string> wanted(targets.begin(), targets.end());
-    std::set<std::string> there;
-    for (const AdapterModule& module : file_.modules) there.insert(module.module);
-    const std::string remedy = "; leave target_modules out to train the layers that the file has";
-    for (const std::string& module : wanted)
-      if (there.count(module) == 0)
-        fail(str("has no layer for '", module, "', which target_modules match", remedy));
-    for (const std::string& module : there)
-      if (wanted.count(module) == 0)
-        fail(str("has a layer for '", module, "', which target_modules do not match", remedy));
-  }
-
+  const std::string remedy = "; leave target_modules out to train the layers that the file has";
+  for (const std::string& module : wanted)
+    if (there.count(module) == 0)
+      fail("has no layer for '", module, "', which target_modules match", remedy);
+  for (const std::string& module : there)
+    if (wanted.count(module) == 0)
+      fail("has a layer for '", module, "', which target_modules do not match", remedy);
   // A file whose layers differ among each other cannot be said in one number: they stay as they
   // are.
-  void expect_value(const char* key, const std::set<double>& there, double wanted) const {
-    if (there.size() == 1 && *there.begin() != wanted)
-      fail(str("has ", key, " ", *there.begin(), ", but train.lora_config.", key, " is ", wanted,
-               "; set it to ", *there.begin()));
-  }
-
-  const AdapterFile& file_;
-  const TrainConfig& config_;
-  const LoraConfig& lora_;
-};
-
-AdapterFile open_init_lora(const TrainConfig& config) {
-  AdapterFileOptions options;
-  options.top_k = config.mode == TrainMode::kMoeLora ? config.lora.top_k : 0;
-  AdapterFile file =
-      AdapterFile::open(resolve_path_or_id(config.init_lora, "train.init_lora"), options);
-  if (file.has_router() != (config.mode == TrainMode::kMoeLora))
-    throw UsageError(str("train.init_lora ", config.init_lora, " is ",
-                         file.has_router() ? "a mixture of experts" : "a plain LoRA",
-                         "; set train.mode to ", file.has_router() ? "moe_lora" : "lora"));
-  return file;
+  const auto expect_value = [&fail](const char* key, const std::set<double>& values, double said) {
+    if (values.size() == 1 && *values.begin() != said)
+      fail("has ", key, " ", *values.begin(), ", but train.lora_config.", key, " is ", said,
+           "; set it to ", *values.begin());
+  };
+  expect_value("r", ranks, double(lora.r));
+  expect_value("lora_alpha", alphas, lora.lora_alpha);
+  expect_value("expert_rank", expert_ranks, double(lora.expert_rank));
+  expect_value("expert_alpha", expert_alphas, lora.expert_alpha);
+  expect_value("num_experts", experts, double(lora.num_experts));
 }
 
 AttachOptions attach_options() {
@@ -194,20 +171,36 @@ AdapterFile fresh_adapter(const LinearList& linears, const LoraConfig& config, b
   return file;
 }
 
-Trainable make_trainable(FluxTransformer& model, const TrainConfig& config, bool quiet) {
+std::optional<AdapterFile> init_lora(const LinearShapes& linears, const TrainConfig& config) {
+  if (config.init_lora.empty()) return std::nullopt;
+  const bool mixture = config.mode == TrainMode::kMoeLora;
+  AdapterFileOptions options;
+  options.top_k = mixture ? config.lora.top_k : 0;
+  AdapterFile file =
+      AdapterFile::open(resolve_path_or_id(config.init_lora, "train.init_lora"), options);
+  if (file.has_router() != mixture)
+    throw UsageError(str("train.init_lora ", config.init_lora, " is ",
+                         file.has_router() ? "a mixture of experts" : "a plain LoRA",
+                         "; set train.mode to ", file.has_router() ? "moe_lora" : "lora"));
+  expect_fit(fit_adapter(linears, file), attach_options());
+  expect_agreement(file, config, linears);
+  return file;
+}
+
+Trainable make_trainable(FluxTransformer& model, const TrainConfig& config,
+                         const std::optional<AdapterFile>& start, bool quiet) {
   Trainable trainable;
   if (config.mode == TrainMode::kFull) {
     trainable.parameters = train_all(model);
   } else {
-    const AdapterFile file =
-        config.init_lora.empty()
-            ? fresh_adapter(model.linears(), config.lora, config.mode == TrainMode::kMoeLora,
-                            uint64_t(config.seed))
-            : open_init_lora(config);
     AttachOptions attach = attach_options();
     attach.quiet = quiet;
-    trainable.adapter = attach_adapter(model.linears(), file, attach);
-    if (!config.init_lora.empty()) Agreement(file, config).expect(shapes_of(model.linears()));
+    trainable.adapter = attach_adapter(
+        model.linears(),
+        start ? *start
+              : fresh_adapter(model.linears(), config.lora, config.mode == TrainMode::kMoeLora,
+                              uint64_t(config.seed)),
+        attach);
     trainable.parameters = trainable.adapter->tensors();
   }
   int64_t count = 0;
@@ -217,22 +210,18 @@ Trainable make_trainable(FluxTransformer& model, const TrainConfig& config, bool
   return trainable;
 }
 
-void expect_trainable(const Residency& residency, const TrainConfig& config) {
+std::optional<AdapterFile> expect_trainable(const Residency& residency, const TrainConfig& config) {
   if (config.mode == TrainMode::kFull) {
     const at::ScalarType type = residency.precision().compute;
     if (type != at::kFloat) fail_for_dtype("the transformer", type);
-    return;
+    return std::nullopt;
   }
-  const Component transformer = residency.files().open(Part::kTransformer);
-  const LinearShapes linears = shapes_of(transformer.checkpoint);
-  if (!config.init_lora.empty()) {
-    const AdapterFile file = open_init_lora(config);
-    expect_fit(fit_adapter(linears, file), attach_options());
-    Agreement(file, config).expect(linears);
-  } else if (const auto targets = targets_of(linears, config.lora);
-             config.mode == TrainMode::kMoeLora) {
-    expect_experts(targets, config.lora);
-  }
+  const LinearShapes linears = shapes_of(residency.files().open(Part::kTransformer).checkpoint);
+  std::optional<AdapterFile> start = init_lora(linears, config);
+  if (start) return start;
+  const std::vector<std::string> targets = targets_of(linears, config.lora);
+  if (config.mode == TrainMode::kMoeLora) expect_experts(targets, config.lora);
+  return start;
 }
 
 }  // namespace icedit

@@ -26,13 +26,18 @@ struct Trainable {
   NamedTensors parameters;               // f32 leaves, by the names of checkpoints
 };
 
-// Puts onto the model what config.mode says. An adapter to start from must be of the model's
+// The adapter of train.init_lora; none where the run starts from none. It must be of the model's
 // shapes, and as train.lora_config has it: targets, rank, alpha, experts. Throws UsageError,
 // CheckpointError.
-// `quiet`: a checkpoint's values will take the place of these.
-Trainable make_trainable(FluxTransformer& model, const TrainConfig& config, bool quiet = false);
+std::optional<AdapterFile> init_lora(const LinearShapes& linears, const TrainConfig& config);
 
-// Throws what make_trainable would, as far as the headers of files tell: nothing is loaded.
-void expect_trainable(const Residency& residency, const TrainConfig& config);
+// Puts onto the model what config.mode says: `start`, or a fresh adapter, or nothing. Throws
+// UsageError, CheckpointError. `quiet`: a checkpoint's values will take the place of these.
+Trainable make_trainable(FluxTransformer& model, const TrainConfig& config,
+                         const std::optional<AdapterFile>& start, bool quiet = false);
+
+// init_lora's adapter. Throws what it and make_trainable would, as far as the headers of files
+// tell: nothing else is loaded.
+std::optional<AdapterFile> expect_trainable(const Residency& residency, const TrainConfig& config);
 
 }  // namespace icedit

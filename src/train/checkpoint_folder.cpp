@@ -9,13 +9,13 @@
 #include "base/log.h"
 #include "io/disk_space.h"
 #include "io/folder_link.h"
+#include "io/json.h"
 #include "io/whole_folder.h"
 
 namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr const char* kManifest = "manifest.json";
 constexpr const char* kManifestSum = "manifest.json.sha256";
@@ -38,17 +38,17 @@ std::string sum_line(const std::string& manifest) {
 }
 
 void write_manifest(const Path& folder) {
-  json files = json::object();
+  Json files = Json::object();
   for (const Path& file : files_below(folder)) {
     files[file.string()] = {{"bytes", fs::file_size(folder / file)},
                             {"sha256", sha256_file(folder / file)}};
   }
-  const std::string text = json{{"format", 1}, {"files", files}}.dump(2) + "\n";
+  const std::string text = dumped({{"files", files}, {"format", 1}}, 2) + "\n";
   write_text_atomically(folder / kManifest, text);
   write_text_atomically(folder / kManifestSum, sum_line(text));
 }
 
-std::string damage_of_file(const Path& file, const json& expected) {
+std::string damage_of_file(const Path& file, const Json& expected) {
   std::error_code error;
   const uint64_t size = fs::file_size(file, error);
   if (error) return str(file.string(), " is missing");
@@ -65,7 +65,7 @@ std::string damage_within(const Path& folder) {
   if (read_file(folder / kManifestSum, kLargestManifest) != sum_line(text)) {
     return str((folder / kManifest).string(), " is not what ", kManifestSum, " says it is");
   }
-  const json manifest = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const Json manifest = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!manifest.is_object() || !manifest.contains("files") || !manifest["files"].is_object()) {
     return str((folder / kManifest).string(), " lists no files");
   }
@@ -161,7 +161,7 @@ std::string damage_of(const Path& step_folder) {
     return damage_within(step_folder);
   } catch (const Error& error) {
     return error.what();
-  } catch (const json::exception& error) {
+  } catch (const Json::exception& error) {
     return str((step_folder / kManifest).string(), ": ", error.what());
   } catch (const fs::filesystem_error& error) {
     return error.what();

@@ -4,15 +4,12 @@
 #include <ATen/core/grad_mode.h>
 
 #include "base/error.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/progress.h"
 
 namespace icedit {
 namespace {
-
-std::string content_of(const Tensor& tensor) {
-  const Tensor whole = tensor.contiguous();
-  return str(whole.sizes().vec(), " ",
-             sha256({static_cast<const char*>(whole.const_data_ptr()), whole.nbytes()}));
-}
 
 const Tensor& named(const NamedTensors& tensors, const std::string& name) {
   for (const auto& [other, tensor] : tensors)
@@ -20,13 +17,40 @@ const Tensor& named(const NamedTensors& tensors, const std::string& name) {
   throw CheckpointError("a cached encoding has no '" + name + "'");
 }
 
+std::vector<std::string> prompts_of(const PreparedSample& sample, const RowRules& rules,
+                                    double drop_text_prob) {
+  std::vector<std::string> prompts;
+  if (drop_text_prob < 1) {
+    const size_t choices = rules.choose ? sample.instructions.size() : 1;
+    for (size_t choice = 0; choice < choices; ++choice)
+      prompts.push_back(description(rules, sample.instructions, {choice, false}));
+  }
+  if (drop_text_prob > 0) prompts.push_back(rules.dropped);
+  return prompts;
+}
+
+// What the entries hang on, as far as it can be told without reading the pictures. Where the files
+// were changed all the same, what is missing is encoded when it is asked for.
+std::string name_of(const EditDataset& dataset) {
+  const DatasetConfig& c = dataset.config();
+  return str(dataset.size(), " rows, ", dataset.where(0), " to ", dataset.where(dataset.size() - 1),
+             ", type ", int(c.type), ", ", c.condition_size, " ", c.target_size, " ", int(c.resize),
+             ", crop ", c.crop_the_noise ? int(*c.crop_the_noise) : -1, ", drop ",
+             c.drop_text_prob > 0, c.drop_text_prob < 1);
+}
+
 }  // namespace
+
+int64_t text_tokens(const TrainConfig& config, const ModelFiles& model) {
+  return config.max_sequence_length > 0 ? config.max_sequence_length
+                                        : model.defaults().max_sequence_length;
+}
 
 Conditioner::Conditioner(Residency& residency, int64_t text_tokens, const CacheOptions& cache)
     : residency_(residency), text_tokens_(text_tokens), cache_(cache) {
   if (!cache_.on_disk()) return;
   const std::string compute = at::toString(residency.precision().compute);
-  const auto weights = [&](Part part) { return weights_fingerprint(residency.files().open(part)); };
+  const auto weights = [&](Part part) { return weights_digest(residency.files().open(part)); };
   vae_ = compute + weights(Part::kVae);
   readers_ = compute + weights(Part::kT5) + weights(Part::kClip);
 }
@@ -49,7 +73,7 @@ Conditioner::Picture Conditioner::picture(const Tensor& image, const Tensor& mas
             {"masked.mean", masked.mean},
             {"masked.logvar", masked.logvar}};
   };
-  const std::string key = cache_.on() ? str(vae_, content_of(image), content_of(mask)) : "";
+  const std::string key = cache_.on() ? str(vae_, content_digest(image), content_digest(mask)) : "";
   const NamedTensors kept = cache_.get("picture", key, make);
   const auto get = [&](const char* name) { return named(kept, name).to(residency_.device()); };
   return {{get("whole.mean"), get("whole.logvar")}, {get("masked.mean"), get("masked.logvar")}};
@@ -73,23 +97,41 @@ std::string Conditioner::text_key(const std::string& prompt) {
              residency_.clip_tokenizer().encode(prompt));
 }
 
-void Conditioner::fill(const Tensor& image, const Tensor& mask,
-                       const std::vector<std::string>& prompts) {
+void Conditioner::fill(const EditDataset& dataset, const Loader& loader, int64_t row) {
+  // Of a row that cannot be read nothing: the loader will say so, and take another.
+  const auto sample = if_readable([&] { return prepare(dataset, row, loader.half_sizes(row)); });
+  if (!sample) return;
   const at::NoGradGuard no_grad;
+  const Tensor image = to_unit_tensor(sample->diptych.image).unsqueeze(0);
   latent_shape(image);  // refuses
-  picture(image, mask);
-  for (const std::string& prompt : prompts) text(prompt);
+  picture(image, to_unit_tensor(sample->diptych.mask).unsqueeze(0));
+  for (const std::string& prompt :
+       prompts_of(*sample, dataset.rules(row), dataset.config().drop_text_prob))
+    text(prompt);
 }
 
-bool Conditioner::was_filled(const std::string& name) {
-  filled_ = cache_.has_all(str(vae_, readers_, text_tokens_, "\n", name));
-  return filled_;
-}
-
-void Conditioner::end_filling(const std::string& name, bool whole, bool note) {
-  filled_ = whole;
+void Conditioner::fill_cache(const EditDataset& dataset, const Loader& loader, Group& group,
+                             bool worth_it) {
+  if (!cache_.on()) return;
+  const std::string what = str(vae_, readers_, text_tokens_, "\n", name_of(dataset));
+  filled_ = cache_.has_all(what);
+  if (group.all(filled_)) {
+    if (group.is_first()) log::info("latents and embeddings are all in train.cache_dir");
+    return;
+  }
+  if (!worth_it) return;
+  const bool shared = cache_.on_disk();
+  const int64_t first = shared ? group.rank() : 0, step = shared ? group.size() : 1;
+  std::optional<Progress> bar;
+  if (group.is_first()) bar.emplace("encoding the data", dataset.size(), "pair");
+  for (int64_t row = first; row < dataset.size(); row += step) {
+    throw_if_interrupted();
+    fill(dataset, loader, row);
+    if (bar) bar->update(std::min(row + step, dataset.size()));
+  }
+  filled_ = group.all(!cache_.lost_some());
   made_in_filling_ = cache_.made();
-  if (note && whole) cache_.note_all(str(vae_, readers_, text_tokens_, "\n", name));
+  if (group.is_first() && filled_) cache_.note_all(what);
   residency_.release_text();
   residency_.release(Part::kVae);
 }

@@ -3,12 +3,15 @@
 // text encoders.
 #include <string>
 
-#include "data/loader.h"
+#include "dist/group.h"
 #include "edit/conditioning.h"
+#include "train/config.h"
 #include "train/encoding_cache.h"
-#include "train/objective.h"
 
 namespace icedit {
+
+// T5 tokens of a prompt: the configuration's, or else the model's own.
+int64_t text_tokens(const TrainConfig& config, const ModelFiles& model);
 
 class Conditioner {
  public:
@@ -17,6 +20,7 @@ class Conditioner {
   Conditioner(Residency& residency, int64_t text_tokens, const CacheOptions& cache);
 
   int64_t text_tokens() const { return text_tokens_; }
+  const EncodingCache& cache() const { return cache_; }
   // [B, c, h, w] of the latents of this batch's diptychs. Throws UsageError for pictures whose
   // sides are no multiples of a token's.
   Shape latent_shape(const Tensor& image) const;
@@ -25,14 +29,11 @@ class Conditioner {
   StepInputs encode(const Tensor& image, const Tensor& mask,
                     const std::vector<std::string>& prompts, const StepDraws& draws);
 
-  const EncodingCache& cache() const { return cache_; }
-  // Only puts them into the cache. image [1, 3, H, W], mask [1, 1, H, W].
-  void fill(const Tensor& image, const Tensor& mask, const std::vector<std::string>& prompts);
-  // All of the data `name` has gone through fill(), on all ranks together: the encoders are let go
-  // of. `whole`: every entry could be kept; `note`: this is the rank that writes that down.
-  void end_filling(const std::string& name, bool whole, bool note);
-  // Whether an earlier run has done so.
-  bool was_filled(const std::string& name);
+  // Puts every readable pair of the data and every prompt that may be drawn for it into the cache,
+  // where there is one, shows progress, and lets go of the encoders. With a cache on disk the ranks
+  // share the work. Nothing is done where an earlier run has done it, and where it is not
+  // `worth_it`, the run being too short. Throws Interrupted, PeerError.
+  void fill_cache(const EditDataset& dataset, const Loader& loader, Group& group, bool worth_it);
   // Whether all is cached, and was found there so far.
   bool is_filled() const { return filled_ && cache_.made() == made_in_filling_; }
 
@@ -43,6 +44,7 @@ class Conditioner {
   Picture picture(const Tensor& image, const Tensor& mask);
   PromptEmbeds text(const std::string& prompt);
   std::string text_key(const std::string& prompt);
+  void fill(const EditDataset& dataset, const Loader& loader, int64_t row);
 
   Residency& residency_;
   int64_t text_tokens_;

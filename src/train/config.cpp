@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/nearest.h"
+#include "data/buckets.h"
 #include "train/config_keys.h"
 #include "train/yaml.h"
 
@@ -170,7 +171,7 @@ void check(const TrainConfig& c, const std::string& where) {
 
 ObjectiveOptions TrainConfig::objective() const {
   ObjectiveOptions options;
-  options.timesteps = icedit::timestep_sampling(timestep_sampling);
+  options.timesteps = timestep_sampling;
   options.use_offset_noise = use_offset_noise;
   options.loss = loss;
   options.recompute = gradient_checkpointing;
@@ -216,7 +217,7 @@ std::string config_lines(const TrainConfig& config) {
   return lines;
 }
 
-std::map<std::string, std::string> fingerprint(const TrainConfig& config) {
+std::map<std::string, std::string> computing_settings(const TrainConfig& config) {
   TrainConfig copy = config;
   std::map<std::string, std::string> values;
   for (const ConfigKey& key : keys_of(copy))
@@ -230,6 +231,19 @@ std::vector<std::string> config_keys() {
   std::vector<std::string> names;
   for (const ConfigKey& key : keys_of(config)) names.push_back(key.name);
   return names;
+}
+
+LoaderOptions loader_options(const TrainConfig& config, const EditDataset& dataset) {
+  LoaderOptions options;
+  options.batch_size = config.batch_size;
+  options.workers = int(config.dataloader_workers);
+  options.seed = uint64_t(config.seed);
+  options.draws = config.draws;
+  if (config.dataset.resize == ResizeMode::kBucket) {
+    options.bucket_sizes = bucket_sizes(config.dataset.condition_size);
+    options.buckets = assign_buckets(dataset, options.bucket_sizes);
+  }
+  return options;
 }
 
 }  // namespace icedit

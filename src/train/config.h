@@ -6,8 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "data/dataset.h"
-#include "data/order.h"
+#include "data/loader.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
 
@@ -55,7 +54,7 @@ struct TrainConfig {
   std::string save_path = "runs";
   int64_t seed = 666;
   DrawMode draws = DrawMode::kKeyed;
-  std::string timestep_sampling = "logit_normal";
+  TimestepSampling timestep_sampling = TimestepSampling::kLogitNormal;
   LossTokens loss = LossTokens::kAll;
   bool use_offset_noise = false;
   double ema_decay = 0;             // 0: none
@@ -84,9 +83,13 @@ std::string effective_yaml(const TrainConfig& config);
 // A line "train.seed: 666" for each, for comparing ranks.
 std::string config_lines(const TrainConfig& config);
 // Those that change what is computed, for comparing a run with its checkpoint.
-std::map<std::string, std::string> fingerprint(const TrainConfig& config);
+std::map<std::string, std::string> computing_settings(const TrainConfig& config);
 
 // The keys, in the order of the effective file. Inert ones are not among them.
 std::vector<std::string> config_keys();
+
+// What the loader of a run on one rank is told, from its start. With resize: bucket all pictures
+// are measured first (assign_buckets). Throws UsageError.
+LoaderOptions loader_options(const TrainConfig& config, const EditDataset& dataset);
 
 }  // namespace icedit

@@ -15,14 +15,6 @@ namespace {
 using Node = YAML::Node;
 constexpr int64_t kMany = int64_t{1} << 40;
 
-[[noreturn]] void wrong(const std::string& name, const Node& node, const std::string& expected) {
-  const std::string got = node.IsScalar() ? str("'", node.Scalar(), "'")
-                          : node.IsNull() ? "nothing"
-                          : node.IsMap()  ? "a group of keys"
-                                          : "a list";
-  throw UsageError(str(name, " is ", got, ", expected ", expected));
-}
-
 // A key's value as settings take it (base/setting.h).
 Given given(const std::string& name, const Node& node) {
   if (node.IsNull()) return {name, "", Given::Kind::kNothing};
@@ -123,11 +115,12 @@ OptimizerParam param(const std::string& name, const Node& n) {
   if (n.IsNull()) return std::monostate();
   if (const auto flag = truth(n)) return *flag;
   if (n.IsScalar() && YAML::convert<double>::decode(n, value)) return value;
-  if (!n.IsSequence()) wrong(name, n, "a number, true or false, or a list of numbers");
+  if (!n.IsSequence())
+    throw_value_error(given(name, n), "a number, true or false, or a list of numbers");
   std::vector<double> values;
   for (size_t i = 0; i < n.size(); ++i) {
     if (!n[i].IsScalar() || !YAML::convert<double>::decode(n[i], value))
-      wrong(name, n[i], "a number");
+      throw_value_error(given(name, n[i]), "a number");
     values.push_back(value);
   }
   return values;
@@ -137,7 +130,7 @@ ConfigKey params(const std::string& name, std::map<std::string, OptimizerParam>&
   const auto set = [name, &value](const Node& n) {
     value.clear();
     if (n.IsNull()) return;
-    if (!n.IsMap()) wrong(name, n, "keys with values, as in lr: 1");
+    if (!n.IsMap()) throw_value_error(given(name, n), "keys with values, as in lr: 1");
     for (const auto& entry : n) {
       const auto key = entry.first.as<std::string>("");
       value[key] = param(name + "." + key, entry.second);
@@ -157,12 +150,7 @@ ConfigKey params(const std::string& name, std::map<std::string, OptimizerParam>&
 
 std::vector<ConfigKey> dataset_keys(DatasetConfig& d) {
   const std::string at = "train.dataset.";
-  return {key(at + "type",
-              choice<DatasetType>(d.type, {{"edit", DatasetType::kEdit},
-                                           {"omini", DatasetType::kOmini},
-                                           {"edit_with_omini", DatasetType::kEditWithOmini},
-                                           {"edit_mask", DatasetType::kEditMask},
-                                           {"folder", DatasetType::kFolder}})),
+  return {key(at + "type", choice(d.type, kDatasetTypes)),
           path(at + "path", into(d.path)),
           path(at + "magicbrush_path", into(d.magicbrush_path)),
           key(at + "split", into(d.split)),
@@ -171,8 +159,7 @@ std::vector<ConfigKey> dataset_keys(DatasetConfig& d) {
           key(at + "drop_text_prob", number(d.drop_text_prob, 0, 1)),
           key(at + "specific_task", into(d.specific_task)),
           key(at + "crop_the_noise", crop(d.crop_the_noise)),
-          key(at + "resize", choice<ResizeMode>(d.resize, {{"squash", ResizeMode::kSquash},
-                                                           {"bucket", ResizeMode::kBucket}}))};
+          key(at + "resize", choice(d.resize, kResizeModes))};
 }
 
 std::vector<ConfigKey> lora_keys(LoraConfig& l) {
@@ -209,7 +196,11 @@ std::vector<ConfigKey> run_keys(TrainConfig& c) {
           key(at + "draws", choice<DrawMode>(c.draws, {{"keyed", DrawMode::kKeyed},
                                                        {"reference", DrawMode::kReference}})),
           key(at + "timestep_sampling",
-              one_of(c.timestep_sampling, {"logit_normal", "uniform", "flux_shift", "mode"})),
+              choice<TimestepSampling>(c.timestep_sampling,
+                                       {{"logit_normal", TimestepSampling::kLogitNormal},
+                                        {"uniform", TimestepSampling::kUniform},
+                                        {"flux_shift", TimestepSampling::kFluxShift},
+                                        {"mode", TimestepSampling::kMode}})),
           key(at + "loss", choice<LossTokens>(c.loss, {{"all", LossTokens::kAll},
                                                        {"right_half", LossTokens::kRightHalf},
                                                        {"changed", LossTokens::kChanged}})),

@@ -23,11 +23,8 @@ std::string sum_of(NamedTensors tensors) {
   std::sort(tensors.begin(), tensors.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
   std::string all;
-  for (const auto& [name, tensor] : tensors) {
-    const Tensor t = tensor.contiguous();
-    all += str(name, " ", at::toString(t.scalar_type()), " ", t.sizes().vec(), " ",
-               sha256({static_cast<const char*>(t.const_data_ptr()), t.nbytes()}), "\n");
-  }
+  for (const auto& [name, tensor] : tensors)
+    all += str(name, " ", at::toString(tensor.scalar_type()), " ", content_digest(tensor), "\n");
   return sha256(all);
 }
 
@@ -106,7 +103,13 @@ void EncodingCache::note_all(const std::string& what) {
     write_text_atomically(Path(options_.folder) / "filled" / sha256(what), what + "\n");
 }
 
-std::string weights_fingerprint(const Component& component) {
+std::string content_digest(const Tensor& tensor) {
+  const Tensor whole = tensor.contiguous();
+  return str(whole.sizes().vec(), " ",
+             sha256({static_cast<const char*>(whole.const_data_ptr()), whole.nbytes()}));
+}
+
+std::string weights_digest(const Component& component) {
   std::string all = dumped(component.config.json());
   for (const auto& [name, entry] : component.checkpoint.entries()) {
     const TensorInfo& info = entry.info;

@@ -4,6 +4,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <numeric>
+#include <utility>
 
 namespace icedit {
 
@@ -14,45 +15,38 @@ std::vector<double> ExpertUse::shares(size_t layer) const {
   return shares;
 }
 
-void ExpertUse::add(const ExpertUse& more) {
+void ExpertUse::add(ExpertUse more) {
   if (layers.empty()) {
-    *this = more;
+    *this = std::move(more);
     return;
   }
-  std::vector<double> sum = figures();
-  const std::vector<double> other = more.figures();
-  for (size_t i = 0; i < sum.size(); ++i) sum[i] += other.at(i);
-  set_figures(sum);
+  const std::vector<double*> sums = figures(), others = more.figures();
+  for (size_t i = 0; i < sums.size(); ++i) *sums[i] += *others.at(i);
 }
 
-std::vector<double> ExpertUse::figures() const {
-  if (layers.empty()) return {};
-  std::vector<double> figures = {balance_sum, balance_count};
-  for (const auto& layer : tokens) figures.insert(figures.end(), layer.begin(), layer.end());
-  return figures;
-}
-
-void ExpertUse::set_figures(const std::vector<double>& figures) {
-  if (layers.empty()) return;
-  balance_sum = figures.at(0);
-  balance_count = figures.at(1);
-  size_t next = 2;
+std::vector<double*> ExpertUse::figures() {
+  std::vector<double*> figures;
+  if (layers.empty()) return figures;
+  figures = {&balance_sum, &balance_count};
   for (auto& layer : tokens)
-    for (double& count : layer) count = figures.at(next++);
+    for (double& count : layer) figures.push_back(&count);
+  return figures;
 }
 
 struct ExpertWatch::Counts {
   bool on = false;
-  std::vector<Tensor> tokens;  // [E] f64 each
-  std::vector<Tensor> balance;
-  int64_t forwards = 0;
+  ExpertUse use;
+  std::vector<double> balance;  // the sum of each layer
 
   void add(size_t layer, const MoeRouting& routing) {
     if (!on) return;
     const at::NoGradGuard no_grad;
+    std::vector<double>& tokens = use.tokens[layer];
     const Tensor indices = routing.indices.reshape({-1});
-    tokens[layer] += at::bincount(indices, {}, tokens[layer].size(0)).to(at::kCPU, at::kDouble);
-    balance[layer] += balance_loss(routing.logits, routing.indices).to(at::kCPU, at::kDouble);
+    const Tensor picks = at::bincount(indices, {}, int64_t(tokens.size())).to(at::kCPU);
+    for (size_t e = 0; e < tokens.size(); ++e)
+      tokens[e] += double(picks.const_data_ptr<int64_t>()[e]);
+    balance[layer] += balance_loss(routing.logits, routing.indices).item<double>();
   }
 };
 
@@ -62,8 +56,9 @@ ExpertWatch::ExpertWatch(const LoadedAdapter& adapter) : counts_(std::make_share
     layer.adapter->on_route = [counts = counts_, i = layers_.size()](const MoeRouting& routing) {
       counts->add(i, routing);
     };
-    counts_->tokens.push_back(at::zeros({layer.adapter->experts()}, at::kDouble));
-    counts_->balance.push_back(at::zeros({}, at::kDouble));
+    counts_->use.layers.push_back(layer.adapter->module);
+    counts_->use.tokens.emplace_back(layer.adapter->experts());
+    counts_->balance.push_back(0);
     layers_.push_back(layer);
   }
 }
@@ -74,7 +69,7 @@ void ExpertWatch::balance(double weight) {
 
 void ExpertWatch::begin() {
   counts_->on = true;
-  ++counts_->forwards;
+  counts_->use.balance_count += double(layers_.size());
 }
 
 void ExpertWatch::end() {
@@ -82,19 +77,10 @@ void ExpertWatch::end() {
 }
 
 ExpertUse ExpertWatch::take() {
-  ExpertUse use;
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    Tensor& tokens = counts_->tokens[i];
-    const double* counted = tokens.const_data_ptr<double>();
-    use.layers.push_back(layers_[i].adapter->module);
-    use.tokens.emplace_back(counted, counted + tokens.numel());
-    use.balance_sum += counts_->balance[i].item<double>();
-    tokens.zero_();
-    counts_->balance[i].zero_();
-  }
-  use.balance_count = double(counts_->forwards) * double(layers_.size());
-  counts_->forwards = 0;
-  return use;
+  ExpertUse taken = counts_->use;
+  for (double& sum : counts_->balance) taken.balance_sum += std::exchange(sum, 0);
+  for (double* figure : counts_->use.figures()) *figure = 0;
+  return taken;
 }
 
 }  // namespace icedit

@@ -19,11 +19,10 @@ struct ExpertUse {
   double balance() const { return balance_count > 0 ? balance_sum / balance_count : 0; }
   // Of a layer's picks (tokens times top_k), the share of each expert: they sum to 1.
   std::vector<double> shares(size_t layer) const;
-  void add(const ExpertUse& more);  // of the same layers, or the first
+  void add(ExpertUse more);  // of the same layers, or the first
 
-  // All numbers in a row, for sums over ranks.
-  std::vector<double> figures() const;
-  void set_figures(const std::vector<double>& figures);
+  // All numbers, for sums over ranks.
+  std::vector<double*> figures();
 };
 
 // Watches every router of an adapter; forwards outside of begin() and end() do not count.

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "io/json.h"
 
 namespace icedit {
 
@@ -19,7 +20,7 @@ Path keep_steps(const Path& file, int64_t steps) {
   std::string kept;
   bool all = true;
   for (std::string line; std::getline(in, line);) {
-    const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const auto json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     const auto step = json.is_object() ? json.find("step") : json.end();
     const bool keep =
         step != json.end() && step->is_number_integer() && step->get<int64_t>() <= steps;
@@ -55,7 +56,7 @@ void RunLog::unless_full(const std::function<void()>& write) {
 }
 
 void RunLog::step(const StepFigures& f) {
-  nlohmann::ordered_json line = {{"step", f.step}};
+  Json line = {{"step", f.step}};
   std::vector<std::pair<std::string, double>> scalars;
   const auto figure = [&](const char* key, const char* tag, double value) {
     line[key] = value;

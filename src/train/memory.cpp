@@ -8,9 +8,10 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "diffusion/schedule.h"
+#include "edit/memory_estimate.h"
 #include "models/flux/config.h"
 #include "train/adapter_setup.h"
-#include "train/loading.h"
+#include "train/conditioning.h"
 
 namespace icedit {
 namespace {
@@ -49,12 +50,6 @@ int64_t adapter_parameters(const Checkpoint& checkpoint, const TrainConfig& conf
   return parameters;
 }
 
-int64_t parameters_in(const Checkpoint& checkpoint) {
-  int64_t parameters = 0;
-  for (const auto& [name, entry] : checkpoint.entries()) parameters += entry.info.numel();
-  return parameters;
-}
-
 uint64_t activation_bytes(const TrainConfig& config, const Residency& residency,
                           const FluxConfig& flux) {
   const auto width = double(at::elementSize(residency.precision().compute));
@@ -77,21 +72,17 @@ uint64_t activation_bytes(const TrainConfig& config, const Residency& residency,
 
 TrainingMemory estimate_training(const TrainConfig& config, const Residency& residency) {
   TrainingMemory memory;
-  const at::ScalarType compute = residency.precision().compute;
   const bool cached = config.cache || !config.cache_dir.empty();
-  for (const Part part : {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae}) {
-    const Checkpoint checkpoint = residency.files().open(part).checkpoint;
-    if (keep_as_stored(checkpoint, compute))
-      memory.mapped += checkpoint.total_bytes();
-    else
-      (cached && part != Part::kTransformer ? memory.encoders : memory.weights) +=
-          bytes_in(checkpoint, compute);
+  const bool full = config.mode == TrainMode::kFull;
+  for (const PartEstimate& part : estimate_parts(residency, {})) {
+    const bool encoder = part.part != Part::kTransformer;
+    (part.mapped         ? memory.mapped
+     : cached && encoder ? memory.encoders
+                         : memory.weights) += part.weights;
+    if (full && !encoder) memory.parameters = part.parameters;
   }
   const Component transformer = residency.files().open(Part::kTransformer);
-  const bool full = config.mode == TrainMode::kFull;
-  const bool from_file =
-      !full && config.lora.target_modules.empty();  // init_lora's, which is small
-  if (full) memory.parameters = parameters_in(transformer.checkpoint);
+  const bool from_file = config.lora.target_modules.empty();  // init_lora's, which is small
   if (!full && !from_file) memory.parameters = adapter_parameters(transformer.checkpoint, config);
   // Trained weights are the frozen ones' place holders; an adapter's come on top.
   const int64_t copies =

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <numbers>
 
-#include "base/error.h"
 #include "diffusion/flow.h"
 #include "models/flux/traced.h"
 #include "nn/recompute.h"
@@ -50,15 +49,6 @@ Tensor loss_of(const Tensor& squares, const StepInputs& in, LossTokens tokens) {
 }
 
 }  // namespace
-
-TimestepSampling timestep_sampling(const std::string& name) {
-  if (name == "logit_normal") return TimestepSampling::kLogitNormal;
-  if (name == "uniform") return TimestepSampling::kUniform;
-  if (name == "flux_shift") return TimestepSampling::kFluxShift;
-  if (name == "mode") return TimestepSampling::kMode;
-  throw UsageError(str("train.timestep_sampling is '", name,
-                       "', expected logit_normal, uniform, flux_shift or mode"));
-}
 
 StepDraws draw_step(at::Generator& generator, const Shape& latents,
                     const ObjectiveOptions& options) {

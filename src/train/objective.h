@@ -17,8 +17,6 @@ enum class TimestepSampling {
   kFluxShift,  // logit-normal, then shifted to noise by the number of tokens, as FLUX's schedule is
   kMode        // Esser et al., arXiv 2403.03206, eq. 20 with s = 1.29
 };
-// "logit_normal", "uniform", "flux_shift", "mode". Throws UsageError.
-TimestepSampling timestep_sampling(const std::string& name);
 
 // Which tokens the mean of the squares is over.
 enum class LossTokens {

@@ -1,14 +1,13 @@
 #include "train/optimizer.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "base/error.h"
-#include "train/adamw.h"
-#include "train/prodigy.h"
-#include "train/sgd.h"
 
 namespace icedit {
 namespace {
@@ -24,17 +23,10 @@ double scalar_of(const OptimizerState& state, const std::string& name) {
           "configuration that the run began with"));
 }
 
-template <class Kind, class Options>
-OptimizerMaker maker(const Options& options) {
-  return [options](NamedTensors parameters) {
-    return std::make_unique<Kind>(std::move(parameters), options);
-  };
-}
-
 }  // namespace
 
 Optimizer::Optimizer(NamedTensors parameters, double lr)
-    : parameters_(std::move(parameters)), states_(parameters_.size()), lr_(lr) {
+    : lr_(lr), parameters_(std::move(parameters)), states_(parameters_.size()) {
   if (parameters_.empty())
     throw UsageError("the optimizer was given no parameter: does target_modules match anything?");
   std::set<std::string> names;
@@ -50,10 +42,17 @@ void Optimizer::zero_grad() {
   for (auto& [name, tensor] : parameters_) tensor.mutable_grad() = Tensor();
 }
 
-OptimizerState Optimizer::state() const {
+void Optimizer::step() {
+  const c10::NoGradGuard no_grad;
+  for_each_gradient([this](const Tensor& parameter, const Tensor& gradient, ParameterState& state) {
+    update(parameter, gradient, state);
+  });
+}
+
+OptimizerState Optimizer::state() {
   OptimizerState state;
-  state.scalars = scalars();
   state.scalars["lr"] = lr_;
+  for (const auto& [name, value] : scalars()) state.scalars[name] = *value;
   for (size_t i = 0; i < states_.size(); ++i) {
     const std::string& name = parameters_[i].first;
     if (states_[i].tensors.empty() && states_[i].step == 0) continue;
@@ -100,59 +99,62 @@ void Optimizer::load(const OptimizerState& from) {
     ++scalar_count;
   }
   const double lr = scalar_of(from, "lr");
-  for (const auto& [name, value] : scalars()) scalar_of(from, name);
+  std::map<double*, double> values;
+  for (const auto& [name, value] : scalars()) values[value] = scalar_of(from, name);
   if (tensors != from.tensors.size() || scalar_count != from.scalars.size())
     throw CheckpointError(str(
         "the optimizer's state holds ", from.tensors.size(), " tensors and ", from.scalars.size(),
         " figures, of which ", type(), " with these settings and parameters knows ", tensors,
         " and ", scalar_count, ": resume with the configuration that the run began with"));
-  set_scalars(from.scalars);
+  for (const auto& [variable, value] : values) *variable = value;
   states_ = std::move(states);
   lr_ = lr;
 }
 
-const OptimizerParam* Settings::find(const std::string& key) {
+template <class T>
+const T* OptimizerSettings::find(const std::string& key, const char* expected) {
   known_.push_back(key);
   const auto found = config_.params.find(key);
   if (found == config_.params.end() || std::holds_alternative<std::monostate>(found->second))
     return nullptr;
-  return &found->second;
+  if (const T* value = std::get_if<T>(&found->second)) return value;
+  throw UsageError(str(kWhere, key, ": expected ", expected));
 }
 
-bool Settings::given(const std::string& key) {
-  return find(key) != nullptr;
+void OptimizerSettings::read(const std::string& key, bool& value) {
+  if (const bool* given = find<bool>(key, "true or false")) value = *given;
 }
 
-double Settings::number(const std::string& key, double fallback) {
-  const OptimizerParam* setting = find(key);
-  if (!setting) return fallback;
-  if (const double* value = std::get_if<double>(setting)) return *value;
-  throw UsageError(str(kWhere, key, ": expected a number"));
+void OptimizerSettings::read(const std::string& key, double& value, const OptionRange& range) {
+  const double* given = find<double>(key, "a number");
+  if (!given) return;
+  check(range.good(*given), key, *given, range.expected);
+  value = *given;
 }
 
-bool Settings::boolean(const std::string& key, bool fallback) {
-  const OptimizerParam* setting = find(key);
-  if (!setting) return fallback;
-  if (const bool* value = std::get_if<bool>(setting)) return *value;
-  throw UsageError(str(kWhere, key, ": expected true or false"));
+void OptimizerSettings::read(const std::string& key, std::optional<double>& value,
+                             const OptionRange& range) {
+  double given = std::nan("");
+  read(key, given, range);
+  if (!std::isnan(given)) value = given;
 }
 
-std::pair<double, double> Settings::two_numbers(const std::string& key,
-                                                std::pair<double, double> fallback) {
-  const OptimizerParam* setting = find(key);
-  if (!setting) return fallback;
-  const auto* values = std::get_if<std::vector<double>>(setting);
-  if (!values || values->size() != 2)
-    throw UsageError(str(kWhere, key, ": expected two numbers, as in [0.9, 0.999]"));
-  return {(*values)[0], (*values)[1]};
+void OptimizerSettings::read(const std::string& key, Betas& value) {
+  constexpr const char* kExpected = "two numbers, as in [0.9, 0.999]";
+  const auto* given = find<std::vector<double>>(key, kExpected);
+  if (!given) return;
+  if (given->size() != 2) throw UsageError(str(kWhere, key, ": expected ", kExpected));
+  for (const size_t i : {0, 1})
+    check(k0ToBelow1.good((*given)[i]), str(key, "[", i, "]"), (*given)[i], k0ToBelow1.expected);
+  value = {(*given)[0], (*given)[1]};
 }
 
-void Settings::check(bool good, const std::string& key, double value,
-                     const std::string& expected) const {
+void OptimizerSettings::check(bool good, const std::string& key, double value,
+                              const std::string& expected) const {
   if (!good) throw UsageError(str(kWhere, key, " is ", value, ", expected ", expected));
 }
 
-void Settings::expect_all_used() const {
+void OptimizerSettings::expect_all_used() const {
   for (const auto& [key, value] : config_.params) {
     if (std::find(known_.begin(), known_.end(), key) == known_.end())
       throw UsageError(str(kWhere, key, " is unknown; ", config_.type, " has ", known_));
@@ -160,9 +162,9 @@ void Settings::expect_all_used() const {
 }
 
 OptimizerMaker optimizer_maker(const OptimizerConfig& config) {
-  if (config.type == "Prodigy") return maker<Prodigy>(ProdigyOptions::read(config));
-  if (config.type == "AdamW") return maker<AdamW>(AdamWOptions::read(config));
-  if (config.type == "SGD") return maker<Sgd>(SgdOptions::read(config));
+  if (config.type == "Prodigy") return prodigy(config);
+  if (config.type == "AdamW") return adamw(config);
+  if (config.type == "SGD") return sgd(config);
   throw UsageError(
       str("train.optimizer.type is '", config.type, "', expected Prodigy, AdamW or SGD"));
 }

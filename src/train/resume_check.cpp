@@ -3,7 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <cstdlib>
-#include <set>
+#include <map>
 #include <sstream>
 
 #include "base/counted.h"
@@ -50,8 +50,8 @@ std::string products(int64_t product) {
 // The gradients of a step are the mean over ranks x accumulation micro-batches; how they are shared
 // out changes nothing.
 void expect_same_product(const LoadedCheckpoint& checkpoint, const TrainConfig& config, int ranks) {
-  const auto found = checkpoint.state.fingerprint.find(kAccumulate);
-  if (found == checkpoint.state.fingerprint.end()) return;
+  const auto found = checkpoint.state.settings.find(kAccumulate);
+  if (found == checkpoint.state.settings.end()) return;
   const int64_t had_ranks = checkpoint.state.ranks;
   const int64_t had = std::strtoll(found->second.c_str(), nullptr, 10);
   const int64_t now = config.accumulate_grad_batches, product = had_ranks * had;
@@ -83,23 +83,21 @@ void expect_same_data(const LoadedCheckpoint& checkpoint, const DataMark& now) {
 
 }  // namespace
 
-void expect_same_fingerprint(const LoadedCheckpoint& checkpoint,
-                             const std::map<std::string, std::string>& wanted,
-                             const std::vector<std::string>& allowed) {
-  const auto& had = checkpoint.state.fingerprint;
-  std::set<std::string> keys;
-  for (const auto& [key, value] : had) keys.insert(key);
-  for (const auto& [key, value] : wanted) keys.insert(key);
-  for (const std::string& key : allowed) keys.erase(key);
-  const auto value = [](const std::map<std::string, std::string>& values, const std::string& key) {
-    const auto found = values.find(key);
-    return found == values.end() ? std::string("not set") : found->second;
+void expect_same_settings(const LoadedCheckpoint& checkpoint,
+                          const std::map<std::string, std::string>& wanted,
+                          const std::vector<std::string>& allowed) {
+  struct Values {
+    std::string then = "not set", now = "not set";
   };
+  std::map<std::string, Values> settings;
+  for (const auto& [key, value] : checkpoint.state.settings) settings[key].then = value;
+  for (const auto& [key, value] : wanted) settings[key].now = value;
+  for (const std::string& key : allowed) settings.erase(key);
   const Path here = std::filesystem::current_path();
   const Path there = checkpoint.state.working_folder;
   std::string differences;
-  for (const std::string& key : keys) {
-    const std::string then = value(had, key), now = value(wanted, key);
+  for (const auto& [key, value] : settings) {
+    const auto& [then, now] = value;
     if (then == now || places(then, there.empty() ? here : there) == places(now, here)) continue;
     differences += str(differences.empty() ? "" : "; ", key, " was ", then, " and is ", now);
   }
@@ -133,8 +131,8 @@ void expect_same_rows(const DataMark& data, Group& group) {
 void expect_resumable(const LoadedCheckpoint& checkpoint, const TrainConfig& config,
                       const DataMark& data, int ranks) {
   const bool ranks_known = checkpoint.state.ranks > 0;
-  expect_same_fingerprint(
-      checkpoint, fingerprint(config),
+  expect_same_settings(
+      checkpoint, computing_settings(config),
       ranks_known ? std::vector<std::string>{kAccumulate} : std::vector<std::string>{});
   if (ranks_known) expect_same_product(checkpoint, config, ranks);
   expect_same_data(checkpoint, data);

@@ -10,9 +10,9 @@ namespace icedit {
 // Throws UsageError naming every key that differs, with both values. A key of `allowed` may differ,
 // a key that only one of them has counts as a difference, and paths are the same where they lead to
 // the same place.
-void expect_same_fingerprint(const LoadedCheckpoint& checkpoint,
-                             const std::map<std::string, std::string>& wanted,
-                             const std::vector<std::string>& allowed = {});
+void expect_same_settings(const LoadedCheckpoint& checkpoint,
+                          const std::map<std::string, std::string>& wanted,
+                          const std::vector<std::string>& allowed = {});
 
 // Reads a few rows.
 DataMark mark_of(const EditDataset& dataset);

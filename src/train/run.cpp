@@ -13,8 +13,8 @@
 #include "train/checkpoint_folder.h"
 #include "train/log_lines.h"
 #include "train/memory.h"
+#include "train/previews.h"
 #include "train/run_place.h"
-#include "train/sampler.h"
 
 namespace icedit {
 namespace {
@@ -72,7 +72,7 @@ class Run {
       return group_->is_first() ? run_.folder : Path();
     }
     if (group_->is_first()) expect_writable(run_.folder);
-    if (samples() && group_->is_first()) sampler_.emplace(config_, dataset_);
+    if (samples() && group_->is_first()) previews_.emplace(config_, dataset_);
     Trainer trainer(config_, residency_, dataset_, quarantine_, *group_,
                     last_step() < 0 ? -1 : last_step() - done,
                     run_.checkpoint ? &*run_.checkpoint : nullptr);
@@ -168,7 +168,7 @@ class Run {
         const auto alive = [&] {
           if (others) group_->broadcast(over);
         };
-        log_->sample(trainer.steps(), sampler_->sample(trainer, alive));
+        log_->sample(trainer.steps(), previews_->make(trainer, alive));
       } catch (const CheckpointError& error) {  // a run is worth more than its pictures
         log::warn(str("no sample at step ", trainer.steps(), ": ", error.what()));
       }
@@ -230,7 +230,7 @@ class Run {
   Quarantine quarantine_;
   Residency residency_;
   std::optional<RunLog> log_;
-  std::optional<Sampler> sampler_;
+  std::optional<Previews> previews_;
   int64_t saved_ = 0;  // the step of the last checkpoint
   WholeSteps whole_;
 };

@@ -12,10 +12,14 @@
 #include "adapters/save.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "io/json.h"
 #include "nn/weights.h"
 #include "train/checkpoint_folder.h"
 
 namespace icedit {
+
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(DataMark, rows, digest)
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -36,25 +40,39 @@ uint64_t bytes_of(const NamedTensors& tensors) {
   return bytes;
 }
 
-// JSON has no infinity and no NaN.
-json number(double value) {
-  if (std::isfinite(value)) return value;
-  return std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+// The plain fields of state.json, for writing and for reading: f(key, field, whether older files
+// may lack it).
+template <class State, class F>
+void each_field(State& s, const F& f) {
+  constexpr bool kAlways = false, kNotInOlder = true;
+  f("step", s.step, kAlways);
+  f("epoch", s.epoch, kAlways);
+  f("position", s.position, kAlways);
+  f("draw_state", s.draw_state, kAlways);
+  f("fingerprint", s.settings, kAlways);
+  f("working_folder", s.working_folder, kNotInOlder);
+  f("ranks", s.ranks, kNotInOlder);
+  f("threads", s.threads, kNotInOlder);
+  f("data", s.data, kNotInOlder);
 }
 
+// JSON has no infinity and no NaN.
 json numbers(const std::map<std::string, double>& values) {
   json object = json::object();
-  for (const auto& [name, value] : values) object[name] = number(value);
+  for (const auto& [name, value] : values) {
+    if (std::isfinite(value))
+      object[name] = value;
+    else
+      object[name] = std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf";
+  }
   return object;
 }
 
 std::map<std::string, double> read_numbers(const json& object) {
   std::map<std::string, double> values;
-  for (const auto& [name, value] : object.items()) {
-    // strtod reads what `number` writes.
+  for (const auto& [name, value] : object.items())
     values[name] = value.is_string() ? std::strtod(value.get<std::string>().c_str(), nullptr)
                                      : value.get<double>();
-  }
   return values;
 }
 
@@ -95,20 +113,11 @@ void save_state(const Path& folder, const RunState& state) {
   for (const auto& [name, tensor] : state.generators)
     tensors.emplace_back(kGeneratorPrefix + name, tensor);
   save_tensors(folder / kOptimizer, tensors);
-  const json content = {{"step", state.step},
-                        {"epoch", state.epoch},
-                        {"position", state.position},
-                        {"draw_state", state.draw_state},
-                        {"ema", !state.ema.empty()},
-                        {"optimizer", numbers(state.optimizer.scalars)},
-                        {"figures", numbers(state.figures)},
-                        {"fingerprint", state.fingerprint},
-                        {"working_folder", state.working_folder},
-                        {"ranks", state.ranks},
-                        {"threads", state.threads},
-                        {"data", {{"rows", state.data.rows}, {"digest", state.data.digest}}}};
-  write_text_atomically(folder / kState,
-                        content.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
+  json content = {{"ema", !state.ema.empty()},
+                  {"optimizer", numbers(state.optimizer.scalars)},
+                  {"figures", numbers(state.figures)}};
+  each_field(state, [&](const char* key, const auto& field, bool) { content[key] = field; });
+  write_text_atomically(folder / kState, dumped(content, 2) + "\n");
 }
 
 void read_model(const Path& folder, bool ema, RunState& state) {
@@ -128,18 +137,9 @@ void read_model(const Path& folder, bool ema, RunState& state) {
 RunState read_state(const Path& folder) try {
   const json content = json::parse(read_file(folder / kState));
   RunState state;
-  content.at("step").get_to(state.step);
-  content.at("epoch").get_to(state.epoch);
-  content.at("position").get_to(state.position);
-  content.at("draw_state").get_to(state.draw_state);
-  content.at("fingerprint").get_to(state.fingerprint);
-  state.working_folder = content.value("working_folder", "");
-  state.ranks = content.value("ranks", int64_t{0});
-  state.threads = content.value("threads", 0);
-  if (const auto data = content.find("data"); data != content.end()) {
-    data->at("rows").get_to(state.data.rows);
-    data->at("digest").get_to(state.data.digest);
-  }
+  each_field(state, [&](const char* key, auto& field, bool may_lack) {
+    if (!may_lack || content.contains(key)) content.at(key).get_to(field);
+  });
   state.optimizer.scalars = read_numbers(content.at("optimizer"));
   state.figures = read_numbers(content.at("figures"));
   for (auto& [name, tensor] : load_tensors(folder / kOptimizer)) {

@@ -44,7 +44,7 @@ struct RunState {
   std::map<std::string, double> figures = {};  // whatever else counts on: "loss.running", ...
   // What the run must be resumed with: "train.batch_size" -> "4". Only keys that change what is
   // computed.
-  std::map<std::string, std::string> fingerprint = {};
+  std::map<std::string, std::string> settings = {};
   std::string working_folder = {};  // of the run, which relative paths among them start from
   int64_t ranks = 0;  // that shared a step; 0: not known, as in files before it was written
   int threads = 0;    // of the first rank, on which the last bits hang; 0: not known

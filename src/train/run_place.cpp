@@ -8,7 +8,7 @@
 #include <ctime>
 
 #include "base/error.h"
-#include "dist/restarts.h"
+#include "dist/rendezvous.h"
 #include "train/checkpoint_folder.h"
 
 namespace icedit {

@@ -13,8 +13,7 @@
 #include "adapters/save.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "train/cache_fill.h"
-#include "train/loading.h"
+#include "train/config.h"
 #include "train/resume_check.h"
 
 namespace icedit {
@@ -50,12 +49,11 @@ Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditData
   // Refuses what is wrong before the long part.
   const OptimizerMaker make_optimizer = optimizer_maker(config.optimizer);
   if (from != nullptr) expect_resumable(*from, config, data_mark_, group.size());
-  expect_trainable(residency, config);
+  const std::optional<AdapterFile> start = expect_trainable(residency, config);
   // Before the transformer comes, so that the encoders are never in memory beside it.
   const int64_t seen = planned * config.accumulate_grad_batches * config.batch_size * group.size();
-  if (conditioner_.cache().on())
-    fill_cache(conditioner_, dataset, *loader_, group, planned < 0 || seen >= dataset.size());
-  trainable_ = make_trainable(residency.transformer(), config, /*quiet=*/from != nullptr);
+  conditioner_.fill_cache(dataset, *loader_, group, planned < 0 || seen >= dataset.size());
+  trainable_ = make_trainable(residency.transformer(), config, start, /*quiet=*/from != nullptr);
   optimizer_ = make_optimizer(trainable_.parameters);
   base_lr_ = optimizer_->lr();
   if (config.mode == TrainMode::kMoeLora) {
@@ -115,14 +113,15 @@ double Trainer::gather_gradients(double loss, ExpertUse& experts) {
     if (!grad.defined()) grad = at::zeros_like(parameter);  // another rank may have one
     grads.push_back(grad);
   }
-  std::vector<double> values = {loss};
-  for (const double value : experts.figures()) values.push_back(value);
-  const Tensor figures = at::tensor(values, at::kDouble);
-  grads.push_back(figures);
+  std::vector<double*> figures = experts.figures();
+  figures.push_back(&loss);
+  std::vector<double> values;
+  for (const double* figure : figures) values.push_back(*figure);
+  const Tensor mean = at::tensor(values, at::kDouble);
+  grads.push_back(mean);
   group_.all_reduce_mean(grads);
-  const double* mean = figures.const_data_ptr<double>();
-  experts.set_figures({mean + 1, mean + figures.numel()});
-  return mean[0];
+  for (size_t i = 0; i < figures.size(); ++i) *figures[i] = mean.const_data_ptr<double>()[i];
+  return loss;
 }
 
 // Where the numbers of the last micro-batch stop being finite: a module, or else a gradient.
@@ -238,17 +237,12 @@ RunState Trainer::state() const {
   state.ema = ema_;
   state.optimizer = optimizer_->state();
   state.figures = {{"loss.running", running_loss_}, {"bad_steps", double(bad_steps_)}};
-  state.fingerprint = fingerprint(config_);
+  state.settings = computing_settings(config_);
   state.working_folder = std::filesystem::current_path().string();
   state.ranks = group_.size();
   state.threads = at::get_num_threads();
   state.data = data_mark_;
   return state;
-}
-
-void Trainer::resume(const LoadedCheckpoint& checkpoint) {
-  expect_resumable(checkpoint, config_, data_mark_, group_.size());
-  restore(checkpoint);
 }
 
 void Trainer::restore(const LoadedCheckpoint& checkpoint) {

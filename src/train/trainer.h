@@ -29,9 +29,10 @@ struct StepFigures {
 class Trainer {
  public:
   // Fills the cache where there is one and the run will see most of the data, loads the transformer
-  // and puts onto it what is trained. `planned`: the steps that will be taken, -1: many. `from`: as
-  // resume. What headers and settings tell to be wrong is said before anything is encoded or
-  // loaded. The arguments outlive the trainer. Throws UsageError, CheckpointError, Interrupted.
+  // and puts onto it what is trained. `planned`: the steps that will be taken, -1: many. `from`:
+  // goes on from there. What headers and settings tell to be wrong is said before anything is
+  // encoded or loaded. The arguments outlive the trainer. Throws UsageError (of another run, too,
+  // as expect_resumable), CheckpointError, Interrupted.
   Trainer(const TrainConfig& config, Residency& residency, const EditDataset& dataset,
           Quarantine& quarantine, Group& group, int64_t planned = -1,
           const LoadedCheckpoint* from = nullptr);
@@ -57,8 +58,6 @@ class Trainer {
   bool encoders_unused() const { return conditioner_.is_filled(); }
 
   RunState state() const;
-  // Throws CheckpointError, UsageError: of another run, as expect_resumable.
-  void resume(const LoadedCheckpoint& checkpoint);
 
  private:
   struct MicroBatch {

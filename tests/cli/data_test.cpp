@@ -11,7 +11,7 @@
 #include "data/parquet_writer.h"
 #include "edit/diptych.h"
 #include "io/temporary_folder.h"
-#include "train/loading.h"
+#include "train/config.h"
 
 namespace icedit::cli {
 namespace {

@@ -219,8 +219,8 @@ TEST(EditDataset, WrongConfigurationsAreNamed) {
             std::string::npos);
   EXPECT_NE(error([](auto& c) { c.split = "dev"; }).find("split asks for 'dev'"),
             std::string::npos);
-  EXPECT_THROW(dataset_type("edits"), UsageError);
-  EXPECT_THROW(resize_mode("crop"), UsageError);
+  EXPECT_THROW(choice_value({"type", "edits"}, kDatasetTypes), UsageError);
+  EXPECT_THROW(choice_value({"resize", "crop"}, kResizeModes), UsageError);
 }
 
 // The pictures of the embedded model, in MagicBrush's columns.

@@ -51,12 +51,6 @@ void all_reduce(Group& group) {
     group.all_reduce(t);
     expect((t == sum).all().item<bool>(), "the sum");
   }
-  Tensor t = at::full({5}, double(group.rank() + 1));
-  group.all_reduce(t, Reduce::kMax);
-  expect((t == n).all().item<bool>(), "the largest");
-  t = at::full({5}, double(group.rank() + 1));
-  group.all_reduce(t, Reduce::kMin);
-  expect((t == 1).all().item<bool>(), "the smallest");
   // Large enough for many packets, small steps in between.
   const Tensor big = at::arange(3'000'000, at::kFloat).remainder(1000);
   const Tensor want = big * n;
@@ -83,11 +77,9 @@ void many_tensors(Group& group) {
   expect(tensors[2].item<double>() == mean, "the mean of a scalar");
   expect((transposed == mean).all().item<bool>(), "the mean of a transposed one");
 
-  const std::vector<Tensor> values = {at::full({3}, double(group.rank() + 1)),
-                                      at::full({2}, group.rank() + 1, at::kLong)};
-  group.broadcast_all(values, group.size() - 1);
-  for (const Tensor& t : values)
-    expect((t == group.size()).all().item<bool>(), "the last rank's values");
+  const Tensor from_last = at::full({3}, double(group.rank() + 1));
+  group.broadcast(from_last, group.size() - 1);
+  expect((from_last == group.size()).all().item<bool>(), "the last rank's values");
   const Tensor from_first = at::full({1'000'000}, double(group.rank() + 7));
   group.broadcast(from_first);
   expect((from_first == 7).all().item<bool>(), "rank 0's values");
@@ -97,10 +89,10 @@ void many_tensors(Group& group) {
   expect(group.all(true) && !group.all(group.rank() != 0), "all");
 }
 
-void barrier(Group& group) {
+void everybody(Group& group) {
   const auto start = std::chrono::steady_clock::now();
   if (group.rank() == 1) std::this_thread::sleep_for(milliseconds(400));
-  group.barrier();
+  group.gather(0);
   const auto waited = std::chrono::steady_clock::now() - start;
   expect(waited >= milliseconds(350), "everybody waits for the last");
 }
@@ -112,34 +104,34 @@ void different(Group& group) {
 
 // Rank 1 goes without a word; the others are in a collective.
 void death(Group& group) {
-  group.barrier();
+  group.gather(0);
   if (group.rank() == 1) kill(getpid(), SIGKILL);
   const Tensor t = at::ones({1000});
   for (int i = 0; i < 3; ++i) group.all_reduce(t);
 }
 
 void left(Group& group) {
-  group.barrier();
+  group.gather(0);
   if (group.rank() == 1) return;
   group.broadcast(at::ones({1000}), 1);
 }
 
 void hang(Group& group) {
-  group.barrier();
+  group.gather(0);
   if (group.rank() == 1) std::this_thread::sleep_for(std::chrono::minutes(1));
   if (group.rank() == 0) {
     try {
-      group.barrier();
+      group.gather(0);
     } catch (const PeerError& error) {
       say(error.what());
-      group.barrier();  // the second error comes at once
+      group.gather(0);  // the second error comes at once
     }
   }
 }
 
 void signalled(Group& group) {
   catch_interrupts();
-  group.barrier();
+  group.gather(0);
   if (group.rank() == 1) std::this_thread::sleep_for(std::chrono::minutes(1));
   say("waiting");
   group.all_reduce(at::ones({10}));
@@ -156,7 +148,7 @@ void met(Group& group) {
 int run_role(const std::string& role) {
   const std::map<std::string, void (*)(Group&)> roles = {{"all_reduce", all_reduce},
                                                          {"many_tensors", many_tensors},
-                                                         {"barrier", barrier},
+                                                         {"everybody", everybody},
                                                          {"different", different},
                                                          {"death", death},
                                                          {"left", left},

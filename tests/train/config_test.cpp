@@ -106,7 +106,7 @@ TEST(Config, TheEffectiveFileReadsBackToTheSame) {
   const std::string text = effective_yaml(c);
   const TrainConfig again = parse_config(text, "config.yaml");
   EXPECT_EQ(effective_yaml(again), text);
-  EXPECT_EQ(fingerprint(again), fingerprint(c));
+  EXPECT_EQ(computing_settings(again), computing_settings(c));
   EXPECT_TRUE(again.without_effect.empty());
   for (const std::string& key : config_keys())
     EXPECT_TRUE(has(text, key.substr(key.rfind('.') + 1) + ":")) << key;
@@ -114,7 +114,7 @@ TEST(Config, TheEffectiveFileReadsBackToTheSame) {
 
 TEST(Config, TheFingerprintHoldsWhatIsComputed) {
   const auto of = [](const std::string& text) {
-    return fingerprint(parse_config(kPublished, "a.yaml", {text}));
+    return computing_settings(parse_config(kPublished, "a.yaml", {text}));
   };
   EXPECT_EQ(of("train.save_interval=5"), of("train.max_steps=7"));
   EXPECT_NE(of("train.batch_size=5"), of("train.max_steps=7"));
@@ -136,6 +136,8 @@ TEST(Config, WrongOnesSayWhatIsWrong) {
   EXPECT_TRUE(has(error_with({"train.dataset.drop_text_prob=2"}), "from 0 to 1"));
   EXPECT_TRUE(has(error_with({"train.dataset.type=edits"}), "edit_with_omini"));
   EXPECT_TRUE(has(error_with({"train.gradient_checkpointing=perhaps"}), "true or false"));
+  EXPECT_TRUE(has(error_with({"train.dataset.resize=crop"}), "squash or bucket"));
+  EXPECT_TRUE(has(error_with({"train.timestep_sampling=logitnormal"}), "flux_shift or mode"));
   EXPECT_TRUE(has(error_with({"train.loss=left"}), "right_half"));
   EXPECT_TRUE(has(error_with({"train.optimizer=Adam"}), "no group"));
   EXPECT_TRUE(has(error_with({"train.batch_size"}), "KEY=VALUE"));

@@ -14,7 +14,6 @@
 #include "io/temporary_folder.h"
 #include "train/conditioning.h"
 #include "train/gradients.h"
-#include "train/prodigy.h"
 
 namespace icedit {
 namespace {
@@ -263,7 +262,7 @@ TEST_P(Runs, LossesNormsAndWeightsOfEveryStep) {
     loss[i] = out.loss.item<double>();
     norm[i] = clip_gradients(parameters, 0.5).total;
     optimizer->step();
-    if (const auto* prodigy = dynamic_cast<const Prodigy*>(optimizer.get())) d[i] = prodigy->d();
+    d[i] = optimizer->estimated_d().value_or(0);
     if (i > 0) continue;
     int64_t excused = 0, all = 0;
     for (const auto& [key, tensor] : parameters) {
@@ -305,7 +304,6 @@ TEST(Objective, TimestepsOfEverySampling) {
   EXPECT_LT(mode[3].item<double>(), mode[1].item<double>());
   const Tensor plain = timesteps(u, 4096, TimestepSampling::kLogitNormal);
   EXPECT_NEAR(plain[0].item<double>(), 0.5, 1e-12);
-  EXPECT_THROW(timestep_sampling("logitnormal"), UsageError);
 }
 
 TEST(Objective, TheShiftIsTheModelsSchedulers) {

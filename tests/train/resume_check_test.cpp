@@ -18,7 +18,7 @@ TrainConfig accumulating(int64_t batches) {
 
 LoadedCheckpoint checkpoint_of(const TrainConfig& config, int ranks, const DataMark& data = {}) {
   LoadedCheckpoint checkpoint{"run/step-3", {}};
-  checkpoint.state.fingerprint = fingerprint(config);
+  checkpoint.state.settings = computing_settings(config);
   checkpoint.state.ranks = ranks;
   checkpoint.state.data = data;
   return checkpoint;
@@ -51,21 +51,20 @@ TEST(ResumeCheck, WithoutTheRanksAccumulationStays) {
 
 TEST(ResumeCheck, AnotherConfigurationIsNamed) {
   LoadedCheckpoint checkpoint{"run/step-3", {}};
-  checkpoint.state.fingerprint = {{"train.batch_size", "1"}, {"seed", "666"}};
+  checkpoint.state.settings = {{"train.batch_size", "1"}, {"seed", "666"}};
   checkpoint.state.adapter.modules = {AdapterModule()};
-  auto wanted = checkpoint.state.fingerprint;
-  expect_same_fingerprint(checkpoint, wanted);
+  auto wanted = checkpoint.state.settings;
+  expect_same_settings(checkpoint, wanted);
   wanted["train.batch_size"] = "4";
   wanted["train.ema"] = "0.99";
-  const std::string error =
-      error_of<UsageError>([&] { expect_same_fingerprint(checkpoint, wanted); });
+  const std::string error = error_of<UsageError>([&] { expect_same_settings(checkpoint, wanted); });
   EXPECT_NE(error.find("train.batch_size was 1 and is 4"), std::string::npos) << error;
   EXPECT_NE(error.find("train.ema was not set and is 0.99"), std::string::npos) << error;
   EXPECT_TRUE(
       error.ends_with("or start a run of its own, from its adapter with "
                       "train.init_lora: run/step-3"))
       << error;
-  expect_same_fingerprint(checkpoint, wanted, {"train.batch_size", "train.ema"});
+  expect_same_settings(checkpoint, wanted, {"train.batch_size", "train.ema"});
 }
 
 // Relative to another folder, absolute, through a link, with a slash at the end; one or a list.
@@ -77,9 +76,9 @@ TEST(ResumeCheck, APathMayBeSpelledOtherwise) {
   LoadedCheckpoint checkpoint{"run/step-3", {}};
   checkpoint.state.working_folder = folder.path().string();
   const auto differs = [&](const std::string& had, const std::string& now) {
-    checkpoint.state.fingerprint = {{"train.dataset.path", had}};
+    checkpoint.state.settings = {{"train.dataset.path", had}};
     return error_of<UsageError>([&] {
-             expect_same_fingerprint(checkpoint, {{"train.dataset.path", now}});
+             expect_same_settings(checkpoint, {{"train.dataset.path", now}});
            }) != "";
   };
   for (const std::string& had :

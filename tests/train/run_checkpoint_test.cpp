@@ -45,7 +45,7 @@ RunState state_of(int64_t step, int64_t columns = 8) {
   state.optimizer.scalars["d"] = 1.0 / 3.0;
   state.figures = {{"loss.running", 0.1}, {"worst", INFINITY}, {"none", NAN}};
   state.generators = {{"draws", at::arange(16, at::kByte)}};
-  state.fingerprint = {{"train.batch_size", "1"}, {"seed", "666"}};
+  state.settings = {{"train.batch_size", "1"}, {"seed", "666"}};
   state.ranks = 2;
   state.data = {40, "abc"};
   return state;
@@ -72,7 +72,7 @@ TEST(RunCheckpoint, ComesBackAsItWas) {
     EXPECT_EQ(state.epoch, 1);
     EXPECT_EQ(state.position, 48);
     EXPECT_EQ(state.draw_state, saved.draw_state);
-    EXPECT_EQ(state.fingerprint, saved.fingerprint);
+    EXPECT_EQ(state.settings, saved.settings);
     EXPECT_EQ(state.ranks, 2);
     EXPECT_EQ(state.data.rows, 40);
     EXPECT_EQ(state.data.digest, "abc");

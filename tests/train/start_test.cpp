@@ -43,7 +43,7 @@ Path golden_lora(const std::string& name) {
 
 Trainable trainable_of(const TrainConfig& config) {
   FluxTransformer model = tiny();
-  return make_trainable(model, config);
+  return make_trainable(model, config, init_lora(shapes_of(model.linears()), config));
 }
 
 template <class E>

@@ -35,10 +35,11 @@ struct Session {
   std::unique_ptr<Group> alone = make_group(LaunchEnv());
   Trainer trainer;
 
-  explicit Session(const TrainConfig& c, Group* group = nullptr)
+  explicit Session(const TrainConfig& c, Group* group = nullptr,
+                   const LoadedCheckpoint* from = nullptr)
       : config(c),
         residency(model(config), options(config)),
-        trainer(config, residency, dataset, quarantine, group ? *group : *alone) {}
+        trainer(config, residency, dataset, quarantine, group ? *group : *alone, -1, from) {}
 
   static ModelFiles model(const TrainConfig& config) {
     ModelRequest request;

@@ -20,7 +20,7 @@ class ThreadGroup : public Group {
     Tensor values[2];
   };
   ThreadGroup(int rank, Meeting& meeting) : Group(rank, 2), meeting_(meeting) {}
-  void all_reduce(const Tensor& tensor, Reduce) override {
+  void all_reduce(const Tensor& tensor) override {
     meeting_.values[rank()] = tensor.clone();
     barrier();
     Tensor(tensor).copy_(meeting_.values[0] + meeting_.values[1]);
@@ -32,9 +32,9 @@ class ThreadGroup : public Group {
     Tensor(tensor).copy_(meeting_.values[root]);
     barrier();
   }
-  void barrier() override { meeting_.together.arrive_and_wait(); }
 
  private:
+  void barrier() { meeting_.together.arrive_and_wait(); }
   Meeting& meeting_;
 };
 
@@ -122,8 +122,8 @@ TEST(Trainer, GoesOnBitForBit) {
       want = copies(whole.trainer.parameters());
       want_ema = copies(whole.trainer.state().ema);
     }
-    Session resumed(config);
-    resumed.trainer.resume(load_checkpoint(folder.path()));
+    const LoadedCheckpoint checkpoint = load_checkpoint(folder.path());
+    Session resumed(config, nullptr, &checkpoint);
     EXPECT_EQ(resumed.trainer.steps(), 3);
     for (int i = 0; i < 3; ++i) resumed.trainer.step();
     expect_equal(resumed.trainer.parameters(), want);
@@ -136,10 +136,9 @@ TEST(Trainer, AResumeWithOtherSettingsIsAnError) {
   Session first(tiny_config());
   first.trainer.step();
   save_checkpoint(folder.path(), first.trainer.state(), 0);
-  Session other(tiny_config({"train.lora_config.r=2"}));
-  EXPECT_THROW(other.trainer.resume(load_checkpoint(folder.path())), UsageError);
-  Session longer(tiny_config({"train.max_steps=99", "train.save_interval=1"}));
-  longer.trainer.resume(load_checkpoint(folder.path()));
+  const LoadedCheckpoint checkpoint = load_checkpoint(folder.path());
+  EXPECT_THROW(Session(tiny_config({"train.lora_config.r=2"}), nullptr, &checkpoint), UsageError);
+  Session(tiny_config({"train.max_steps=99", "train.save_interval=1"}), nullptr, &checkpoint);
 }
 
 TEST(Trainer, TheCacheAndRecomputingChangeNothing) {
@@ -189,8 +188,8 @@ TEST(Trainer, AMixtureAndAllWeightsCanBeTrained) {
   all.trainer.step();
   save_checkpoint(folder.path(), all.trainer.state(), 0);
   all.trainer.step();
-  Session resumed(config);
-  resumed.trainer.resume(load_checkpoint(folder.path()));
+  const LoadedCheckpoint checkpoint = load_checkpoint(folder.path());
+  Session resumed(config, nullptr, &checkpoint);
   resumed.trainer.step();
   expect_equal(resumed.trainer.parameters(), copies(all.trainer.parameters()));
 }

@@ -18,8 +18,8 @@ class NcclGroup : public C10dGroup {
  public:
   using C10dGroup::C10dGroup;
 
-  void all_reduce(const Tensor& tensor, Reduce op) override {
-    on_device(tensor, [&](const Tensor& there) { C10dGroup::all_reduce(there, op); });
+  void all_reduce(const Tensor& tensor) override {
+    on_device(tensor, [&](const Tensor& there) { C10dGroup::all_reduce(there); });
   }
   void broadcast(const Tensor& tensor, int root) override {
     on_device(tensor, [&](const Tensor& there) { C10dGroup::broadcast(there, root); });

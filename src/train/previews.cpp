@@ -1,4 +1,4 @@
-#include "train/sampler.h"
+#include "train/previews.h"
 
 #include <algorithm>
 #include <optional>
@@ -59,7 +59,7 @@ SampleRow pair_of(const EditDataset& dataset, int64_t row) {
 
 }  // namespace
 
-Sampler::Sampler(const TrainConfig& config, const EditDataset& dataset) : config_(config) {
+Previews::Previews(const TrainConfig& config, const EditDataset& dataset) : config_(config) {
   std::optional<EditDataset> other;
   if (!config.sample_data.empty()) other.emplace(held_out(config));
   const EditDataset& from = other ? *other : dataset;
@@ -68,12 +68,11 @@ Sampler::Sampler(const TrainConfig& config, const EditDataset& dataset) : config
   constexpr int64_t kMostBad = 1000;  // a file with nothing in it does not take for ever
   const int64_t rows = std::min(from.size(), (config.sample_pairs + kMostBad) * stride);
   for (int64_t row = 0; row < rows && int64_t(pairs_.size()) < config.sample_pairs; row += stride) {
-    std::string reason;
-    if (auto pair = if_readable([&] { return pair_of(from, row); }, &reason)) {
+    if (auto pair = if_readable([&] { return pair_of(from, row); })) {
       pairs_.push_back(std::move(*pair));
       prefixes_.push_back(from.rules(row).prefix);
     } else {
-      log::warn("no sample is made of this pair: " + reason);
+      log::warn("no sample is made of this pair: " + pair.why_not);
     }
   }
   if (pairs_.empty())
@@ -82,7 +81,7 @@ Sampler::Sampler(const TrainConfig& config, const EditDataset& dataset) : config
                         "with good ones, or train.sample_interval to 0"));
 }
 
-Image Sampler::sample(Trainer& trainer, const std::function<void()>& on_progress) const {
+Image Previews::make(Trainer& trainer, const std::function<void()>& on_progress) const {
   Residency& residency = trainer.residency();
   std::vector<EditRequest> requests;
   for (size_t i = 0; i < pairs_.size(); ++i) {

@@ -8,18 +8,18 @@
 
 namespace icedit {
 
-class Sampler {
+class Previews {
  public:
   // Reads pairs as the trainer sees them: evenly spaced ones of train.sample_data, else the first
   // of `dataset`; one that cannot be read or has no instruction is passed over. `config` outlives
-  // the sampler. Throws UsageError, DataError: there is none.
-  Sampler(const TrainConfig& config, const EditDataset& dataset);
+  // this. Throws UsageError, DataError: there is none.
+  Previews(const TrainConfig& config, const EditDataset& dataset);
 
   // [source | target | edit], a row for each pair, by the moving averages where there are any. Pair
   // i always has the seed train.seed + i: the edits differ only by what was learnt. Training is not
   // touched: no gradient, no stream of draws. `on_progress` is called at every denoising step.
   // Throws Interrupted, CheckpointError (an edit that is not finite).
-  Image sample(Trainer& trainer, const std::function<void()>& on_progress) const;
+  Image make(Trainer& trainer, const std::function<void()>& on_progress) const;
 
  private:
   const TrainConfig& config_;

@@ -1,5 +1,5 @@
 // Sample pictures of a run: they show what is trained, and leave the training alone.
-#include "train/sampler.h"
+#include "train/previews.h"
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -47,7 +47,7 @@ std::vector<Image> edits(const Path& grid_file, const std::string& second_captio
           crop(grid, left, bottom - 64, left + 64, bottom)};
 }
 
-TEST(Sampler, TrainingIsTheSameWithAndWithoutSamples) {
+TEST(Previews, TrainingIsTheSameWithAndWithoutSamples) {
   const std::vector<std::vector<std::string>> modes = {
       {"train.draws=reference", "train.dataloader_workers=2"},
       {"train.ema_decay=0.9", "train.cache=true", "train.gradient_checkpointing=true"},
@@ -69,7 +69,7 @@ TEST(Sampler, TrainingIsTheSameWithAndWithoutSamples) {
   }
 }
 
-TEST(Sampler, AnEditIsThatOfTheCheckpoint) {
+TEST(Previews, AnEditIsThatOfTheCheckpoint) {
   for (const bool averages : {false, true}) {
     const TrainConfig config =
         tiny_config(with({"train.sample_interval=5", str("train.ema_decay=", averages ? 0.5 : 0),
@@ -108,14 +108,14 @@ TEST(Sampler, AnEditIsThatOfTheCheckpoint) {
   }
 }
 
-TEST(Sampler, PairsThatCannotBeReadAreErrors) {
+TEST(Previews, PairsThatCannotBeReadAreErrors) {
   const EditDataset dataset(tiny_config().dataset);
   const std::string error = error_of<NoInputError>(
-      [&] { Sampler(tiny_config({"train.sample_data=nowhere.parquet"}), dataset); });
+      [&] { Previews(tiny_config({"train.sample_data=nowhere.parquet"}), dataset); });
   EXPECT_TRUE(error.starts_with("train.sample_data: there is no file")) << error;
   const TrainConfig other =
       tiny_config({str("train.sample_data=", golden::path("dataset/omniedit.parquet").string())});
-  EXPECT_THROW(Sampler(other, dataset), Error);
+  EXPECT_THROW(Previews(other, dataset), Error);
 }
 
 }  // namespace

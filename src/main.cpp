@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "cli/command.h"
+#include "io/json.h"
 
 namespace {
 
@@ -37,9 +38,8 @@ ExitCode report(const std::vector<std::string>& arguments, const std::string& me
                 ExitCode code) {
   icedit::log::error(message);
   if (std::find(arguments.begin(), arguments.end(), "--json") != arguments.end()) {
-    const nlohmann::ordered_json json = {{"error", message}, {"exit_code", static_cast<int>(code)}};
-    std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-              << std::endl;
+    const icedit::Json json = {{"error", message}, {"exit_code", static_cast<int>(code)}};
+    std::cout << icedit::dumped(json, 2) << std::endl;
   }
   return code;
 }

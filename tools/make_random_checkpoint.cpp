@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "base/setting.h"
-#include "io/disk_space.h"
+#include "io/files.h"
 #include "models/clip/tokenizer.h"
 #include "models/t5/tokenizer.h"
 #include "random_layout.h"

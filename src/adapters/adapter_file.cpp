@@ -7,17 +7,13 @@
 #include "adapters/adapter_groups.h"
 #include "base/counted.h"
 #include "base/error.h"
-#include "io/pickle.h"
+#include "io/checkpoint.h"
 #include "nn/weights.h"
 
 namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr const char* kPeftFile = "adapter_model.safetensors";
-constexpr const char* kDiffusersFile = "pytorch_lora_weights.safetensors";
-constexpr const char* kPeftConfig = "adapter_config.json";
 
 Path file_in(const Path& folder) {
   std::vector<Path> files, pickles;

@@ -1,7 +1,7 @@
 #pragma once
 // An adapter as it lies in a file, in whatever layout, brought into one form: low-rank factors for
 // the model's modules, by diffusers' names. Nothing here knows the model; attach_adapter
-// (adapters/inject.h) compares with it.
+// (adapters/attach.h) compares with it.
 #include <cstdint>
 #include <map>
 #include <string>
@@ -11,6 +11,11 @@
 #include "io/files.h"
 
 namespace icedit {
+
+// What peft and diffusers call the files of an adapter's folder.
+inline constexpr const char* kPeftFile = "adapter_model.safetensors";
+inline constexpr const char* kPeftConfig = "adapter_config.json";
+inline constexpr const char* kDiffusersFile = "pytorch_lora_weights.safetensors";
 
 struct AdapterFileOptions {
   int64_t top_k = 0;  // of a mixture; 0: what the file says, or else 1 as ICEdit's loader takes
@@ -25,9 +30,8 @@ struct AdapterFile {
   // supported, factors that do not fit each other), UsageError (top_k).
   static AdapterFile open(const Path& path, const AdapterFileOptions& options = {});
 
-  Path path;  // the .safetensors file
-  std::string
-      layout;  // diffusers, peft, icedit-moe, kohya, bfl or xlabs: see adapters/adapter_keys.h
+  Path path;           // the .safetensors file
+  std::string layout;  // diffusers, peft, icedit-moe, kohya, bfl or xlabs: adapters/adapter_keys.h
   std::vector<AdapterModule> modules;
   std::vector<std::string> skipped;    // tensors of text encoders, and ones that change nothing
   std::vector<std::string> unmatched;  // tensors that no layout has

@@ -13,14 +13,6 @@
 
 namespace icedit {
 
-// One for a whole adapter: its layers hold it, so that it is rescaled or switched off without
-// reloading.
-struct AdapterScale {
-  double value = 1.0;
-  bool enabled = true;
-  double effective() const { return enabled ? value : 0.0; }
-};
-
 // What the router decided in one call, for statistics, traces and a balance loss. E experts, k =
 // top_k.
 struct MoeRouting {
@@ -37,7 +29,9 @@ struct MoeRouting {
 Tensor balance_loss(const Tensor& logits, const Tensor& indices);
 
 struct AdapterLayer : AdapterModule, LinearAdapter {
-  std::shared_ptr<const AdapterScale> scale;
+  // Of the whole adapter, whose layers share it, so that it is rescaled or, with 0, switched off
+  // without reloading.
+  std::shared_ptr<const double> scale;
   // In training the gradients are those of the loss and of this times balance_loss. The value is
   // added nowhere: the term's gradient enters where the layer's output gets its own, so that it is
   // also there when a block is computed again (nn/recompute.h) and its first graph is gone.

@@ -73,7 +73,7 @@ class WideLora : public torch::autograd::Function<WideLora> {
 }  // namespace
 
 Tensor AdapterLayer::add_to(const Tensor& y, const Tensor& x) const {
-  const double factor = scaling() * scale->effective();
+  const double factor = scaling() * *scale;
   if (factor == 0.0) return y;
   return has_router() ? add_experts(y, x, factor) : add_lora(y, x, factor);
 }
@@ -89,7 +89,7 @@ Tensor AdapterLayer::add_lora(const Tensor& y, const Tensor& x, double factor) c
 
 std::optional<double> AdapterLayer::fold_factor() const {
   if (has_router() || a[0].requires_grad() || b[0].requires_grad()) return std::nullopt;
-  return scaling() * scale->effective();
+  return scaling() * *scale;
 }
 
 }  // namespace icedit

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
+#include "adapters/targets.h"
 #include "base/error.h"
-#include "io/json_file.h"
 
 namespace icedit {
 namespace {
@@ -25,17 +25,6 @@ double positive(const JsonFile& json, const std::string& key) {
         str(json.where(), ": '", key, "' is ", value, "; expected a number above 0"));
   }
   return value;
-}
-
-std::vector<std::pair<Pattern, double>> patterns(const JsonFile& json, const std::string& text,
-                                                 const std::string& key) {
-  std::vector<std::pair<Pattern, double>> found;
-  if (!json.has(key)) return found;
-  const JsonFile object = json.object(key);
-  for (const std::string& name : keys_in_order(text, key)) {
-    found.emplace_back(Pattern("(.*\\.)?(" + name + ")$", object.where()), positive(object, name));
-  }
-  return found;
 }
 
 void refuse(const JsonFile& json, const std::string& key, const std::string& what) {
@@ -73,10 +62,8 @@ PeftConfig PeftConfig::parse(const std::string& text, const std::string& where,
   expect_plain_lora(json, prefix);
   PeftConfig config;
   config.where_ = where;
-  if (json.has(prefix + "r")) config.rank_ = positive(json, prefix + "r");
-  if (json.has(prefix + "lora_alpha")) config.alpha_ = positive(json, prefix + "lora_alpha");
-  config.rank_patterns_ = patterns(json, text, prefix + "rank_pattern");
-  config.alpha_patterns_ = patterns(json, text, prefix + "alpha_pattern");
+  config.rank_ = value(json, text, prefix + "r", prefix + "rank_pattern");
+  config.alpha_ = value(json, text, prefix + "lora_alpha", prefix + "alpha_pattern");
   config.rslora_ = json.boolean_or(prefix + "use_rslora", false);
   return config;
 }
@@ -85,14 +72,26 @@ PeftConfig PeftConfig::of_kohya(const std::string& network_alpha) {
   PeftConfig config;
   char* end = nullptr;
   const double alpha = std::strtod(network_alpha.c_str(), &end);
-  if (*end == '\0' && alpha > 0 && std::isfinite(alpha)) config.alpha_ = alpha;
+  if (*end == '\0' && alpha > 0 && std::isfinite(alpha)) config.alpha_.common = alpha;
   return config;
 }
 
-std::optional<double> PeftConfig::find(const Patterns& patterns, std::optional<double> common,
-                                       const std::string& module) {
-  for (const auto& [pattern, value] : patterns) {
-    if (pattern.matches_start(module)) return value;
+PeftConfig::Value PeftConfig::value(const JsonFile& json, const std::string& text,
+                                    const std::string& common, const std::string& patterns) {
+  Value value;
+  if (json.has(common)) value.common = positive(json, common);
+  if (!json.has(patterns)) return value;
+  const JsonFile object = json.object(patterns);
+  for (const std::string& name : keys_in_order(text, patterns)) {
+    value.patterns.emplace_back(pattern("(.*\\.)?(" + name + ")$", object.where(), /*whole=*/false),
+                                positive(object, name));
+  }
+  return value;
+}
+
+std::optional<double> PeftConfig::Value::of(const std::string& module) const {
+  for (const auto& [matches, value] : patterns) {
+    if (matches(module)) return value;
   }
   return common;
 }

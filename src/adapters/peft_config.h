@@ -2,12 +2,13 @@
 // peft's LoraConfig as it is stored: adapter_config.json beside a PEFT adapter, or the JSON text
 // under "lora_adapter_metadata" in the header of a diffusers file (keys prefixed by
 // "transformer.", or by nothing).
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "adapters/pattern.h"
+#include "io/json_file.h"
 
 namespace icedit {
 
@@ -23,26 +24,25 @@ class PeftConfig {
   static PeftConfig of_kohya(const std::string& network_alpha);
 
   // Whether it says anything about the adapter.
-  bool stated() const { return rank_.has_value() || alpha_.has_value(); }
+  bool stated() const { return rank_.common || alpha_.common; }
   // For a module by its name in the model: patterns first, in the order of the file, then the
   // common value. Source: peft utils/other.py, get_pattern_key.
-  std::optional<double> alpha(const std::string& module) const {
-    return find(alpha_patterns_, alpha_, module);
-  }
-  std::optional<double> rank(const std::string& module) const {
-    return find(rank_patterns_, rank_, module);
-  }
+  std::optional<double> alpha(const std::string& module) const { return alpha_.of(module); }
+  std::optional<double> rank(const std::string& module) const { return rank_.of(module); }
   bool rslora() const { return rslora_; }
   const std::string& where() const { return where_; }
 
  private:
-  using Patterns = std::vector<std::pair<Pattern, double>>;
-  static std::optional<double> find(const Patterns& patterns, std::optional<double> common,
-                                    const std::string& module);
+  struct Value {
+    std::vector<std::pair<std::function<bool(const std::string&)>, double>> patterns;
+    std::optional<double> common;
+    std::optional<double> of(const std::string& module) const;
+  };
+  static Value value(const JsonFile& json, const std::string& text, const std::string& common,
+                     const std::string& patterns);
 
   std::string where_;
-  std::optional<double> rank_, alpha_;
-  Patterns rank_patterns_, alpha_patterns_;
+  Value rank_, alpha_;
   bool rslora_ = false;
 };
 

@@ -7,14 +7,21 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "adapters/kohya_names.h"
 #include "base/error.h"
+#include "io/json.h"
+#include "models/flux/names.h"
 #include "nn/weights.h"
 
 namespace icedit {
 namespace {
 
-using Json = nlohmann::ordered_json;
+// In the order of AdapterLayout. `file`: its name in a folder.
+constexpr struct Layout {
+  AdapterLayout layout;
+  const char *name, *file;
+} kLayouts[] = {{AdapterLayout::kDiffusers, "diffusers", kDiffusersFile},
+                {AdapterLayout::kPeft, "peft", kPeftFile},
+                {AdapterLayout::kKohya, "kohya", "lora.safetensors"}};
 
 template <class T>
 T most_common(const std::vector<T>& values) {
@@ -90,52 +97,109 @@ std::string moe_config(const AdapterFile& adapter) {
       .dump();
 }
 
-std::map<std::string, std::string> header_of(const AdapterFile& adapter) {
-  auto header = adapter.metadata;
-  header["format"] = "pt";
-  for (const char* ours : {"lora_adapter_metadata", "icedit_moe"}) header.erase(ours);
-  return header;
+// Rows of linear1's MLP part over the hidden size, as in every FLUX.
+constexpr int64_t kMlpRatio = 4;
+
+// By their place in the BFL module; null: no adapter.
+using Parts = std::vector<const AdapterModule*>;
+
+struct Fused {
+  Tensor down, up;
+  double alpha;
+};
+
+int64_t rows_of_part(const Parts& parts, size_t part, int64_t hidden) {
+  if (parts[part] != nullptr) return parts[part]->out();
+  return part == 3 ? kMlpRatio * hidden : hidden;
 }
 
-Path save_diffusers(const Path& path, const AdapterFile& adapter) {
-  auto header = header_of(adapter);
-  const bool plain = std::any_of(adapter.modules.begin(), adapter.modules.end(),
-                                 [](const auto& module) { return !module.has_router(); });
-  if (plain) header["lora_adapter_metadata"] = lora_config(adapter, "transformer.").dump(2);
-  if (const std::string moe = moe_config(adapter); !moe.empty()) header["icedit_moe"] = moe;
-  const Path file =
-      path.extension() == ".safetensors" ? path : path / "pytorch_lora_weights.safetensors";
-  save_tensors(file, tensors_of(adapter.modules), header);
-  return file;
+bool share_down(const Parts& parts) {
+  const AdapterModule* first = parts[0];
+  return std::all_of(parts.begin(), parts.end(), [&](const AdapterModule* part) {
+    return part != nullptr && first != nullptr && part->scaling() == first->scaling() &&
+           part->a[0].equal(first->a[0]);
+  });
 }
 
-Path save_peft(const Path& folder, const AdapterFile& adapter) {
-  if (folder.extension() == ".safetensors") {
-    throw UsageError(str(folder.string(),
-                         ": a PEFT adapter is a folder of two files; leave out the .safetensors"));
+Fused fuse(const Parts& parts) {
+  const AdapterModule& one =
+      **std::find_if(parts.begin(), parts.end(), [](auto* part) { return part != nullptr; });
+  const int64_t hidden = one.in();
+  if (share_down(parts)) {
+    std::vector<Tensor> ups;
+    for (const auto* part : parts) ups.push_back(part->b[0]);
+    return {one.a[0], at::cat(ups, 0), one.scaling() * double(one.rank())};
   }
-  const Path file = folder / "adapter_model.safetensors";
-  write_text_atomically(folder / "adapter_config.json", lora_config(adapter, "").dump(2) + "\n");
-  save_tensors(file, tensors_of(adapter.modules, AdapterLayout::kPeft), header_of(adapter));
-  return file;
+  // The common scaling is the first part's; the others' ups take the difference.
+  int64_t rank = 0, rows = 0;
+  std::vector<Tensor> downs;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    rows += rows_of_part(parts, i, hidden);
+    if (parts[i] == nullptr) continue;
+    rank += parts[i]->rank();
+    downs.push_back(parts[i]->a[0].to(one.a[0].scalar_type()));
+  }
+  Fused fused{at::cat(downs, 0), at::zeros({rows, rank}, one.b[0].options()),
+              one.scaling() * double(rank)};
+  int64_t row = 0, column = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const int64_t height = rows_of_part(parts, i, hidden);
+    if (parts[i] != nullptr) {
+      const int64_t width = parts[i]->rank();
+      const double ratio = parts[i]->scaling() / one.scaling();
+      fused.up.narrow(0, row, height)
+          .narrow(1, column, width)
+          .copy_(ratio == 1 ? parts[i]->b[0] : parts[i]->b[0] * ratio);
+      column += width;
+    }
+    row += height;
+  }
+  return fused;
 }
 
-Path save_kohya(const Path& path, const AdapterFile& adapter) {
-  const Path file = path.extension() == ".safetensors" ? path : path / "lora.safetensors";
-  auto header = header_of(adapter);
-  header["ss_network_module"] = "networks.lora_flux";
-  save_tensors(file, kohya_tensors(adapter.modules), header);
-  return file;
+// Tensors lora_unet_*.lora_down.weight, .lora_up.weight, .alpha. Parts that BFL fuses share one
+// module: their factors are stacked (blocks on the diagonal of lora_up), or shared where they have
+// one A already. Parts without an adapter get rows of zeros.
+std::vector<std::pair<std::string, Tensor>> kohya_tensors(
+    const std::vector<AdapterModule>& modules) {
+  std::map<std::string, Parts> fused;
+  for (const AdapterModule& lora : modules) {
+    const auto place = bfl_part(lora.module);
+    if (!place) throw UsageError(str("the kohya layout has no name for the module ", lora.module));
+    Parts& parts = fused[place->module];
+    parts.resize(place->parts, nullptr);
+    parts[place->part] = &lora;
+  }
+  std::vector<std::pair<std::string, Tensor>> tensors;
+  for (const auto& [module, parts] : fused) {
+    Fused whole = fuse(parts);
+    if (halves_are_swapped(module)) {
+      const auto halves = whole.up.chunk(2, 0);
+      whole.up = at::cat({halves[1], halves[0]}, 0);
+    }
+    const auto add = [&](AdapterRole role, const Tensor& tensor) {
+      tensors.emplace_back(adapter_key(AdapterLayout::kKohya, module, role), tensor);
+    };
+    add(AdapterRole::kDown, whole.down);
+    add(AdapterRole::kUp, whole.up);
+    add(AdapterRole::kAlpha, at::scalar_tensor(whole.alpha, at::kFloat));
+  }
+  return tensors;
 }
 
 }  // namespace
 
 AdapterLayout adapter_layout(const std::string& name) {
-  if (name == "diffusers") return AdapterLayout::kDiffusers;
-  if (name == "peft") return AdapterLayout::kPeft;
-  if (name == "kohya") return AdapterLayout::kKohya;
+  for (const Layout& known : kLayouts) {
+    if (name == known.name) return known.layout;
+  }
   throw UsageError(
       str("adapter layout '", name, "' is not known; expected diffusers, peft or kohya"));
+}
+
+std::vector<Path> adapter_files(const Path& path, AdapterLayout layout) {
+  if (layout == AdapterLayout::kPeft) return {path / kPeftFile, path / kPeftConfig};
+  return {path.extension() == ".safetensors" ? path : path / kLayouts[size_t(layout)].file};
 }
 
 AdapterFile content_of(const LoadedAdapter& adapter) {
@@ -156,18 +220,30 @@ Path save_adapter(const Path& path, const AdapterFile& adapter, AdapterLayout la
   if (adapter.modules.empty()) throw UsageError(str(path.string(), ": the adapter has no layers"));
   if (adapter.has_router() && layout != AdapterLayout::kDiffusers) {
     throw UsageError(str(path.string(), ": a mixture of experts has no ",
-                         layout == AdapterLayout::kPeft ? "peft" : "kohya",
-                         " layout; save it as diffusers"));
+                         kLayouts[size_t(layout)].name, " layout; save it as diffusers"));
   }
-  switch (layout) {
-    case AdapterLayout::kPeft:
-      return save_peft(path, adapter);
-    case AdapterLayout::kKohya:
-      return save_kohya(path, adapter);
-    case AdapterLayout::kDiffusers:
-      break;
+  if (layout == AdapterLayout::kPeft && path.extension() == ".safetensors") {
+    throw UsageError(str(path.string(),
+                         ": a PEFT adapter is a folder of two files; leave out the .safetensors"));
   }
-  return save_diffusers(path, adapter);
+  const std::vector<Path> files = adapter_files(path, layout);
+  auto header = adapter.metadata;
+  header["format"] = "pt";
+  for (const char* ours : {"lora_adapter_metadata", "icedit_moe"}) header.erase(ours);
+  if (layout == AdapterLayout::kKohya) {
+    header["ss_network_module"] = "networks.lora_flux";
+    save_tensors(files[0], kohya_tensors(adapter.modules), header);
+    return files[0];
+  }
+  const bool plain = std::any_of(adapter.modules.begin(), adapter.modules.end(),
+                                 [](const auto& module) { return !module.has_router(); });
+  if (layout == AdapterLayout::kPeft)
+    write_json(files[1], lora_config(adapter, ""));
+  else if (plain)
+    header["lora_adapter_metadata"] = lora_config(adapter, "transformer.").dump(2);
+  if (const std::string moe = moe_config(adapter); !moe.empty()) header["icedit_moe"] = moe;
+  save_tensors(files[0], tensors_of(adapter.modules, layout), header);
+  return files[0];
 }
 
 }  // namespace icedit

@@ -4,13 +4,15 @@
 //              for mixtures
 //   peft       a folder: adapter_model.safetensors and adapter_config.json
 //   kohya      a .safetensors file with BFL's module names; q, k, v (and the MLP) fused
-#include "adapters/adapter_file.h"
-#include "adapters/inject.h"
+#include "adapters/attach.h"
 
 namespace icedit {
 
 // "diffusers", "peft", "kohya". Throws UsageError for another.
 AdapterLayout adapter_layout(const std::string& name);
+
+// The files that save_adapter writes to `path`, the .safetensors file first.
+std::vector<Path> adapter_files(const Path& path, AdapterLayout layout);
 
 // What is on a model now, as a file's content: trained tensors, copied to the CPU.
 AdapterFile content_of(const LoadedAdapter& adapter);

@@ -1,9 +1,11 @@
 #include "adapters/targets.h"
 
+#include <unicode/regex.h>
+
 #include <algorithm>
 #include <cctype>
+#include <memory>
 
-#include "adapters/pattern.h"
 #include "base/error.h"
 
 namespace icedit {
@@ -61,7 +63,38 @@ std::string plain_letters(const std::string& expression) {
                        nearest(names, plain_letters(target), 3, true)));
 }
 
+std::string without_python_names(std::string expression) {
+  for (size_t at = 0; (at = expression.find("(?P<", at)) != std::string::npos; ++at)
+    expression.erase(at + 2, 1);
+  return expression;
+}
+
 }  // namespace
+
+std::function<bool(const std::string&)> pattern(const std::string& expression,
+                                                const std::string& what, bool whole) {
+  UErrorCode status = U_ZERO_ERROR;
+  UParseError place;
+  const std::shared_ptr<const icu::RegexPattern> compiled(icu::RegexPattern::compile(
+      icu::UnicodeString::fromUTF8(without_python_names(expression)), 0, place, status));
+  if (U_FAILURE(status)) {
+    throw UsageError(str(what, ": '", expression, "' is no regular expression (",
+                         u_errorName(status), " near character ", place.offset, ")"));
+  }
+  return [=](const std::string& text) {
+    UErrorCode failed = U_ZERO_ERROR;
+    const auto wide = icu::UnicodeString::fromUTF8(text);
+    const std::unique_ptr<icu::RegexMatcher> matcher(compiled->matcher(wide, failed));
+    // An expression that backtracks for ever ends with an error; ICU's unit is about a millisecond.
+    if (U_SUCCESS(failed)) matcher->setTimeLimit(1000, failed);
+    const bool found =
+        U_SUCCESS(failed) && (whole ? matcher->matches(failed) : matcher->lookingAt(failed));
+    if (U_SUCCESS(failed)) return found;
+    throw UsageError(str(what, ": the expression '", expression,
+                         "' cannot be matched: ", u_errorName(failed),
+                         failed == U_REGEX_TIME_OUT ? "; it takes for ever, make it simpler" : ""));
+  };
+}
 
 std::vector<std::string> nearest_names(const std::vector<std::string>& names,
                                        const std::string& wanted, size_t count) {
@@ -71,11 +104,9 @@ std::vector<std::string> nearest_names(const std::vector<std::string>& names,
 std::vector<std::string> match_targets(const std::vector<std::string>& names,
                                        const std::string& expression) {
   if (expression == "all-linear") return names;
-  const Pattern pattern(expression, "target_modules");
+  const auto matches = pattern(expression, "target_modules", /*whole=*/true);
   std::vector<std::string> matched;
-  for (const auto& name : names) {
-    if (pattern.matches_all(name)) matched.push_back(name);
-  }
+  std::copy_if(names.begin(), names.end(), std::back_inserter(matched), matches);
   if (matched.empty()) fail(names, expression);
   return matched;
 }
@@ -84,18 +115,17 @@ std::vector<std::string> match_targets(const std::vector<std::string>& names,
                                        const std::vector<std::string>& targets) {
   if (targets.empty())
     throw UsageError("target_modules: the list is empty; name the modules to adapt");
-  for (const auto& target : targets) {
-    const bool used = std::any_of(names.begin(), names.end(),
-                                  [&](const auto& n) { return is_suffix(n, target); });
-    if (!used) fail(names, target);
-  }
+  const auto is_used = [&](const std::string& target) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](const auto& name) { return is_suffix(name, target); });
+  };
+  const auto missing = std::find_if_not(targets.begin(), targets.end(), is_used);
+  if (missing != targets.end()) fail(names, *missing);
   std::vector<std::string> matched;
-  for (const auto& name : names) {
-    if (std::any_of(targets.begin(), targets.end(),
-                    [&](const auto& t) { return is_suffix(name, t); })) {
-      matched.push_back(name);
-    }
-  }
+  std::copy_if(names.begin(), names.end(), std::back_inserter(matched), [&](const auto& name) {
+    return std::any_of(targets.begin(), targets.end(),
+                       [&](const auto& target) { return is_suffix(name, target); });
+  });
   return matched;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <sstream>
 
 #include "base/error.h"
 #include "base/home.h"
@@ -33,6 +34,20 @@ bool is_path(const Setting& setting) {
 }
 
 }  // namespace
+
+Setting::Setting(const std::string& names, std::string value, std::string help,
+                 std::string fallback, Variable variable)
+    : value(std::move(value)),
+      help(std::move(help)),
+      fallback(std::move(fallback)),
+      variable(std::move(variable)) {
+  std::istringstream words(names);
+  for (std::string word; words >> word; aliases.push_back(word)) {
+    if (word.ends_with(',')) word.pop_back();
+  }
+  name = aliases.front();
+  aliases.erase(aliases.begin());
+}
 
 void Setting::set(Given given) const {
   if (is_path(*this)) {

@@ -41,6 +41,10 @@ struct Variable {
 };
 
 struct Setting {
+  // `names`: "output, o": the name, then other spellings.
+  Setting(const std::string& names, std::string value, std::string help, std::string fallback,
+          Variable variable);
+
   std::string name;                  // "num-images": the flag --num-images, the key num_images
   std::vector<std::string> aliases;  // other spellings; one letter "o" is -o
   // What follows the flag, for the help: "N"; "" for a switch, whose text is "true" or "false". A

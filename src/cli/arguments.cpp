@@ -2,7 +2,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <sstream>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/nearest.h"
@@ -10,11 +12,13 @@
 namespace icedit::cli {
 namespace {
 
-// "-o,--output".
-std::string flags_of(const Setting& option) {
-  std::string flags = (option.name.size() == 1 ? "-" : "--") + option.name;
-  for (const std::string& alias : option.aliases)
-    flags += (alias.size() == 1 ? ",-" : ",--") + alias;
+constexpr size_t kColumns = 100, kRight = 34;
+
+// "--output", "-o", ...: the name's, then the other spellings'.
+std::vector<std::string> flags_of(const Setting& option) {
+  std::vector<std::string> flags = {option.name};
+  flags.insert(flags.end(), option.aliases.begin(), option.aliases.end());
+  for (std::string& flag : flags) flag.insert(0, flag.size() == 1 ? "-" : "--");
   return flags;
 }
 
@@ -29,19 +33,6 @@ std::vector<std::string> with_dashes(std::vector<std::string> arguments) {
     if (std::find(argument.begin(), end, ' ') == end) std::replace(argument.begin(), end, '_', '-');
   }
   return arguments;
-}
-
-// "--output", "-o", ...
-std::vector<std::string> all_flags(const std::vector<SettingGroup>& groups) {
-  std::vector<std::string> flags;
-  for (const SettingGroup& group : groups) {
-    for (const Setting& option : group.settings) {
-      flags.push_back((option.name.size() == 1 ? "-" : "--") + option.name);
-      for (const std::string& alias : option.aliases)
-        flags.push_back((alias.size() == 1 ? "-" : "--") + alias);
-    }
-  }
-  return flags;
 }
 
 // Every letter is one slip away from every other, so of a short flag only the other case is likely.
@@ -79,11 +70,11 @@ std::vector<Registered> add_options(CLI::App& app, const std::vector<SettingGrou
     for (const Setting& option : group.settings) {
       CLI::Option* parsed = nullptr;
       if (option.value.empty()) {
-        parsed = app.add_flag(flags_of(option));
+        parsed = app.add_flag(joined(flags_of(option)));
         parsed->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
       } else {
         // One value behind each flag; without the second call CLI11 would take "[a,b]" apart.
-        parsed = app.add_option(flags_of(option), sink)->allow_extra_args(false);
+        parsed = app.add_option(joined(flags_of(option)), sink)->allow_extra_args(false);
       }
       added.push_back({&option, parsed});
     }
@@ -104,6 +95,23 @@ std::vector<Registered> add_options(CLI::App& app, const std::vector<SettingGrou
   throw UsageError(str("icedit ", command, ": ", what));
 }
 
+std::string option_line(const Setting& option) {
+  std::string left = "  ", others;
+  const std::vector<std::string> flags = flags_of(option);
+  for (size_t i = 1; i < flags.size(); ++i) {
+    if (flags[i].size() == 2)
+      left += flags[i] + ", ";
+    else
+      others += (others.empty() ? "" : ", ") + flags[i];
+  }
+  left += flags[0];
+  if (!option.value.empty()) left += " " + option.value;
+  std::string right = option.help;
+  if (!option.fallback.empty()) right += " [" + option.fallback + "]";
+  if (!others.empty()) right += " (also " + others + ")";
+  return help_line(left, right);
+}
+
 }  // namespace
 
 std::vector<std::string> parse_arguments(const std::string& command,
@@ -121,7 +129,11 @@ std::vector<std::string> parse_arguments(const std::string& command,
   } catch (const CLI::ParseError& error) {
     throw_parse_error(command, added, error.what());
   }
-  const std::vector<std::string> flags = all_flags(groups);
+  std::vector<std::string> flags;
+  for (const auto& [option, parsed] : added) {
+    const std::vector<std::string> own = flags_of(*option);
+    flags.insert(flags.end(), own.begin(), own.end());
+  }
   std::vector<std::string> rest;
   bool only_rest = false;
   for (const std::string& argument : app.remaining()) {
@@ -155,14 +167,56 @@ SettingGroup general_options(bool& help) {
     };
   };
   return {"General",
-          {{"quiet",
-            {"q"},
-            "",
-            "on stderr only warnings and errors; the result on stdout as ever",
-            "",
+          {{"quiet, q", "", "on stderr only warnings and errors; the result on stdout as ever", "",
             level(log::Level::kQuiet)},
-           {"verbose", {"v"}, "", "say more about what is done", "", level(log::Level::kVerbose)},
-           {"help", {"h"}, "", "this text", "", into(help)}}};
+           {"verbose, v", "", "say more about what is done", "", level(log::Level::kVerbose)},
+           {"help, h", "", "this text", "", into(help)}}};
+}
+
+std::string help_line(const std::string& left, const std::string& right) {
+  std::string line = left;
+  if (line.size() + 2 > kRight)
+    line += "\n" + std::string(kRight, ' ');
+  else
+    line.resize(kRight, ' ');
+  std::istringstream words(right);
+  size_t column = kRight;
+  for (std::string word; words >> word; column += word.size() + 1) {
+    if (column > kRight && column + word.size() > kColumns) {
+      line += "\n" + std::string(kRight, ' ');
+      column = kRight;
+    }
+    line += (column > kRight ? " " : "") + word;
+  }
+  return line + "\n";
+}
+
+std::string command_help(const std::vector<std::string>& usage, const std::string& about,
+                         const std::vector<SettingGroup>& groups, const std::string& after) {
+  std::string text = "Usage:\n";
+  for (const std::string& line : usage) text += "  " + line + "\n";
+  if (!about.empty()) text += "\n" + about + "\n";
+  for (const SettingGroup& group : groups) {
+    text += "\n" + group.title + ":\n";
+    for (const Setting& option : group.settings) text += option_line(option);
+  }
+  if (!after.empty()) text += "\n" + after;
+  return text;
+}
+
+std::string exit_codes_help() {
+  std::string text = "Exit codes:\n";
+  const auto line = [&](ExitCode code, const std::string& meaning) {
+    text += help_line("  " + std::to_string(static_cast<int>(code)), meaning);
+  };
+  line(ExitCode::kOk, "done");
+  line(ExitCode::kFailure, "a checkpoint, an adapter or data that is wrong; out of memory");
+  line(ExitCode::kUsage, "wrong options or values; a file that exists and --force is missing");
+  line(ExitCode::kNoInput, "an input file is not there, or is no picture that can be read");
+  line(ExitCode::kModelUnavailable, "a model, an adapter or a device is not there");
+  line(ExitCode::kIo, "reading or writing failed: a full disk, no permission");
+  line(ExitCode::kInterrupted, "stopped by Ctrl+C or SIGTERM");
+  return text;
 }
 
 }  // namespace icedit::cli

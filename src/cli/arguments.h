@@ -1,5 +1,5 @@
 #pragma once
-// From the command line to the options' setters.
+// From the command line to the options' setters, and help texts, made from the same tables.
 #include <string>
 #include <vector>
 
@@ -18,5 +18,14 @@ std::vector<std::string> parse_arguments(const std::string& command,
 // Options that every sub-command has: --quiet and --verbose set the log's level; --help sets
 // `help`.
 SettingGroup general_options(bool& help);
+
+// "  left                 right", the right column wrapped at 100 columns.
+std::string help_line(const std::string& left, const std::string& right);
+
+// `usage`: the lines under "Usage:"; `about` stands before the options, `after` behind them.
+std::string command_help(const std::vector<std::string>& usage, const std::string& about,
+                         const std::vector<SettingGroup>& groups, const std::string& after = "");
+
+std::string exit_codes_help();
 
 }  // namespace icedit::cli

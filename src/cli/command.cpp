@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/nearest.h"
 #include "base/version.h"
-#include "cli/help.h"
+#include "cli/arguments.h"
 
 namespace icedit::cli {
 namespace {

@@ -9,11 +9,11 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/help.h"
 #include "cli/merge_base.h"
 #include "cli/model_options.h"
 #include "cli/paths.h"
 #include "io/hub.h"
+#include "io/whole_folder.h"
 
 namespace icedit::cli {
 namespace {
@@ -32,36 +32,20 @@ const Choices<at::ScalarType> kStoredDtypes = {{"f32", at::kFloat},         {"bf
 
 SettingGroup convert_group(ConvertOptions& o) {
   return {"Conversion",
-          {{"output", {"o"}, "PATH", "the file or folder that is written", "", into(o.output)},
-           {"format",
-            {},
-            "LAYOUT",
-            "of an adapter: diffusers, peft (a folder) or kohya",
-            "diffusers",
+          {{"output, o", "PATH", "the file or folder that is written", "", into(o.output)},
+           {"format", "LAYOUT", "of an adapter: diffusers, peft (a folder) or kohya", "diffusers",
             [&o](const Given& given) {
               adapter_layout(given.text);
               o.format = given.text;
               o.format_given = true;
             }},
-           {"merge",
-            {},
-            "",
-            "write --model with the adapters of --lora (or its own) merged in",
-            "",
+           {"merge", "", "write --model with the adapters of --lora (or its own) merged in", "",
             into(o.merge)},
-           {"dtype",
-            {},
-            "TYPE",
-            "f32, bf16 or f16: what is stored",
-            "as it is",
+           {"dtype", "TYPE", "f32, bf16 or f16: what is stored", "as it is",
             [&o](const Given& given) { o.dtype = choice_value(given, kStoredDtypes); }},
-           {"max-shard-size",
-            {},
-            "GB",
-            "of a merged model's files, and of the memory that is needed",
-            "5",
-            number(o.shard_gb, 0.001, 1e6)},
-           {"force", {"f"}, "", "overwrite --output", "", into(o.force)}}};
+           {"max-shard-size", "GB", "of a merged model's files, and of the memory that is needed",
+            "5", number(o.shard_gb, 0.001, 1e6)},
+           {"force, f", "", "overwrite --output", "", into(o.force)}}};
 }
 
 std::vector<SettingGroup> groups(ConvertOptions& options) {
@@ -75,20 +59,6 @@ std::string convert_help() {
                       "Writes an adapter in another public layout, its alpha kept, or a model with "
                       "adapters merged in.",
                       groups(options), exit_codes_help());
-}
-
-// The files that save_adapter would write.
-std::vector<Path> targets(const Path& output, AdapterLayout layout) {
-  const bool file = output.extension() == ".safetensors";
-  switch (layout) {
-    case AdapterLayout::kPeft:
-      return {output / "adapter_model.safetensors", output / "adapter_config.json"};
-    case AdapterLayout::kKohya:
-      return {file ? output : output / "lora.safetensors"};
-    case AdapterLayout::kDiffusers:
-      break;
-  }
-  return {file ? output : output / "pytorch_lora_weights.safetensors"};
 }
 
 // The scale goes into alpha, which every layout has; a sign into B.
@@ -122,7 +92,8 @@ AdapterFile open_whole(const std::string& text, bool allow_partial) {
 void convert_adapter(const ConvertOptions& options, const AdapterRequest& request) {
   const AdapterLayout layout = adapter_layout(options.format);
   AdapterFile adapter = open_whole(request.path, options.model.allow_partial);
-  for (const Path& target : targets(options.output, layout)) {
+  const std::vector<Path> wanted = adapter_files(options.output, layout);
+  for (const Path& target : wanted) {
     if (same_place(target) == same_place(adapter.path))
       throw UsageError(str(target.string(), " is the adapter itself; give another name with -o"));
     expect_free(target, options.force);
@@ -131,8 +102,7 @@ void convert_adapter(const ConvertOptions& options, const AdapterRequest& reques
   if (options.dtype) change_dtype(adapter, *options.dtype);
   const NewFiles made(options.output);
   save_adapter(made.path(), adapter, layout);
-  const std::vector<Path> wanted = targets(options.output, layout);
-  const std::vector<Path> files = targets(made.path(), layout);
+  const std::vector<Path> files = adapter_files(made.path(), layout);
   std::vector<Path> got;
   for (const Path& file : files) got.push_back(made.put(file, if_taken(options.force)));
   for (size_t i = 0; i < files.size(); ++i) expect_name(wanted[i], got[i]);

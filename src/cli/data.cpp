@@ -8,7 +8,6 @@
 #include "base/process.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/help.h"
 
 namespace icedit::cli {
 namespace {
@@ -54,17 +53,16 @@ std::string data_help(const DataCommand& command) {
 }
 
 Setting json_option(DataOptions& options) {
-  return {"json", {}, "", "as JSON", "", into(options.json)};
+  return {"json", "", "as JSON", "", into(options.json)};
 }
 
 Setting threads_option(DataOptions& options) {
-  return {
-      "threads", {}, "N", "that read and decode", "one a core", integer(options.threads, 1, 1024)};
+  return {"threads", "N", "that read and decode", "one a core", integer(options.threads, 1, 1024)};
 }
 
 std::vector<Setting> output_options(DataOptions& options, const std::string& help) {
-  return {{"output", {"o"}, "FILE", help, "", into(options.output)},
-          {"force", {"f"}, "", "overwrite it where it exists", "", into(options.force)}};
+  return {{"output, o", "FILE", help, "", into(options.output)},
+          {"force, f", "", "overwrite it where it exists", "", into(options.force)}};
 }
 
 int threads_of(const DataOptions& options) {

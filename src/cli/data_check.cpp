@@ -59,13 +59,9 @@ DatasetConfig config_of(const DataOptions& options) {
 
 std::vector<SettingGroup> check_groups(DataOptions& o) {
   return {{"What is checked",
-           {{"type",
-             {},
-             "TYPE",
-             "of files: edit, omini, edit_mask, folder",
-             "by their columns",
+           {{"type", "TYPE", "of files: edit, omini, edit_mask, folder", "by their columns",
              [&o](const Given& given) { o.type = choice_value(given, kDatasetTypes); }},
-            {"split", {}, "NAMES", "only files of these, as in train+dev", "", into(o.split)},
+            {"split", "NAMES", "only files of these, as in train+dev", "", into(o.split)},
             override_option(o.overrides),
             threads_option(o),
             json_option(o)}},

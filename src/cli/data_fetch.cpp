@@ -56,21 +56,14 @@ Json state_json(const SetState& state) {
 }  // namespace
 
 std::vector<SettingGroup> fetch_groups(DataOptions& o) {
-  return {{"What is looked for",
-           {{"folder",
-             {},
-             "FOLDER",
-             "of OmniEdit's files, where ICEdit's configurations expect them",
-             "parquet",
-             into(o.folder)},
-            {"all",
-             {},
-             "",
-             "all 1.2 million edits of OmniEdit, not the part that ICEdit was trained on",
-             "",
-             into(o.all)},
-            json_option(o)}},
-          general_options(o.help)};
+  return {
+      {"What is looked for",
+       {{"folder", "FOLDER", "of OmniEdit's files, where ICEdit's configurations expect them",
+         "parquet", into(o.folder)},
+        {"all", "", "all 1.2 million edits of OmniEdit, not the part that ICEdit was trained on",
+         "", into(o.all)},
+        json_option(o)}},
+      general_options(o.help)};
 }
 
 int fetch_data(const DataOptions& options) {

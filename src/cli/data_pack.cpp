@@ -10,6 +10,7 @@
 #include "cli/data.h"
 #include "cli/paths.h"
 #include "data/pack.h"
+#include "io/whole_folder.h"
 
 namespace icedit::cli {
 

@@ -91,13 +91,9 @@ void print(const Json& samples, const DataOptions& options) {
 std::vector<SettingGroup> show_groups(DataOptions& o) {
   SettingGroup group = {
       "What is shown",
-      {{"index",
-        {},
-        "N",
-        "micro-batch N of the run, counted from 0 over all ranks and epochs",
-        "0",
+      {{"index", "N", "micro-batch N of the run, counted from 0 over all ranks and epochs", "0",
         integer(o.index, 0, int64_t{1} << 40)},
-       {"count", {}, "K", "so many micro-batches", "1", integer(o.count, 1, 1000)},
+       {"count", "K", "so many micro-batches", "1", integer(o.count, 1, 1000)},
        override_option(o.overrides),
        json_option(o)}};
   for (Setting& option : output_options(o, "the picture; without it the prompts alone are printed"))

@@ -5,7 +5,7 @@
 #include "base/progress.h"
 #include "cli/output_names.h"
 #include "edit/mask.h"
-#include "io/disk_space.h"
+#include "io/files.h"
 
 namespace icedit::cli {
 

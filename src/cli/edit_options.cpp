@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/arguments.h"
-#include "cli/help.h"
 #include "cli/output_names.h"
 #include "cli/paths.h"
 #include "edit/recipe.h"
@@ -28,57 +27,30 @@ SettingGroup edit_group(EditOptions& o) {
 }
 
 SettingGroup file_group(EditOptions& o) {
-  return {
-      "Files",
-      {{"output-dir", {}, "FOLDER", "write there, under the inputs' names", "", into(o.output_dir)},
-       {"force", {"f"}, "", "overwrite files that exist", "", into(o.force)},
-       {"skip-existing",
-        {},
-        "",
-        "leave out inputs whose outputs exist: goes on with a batch",
-        "",
-        into(o.skip_existing)},
-       {"recipe",
-        {},
-        "PICTURE",
-        "take the settings that made PICTURE; other options override them",
-        "",
-        into(o.recipe)},
-       {"max-pixels",
-        {},
-        "N",
-        "refuse larger pictures",
-        std::to_string(kMaxPixels),
-        integer(o.read.max_pixels, 1, kMostPixels)},
-       {"pillow-exact",
-        {},
-        "",
-        "16-bit grey is clipped and alpha dropped, as Pillow's convert(\"RGB\") does",
-        "",
-        into(o.read.pillow_exact)}}};
+  return {"Files",
+          {{"output-dir", "FOLDER", "write there, under the inputs' names", "", into(o.output_dir)},
+           {"force, f", "", "overwrite files that exist", "", into(o.force)},
+           {"skip-existing", "", "leave out inputs whose outputs exist: goes on with a batch", "",
+            into(o.skip_existing)},
+           {"recipe", "PICTURE", "take the settings that made PICTURE; other options override them",
+            "", into(o.recipe)},
+           {"max-pixels", "N", "refuse larger pictures", std::to_string(kMaxPixels),
+            integer(o.read.max_pixels, 1, kMostPixels)},
+           {"pillow-exact", "",
+            "16-bit grey is clipped and alpha dropped, as Pillow's convert(\"RGB\") does", "",
+            into(o.read.pillow_exact)}}};
 }
 
 SettingGroup output_group(EditOptions& o) {
   return {"What is shown",
-          {{"json", {}, "", "print the result as JSON", "", into(o.json)},
-           {"dry-run",
-            {},
-            "",
-            "say what would be loaded, how large it is and what would be made; load nothing",
-            "",
+          {{"json", "", "print the result as JSON", "", into(o.json)},
+           {"dry-run", "",
+            "say what would be loaded, how large it is and what would be made; load nothing", "",
             into(o.dry_run)},
-           {"preview",
-            {},
-            "N",
-            "write OUTPUT.preview-STEP.png every N steps",
-            "",
+           {"preview", "N", "write OUTPUT.preview-STEP.png every N steps", "",
             integer(o.preview_every, 1)},
-           {"preview-full",
-            {},
-            "",
-            "previews are decoded by the VAE: slower, and as large as the edit",
-            "",
-            into(o.preview_full)}}};
+           {"preview-full", "", "previews are decoded by the VAE: slower, and as large as the edit",
+            "", into(o.preview_full)}}};
 }
 
 void apply_recipe(EditOptions& options, const std::string& picture) {

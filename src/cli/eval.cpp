@@ -8,7 +8,6 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/eval_options.h"
-#include "cli/help.h"
 #include "data/locate.h"
 #include "edit/memory_estimate.h"
 #include "edit/recipe.h"

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "cli/arguments.h"
-#include "cli/help.h"
 
 namespace icedit::cli {
 namespace {
@@ -30,28 +29,18 @@ SettingGroup edit_group(EvalCommand& o) {
 
 SettingGroup data_group(EvalCommand& o) {
   return {"Data and results",
-          {{"data",
-            {},
-            "FILE",
+          {{"data", "FILE",
             "Parquet with source_img, target_img, instruction and perhaps task; also a folder or "
             "a \"glob\"",
-            "",
-            into(o.data)},
-           {"limit", {}, "N", "only the first N rows", "all", integer(o.eval.limit, 1)},
-           {"every", {}, "N", "only the rows 0, N, 2 N, ...", "1", integer(o.eval.every, 1)},
-           {"batch",
-            {},
-            "N",
-            "so many rows of one size are edited together",
-            "8 for small models, else 1",
-            integer(o.batch, 1, kLargestBatch)},
-           {"output",
-            {"o", "output-dir"},
-            "FOLDER",
-            "keep pictures, figures and contact sheets there; a run that was stopped goes on",
-            "",
+            "", into(o.data)},
+           {"limit", "N", "only the first N rows", "all", integer(o.eval.limit, 1)},
+           {"every", "N", "only the rows 0, N, 2 N, ...", "1", integer(o.eval.every, 1)},
+           {"batch", "N", "so many rows of one size are edited together",
+            "8 for small models, else 1", integer(o.batch, 1, kLargestBatch)},
+           {"output, o, output-dir", "FOLDER",
+            "keep pictures, figures and contact sheets there; a run that was stopped goes on", "",
             into(o.output_dir)},
-           {"json", {}, "", "print the figures as JSON", "", into(o.json)}}};
+           {"json", "", "print the figures as JSON", "", into(o.json)}}};
 }
 
 }  // namespace

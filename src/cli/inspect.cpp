@@ -9,7 +9,6 @@
 #include "base/shell.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/help.h"
 #include "cli/paths.h"
 #include "edit/model_files.h"
 #include "io/hub.h"
@@ -23,19 +22,11 @@ namespace fs = std::filesystem;
 
 std::vector<SettingGroup> groups(InspectOptions& o) {
   return {{"What is shown",
-           {{"json", {}, "", "as JSON", "", into(o.json)},
-            {"all", {}, "", "adapters: the norm of every delta", "", into(o.all)},
-            {"check",
-             {},
-             "",
-             "checkpoints: read every weight and look for NaN and infinity",
-             "",
+           {{"json", "", "as JSON", "", into(o.json)},
+            {"all", "", "adapters: the norm of every delta", "", into(o.all)},
+            {"check", "", "checkpoints: read every weight and look for NaN and infinity", "",
              into(o.check)},
-            {"model",
-             {"flux-path"},
-             "MODEL",
-             "adapters: compare with this model's layers",
-             "",
+            {"model, flux-path", "MODEL", "adapters: compare with this model's layers", "",
              into(o.model)}}},
           general_options(o.help)};
 }

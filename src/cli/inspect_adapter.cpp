@@ -106,12 +106,6 @@ Json compare(const AdapterFile& file, const std::string& model) {
   return json;
 }
 
-Json values(std::set<double> set) {
-  Json json = Json::array();
-  for (const double value : set) json.push_back(value);
-  return json;
-}
-
 Json norms_json(std::vector<Row> rows) {
   std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.norm < b.norm; });
   Json json;
@@ -137,9 +131,9 @@ Json adapter_json(const AdapterFile& file, const std::vector<Row>& rows) {
     ++targets[pattern_of(row.module)];
   }
   json["modules"] = rows.size();
-  json["ranks"] = values(ranks);
-  json["alphas"] = values(alphas);
-  if (!experts.empty()) json["experts"] = values(experts), json["top_k"] = values(top_k);
+  json["ranks"] = ranks;
+  json["alphas"] = alphas;
+  if (!experts.empty()) json["experts"] = experts, json["top_k"] = top_k;
   for (const auto& [target, count] : targets) json["targets"][target] = count;
   json["norms"] = norms_json(rows);
   json["fits"] = fits_by_shape(rows);
@@ -156,22 +150,22 @@ std::string list(const Json& numbers) {
 }
 
 void print_text(const Json& json, const std::vector<Row>& rows, bool all) {
-  std::cout << json["path"].get<std::string>() << "\nLoRA adapter in the "
-            << json["layout"].get<std::string>() << " layout: " << rows.size() << " layers, rank "
-            << list(json["ranks"]) << ", alpha " << list(json["alphas"]);
+  std::cout << text_of(json["path"]) << "\nLoRA adapter in the " << text_of(json["layout"])
+            << " layout: " << rows.size() << " layers, rank " << list(json["ranks"]) << ", alpha "
+            << list(json["alphas"]);
   if (json.contains("experts")) {
     std::cout << "; mixtures of " << list(json["experts"]) << " experts, top "
               << list(json["top_k"]);
   }
-  std::cout << "\nfits     " << json["fits"].get<std::string>() << "\ntargets\n";
+  std::cout << "\nfits     " << text_of(json["fits"]) << "\ntargets\n";
   for (const auto& [target, count] : json["targets"].items())
     std::cout << "  " << count << " x " << target << "\n";
   const Json& norms = json["norms"];
   std::cout << "deltas   || s B A ||: median " << norms["median"].get<double>() << ", from "
             << norms["smallest"]["norm"].get<double>() << " ("
-            << norms["smallest"]["module"].get<std::string>() << ") to "
-            << norms["largest"]["norm"].get<double>() << " ("
-            << norms["largest"]["module"].get<std::string>() << ")";
+            << text_of(norms["smallest"]["module"]) << ") to "
+            << norms["largest"]["norm"].get<double>() << " (" << text_of(norms["largest"]["module"])
+            << ")";
   if (norms["zero"] > 0) std::cout << "; " << norms["zero"] << " are zero";
   std::cout << "\n";
   for (const Row& row : rows) {
@@ -180,16 +174,14 @@ void print_text(const Json& json, const std::vector<Row>& rows, bool all) {
               << str(std::vector{row.out, row.in})
               << (row.experts > 0 ? str(", ", row.experts, " experts") : "") << "\n";
   }
-  for (const Json& note : json["notes"])
-    std::cout << "note     " << note.get<std::string>() << "\n";
+  for (const Json& note : json["notes"]) std::cout << "note     " << text_of(note) << "\n";
   if (!json["unmatched"].empty())
     std::cout << counted(json["unmatched"].size(), "tensor") << " of no known layout\n";
   if (!json.contains("compared")) return;
   const Json& compared = json["compared"];
-  std::cout << "compared with " << compared["model"].get<std::string>() << ": "
-            << compared["fitting"] << " of " << rows.size() << " layers fit\n";
-  for (const Json& line : compared["not_fitting"])
-    std::cout << "  " << line.get<std::string>() << "\n";
+  std::cout << "compared with " << text_of(compared["model"]) << ": " << compared["fitting"]
+            << " of " << rows.size() << " layers fit\n";
+  for (const Json& line : compared["not_fitting"]) std::cout << "  " << text_of(line) << "\n";
 }
 
 }  // namespace

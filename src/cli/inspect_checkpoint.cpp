@@ -150,11 +150,10 @@ void inspect_model(const Path& folder, const InspectOptions& options) {
     std::cout << dumped(json, 2) << "\n";
     return;
   }
-  std::cout << folder.string() << "\n" << json["pipeline"].get<std::string>() << "\n" << text;
-  std::cout << "defaults of an edit (" << json["defaults_from"].get<std::string>() << "):\n";
+  std::cout << folder.string() << "\n" << text_of(json["pipeline"]) << "\n" << text;
+  std::cout << "defaults of an edit (" << text_of(json["defaults_from"]) << "):\n";
   for (const auto& [key, value] : json["defaults"].items()) {
-    std::cout << "  " << key << "  "
-              << (value.is_string() ? value.get<std::string>() : value.dump()) << "\n";
+    std::cout << "  " << key << "  " << text_of(value) << "\n";
   }
   if (options.check) std::cout << "every value is finite\n";
 }

@@ -10,17 +10,6 @@
 namespace icedit::cli {
 namespace {
 
-const char* format_name(ImageFormat format) {
-  switch (format) {
-    case ImageFormat::kPng:
-      return "PNG";
-    case ImageFormat::kJpeg:
-      return "JPEG";
-    default:
-      return "WebP";
-  }
-}
-
 // Nested objects become "model.transformer.sha256  ...".
 void print_flat(const Json& json, const std::string& prefix) {
   if (json.is_structured() && !json.empty()) {
@@ -28,8 +17,7 @@ void print_flat(const Json& json, const std::string& prefix) {
       print_flat(value, prefix.empty() ? key : prefix + "." + key);
     return;
   }
-  std::cout << "  " << prefix << "  " << (json.is_string() ? json.get<std::string>() : json.dump())
-            << "\n";
+  std::cout << "  " << prefix << "  " << text_of(json) << "\n";
 }
 
 // What people look for comes first: the instruction, the seed and the other settings, what was
@@ -95,7 +83,7 @@ void inspect_picture(const Path& file, const InspectOptions& options) {
   }
   std::cout << file.string() << "\n"
             << format_name(format) << ", " << image.width << "x" << image.height << ", "
-            << json["mode"].get<std::string>() << "\n";
+            << text_of(json["mode"]) << "\n";
   if (recipe.empty()) {
     std::cout << "no recipe: icedit did not write this picture\n";
   } else {

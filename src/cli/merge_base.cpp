@@ -3,28 +3,35 @@
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 
+#include <cstdio>
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "adapters/inject.h"
+#include "adapters/attach.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "cli/component_writer.h"
 #include "cli/paths.h"
 #include "edit/precision.h"
 #include "edit/recipe.h"
-#include "io/disk_space.h"
 #include "io/hub.h"
+#include "io/json.h"
 #include "io/whole_folder.h"
 #include "models/flux/transformer.h"
 #include "nn/fp8_scales.h"
+#include "nn/weights.h"
 
 namespace icedit::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+struct PlannedTensor {
+  std::string name;
+  uint64_t bytes;                // of what `make` returns
+  std::function<Tensor()> make;  // called once, when its shard is written
+};
 
 bool is_fp8(Dtype dtype) {
   return dtype == Dtype::kF8E4M3 || dtype == Dtype::kF8E5M2;
@@ -128,6 +135,39 @@ std::vector<PlannedTensor> plan_part(const Checkpoint& checkpoint, const MergeRe
   return plan;
 }
 
+// As diffusers and transformers lay them out: one .safetensors file, or shards and an index.
+// `stem`: "diffusion_pytorch_model" or "model". `written`: after every tensor. A tensor larger than
+// a shard has one of its own.
+void write_component(const Path& folder, const std::string& stem,
+                     const std::vector<PlannedTensor>& tensors, uint64_t shard_bytes,
+                     const std::function<void()>& written) {
+  std::vector<size_t> begins = {0};  // of each shard
+  uint64_t bytes = 0, total = 0;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (bytes > 0 && bytes + tensors[i].bytes > shard_bytes) begins.push_back(i), bytes = 0;
+    bytes += tensors[i].bytes;
+    total += tensors[i].bytes;
+  }
+  const size_t shards = begins.size();
+  begins.push_back(tensors.size());
+  Json map = Json::object();
+  for (size_t shard = 0; shard < shards; ++shard) {
+    char numbers[64] = "";
+    if (shards > 1) std::snprintf(numbers, sizeof numbers, "-%05zu-of-%05zu", shard + 1, shards);
+    const std::string name = stem + numbers + ".safetensors";
+    std::vector<std::pair<std::string, Tensor>> made;
+    for (size_t i = begins[shard]; i < begins[shard + 1]; ++i) {
+      made.emplace_back(tensors[i].name, tensors[i].make());
+      map[tensors[i].name] = name;
+      written();
+    }
+    save_tensors(folder / name, made, {{"format", "pt"}});
+  }
+  if (shards == 1) return;
+  write_json(folder / (stem + ".safetensors.index.json"),
+             {{"metadata", {{"total_size", total}}}, {"weight_map", map}});
+}
+
 Json model_index() {
   return {{"_class_name", "FluxFillPipeline"},
           {"_diffusers_version", "0.32.0"},
@@ -138,10 +178,6 @@ Json model_index() {
           {"tokenizer_2", {"transformers", "T5TokenizerFast"}},
           {"transformer", {"diffusers", "FluxTransformer2DModel"}},
           {"vae", {"diffusers", "AutoencoderKL"}}};
-}
-
-void write_json(const Path& file, const Json& json) {
-  write_text_atomically(file, json.dump(2) + "\n");
 }
 
 // The model's own defaults, but for its adapter: that is merged.

@@ -1,9 +1,8 @@
 #pragma once
 // Questions about paths that a user typed.
 #include "base/error.h"
+#include "io/files.h"
 #include "io/hub.h"
-#include "io/new_file.h"
-#include "io/there.h"
 
 namespace icedit::cli {
 

@@ -9,10 +9,10 @@
 #include "base/nearest.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/help.h"
 #include "cli/paths.h"
 #include "cli/stages.h"
 #include "edit/threads.h"
+#include "io/whole_folder.h"
 
 namespace icedit::cli {
 namespace {
@@ -22,47 +22,22 @@ constexpr int64_t kLongestText = 4096, kLargestSide = 65536;
 SettingGroup stage_group(StageOptions& o) {
   return {
       "The stage",
-      {{"in",
-        {},
-        "FILE",
-        "safetensors with the tensors that it reads; others are ignored",
-        "",
+      {{"in", "FILE", "safetensors with the tensors that it reads; others are ignored", "",
         into(o.in)},
-       {"out", {"o"}, "FILE", "safetensors with the tensors that it writes", "", into(o.out)},
-       {"force", {"f"}, "", "overwrite --out", "", into(o.force)},
-       {"all", {}, "", "every named intermediate too", "", into(o.all)},
-       {"text", {}, "FILE", "tokenize: a JSON array of texts", "", into(o.text)},
-       {"clip-length",
-        {},
-        "N",
-        "tokenize: CLIP tokens",
-        "77",
-        integer(o.clip_length, 2, kLongestText)},
-       {"t5-length", {}, "N", "tokenize: T5 tokens", "512", integer(o.t5_length, 1, kLongestText)},
-       {"height", {}, "PIXELS", "schedule: of the diptych", "", integer(o.height, 1, kLargestSide)},
-       {"width",
-        {},
-        "PIXELS",
-        "schedule: of the diptych, both halves",
-        "",
+       {"out, o", "FILE", "safetensors with the tensors that it writes", "", into(o.out)},
+       {"force, f", "", "overwrite --out", "", into(o.force)},
+       {"all", "", "every named intermediate too", "", into(o.all)},
+       {"text", "FILE", "tokenize: a JSON array of texts", "", into(o.text)},
+       {"clip-length", "N", "tokenize: CLIP tokens", "77", integer(o.clip_length, 2, kLongestText)},
+       {"t5-length", "N", "tokenize: T5 tokens", "512", integer(o.t5_length, 1, kLongestText)},
+       {"height", "PIXELS", "schedule: of the diptych", "", integer(o.height, 1, kLargestSide)},
+       {"width", "PIXELS", "schedule: of the diptych, both halves", "",
         integer(o.width, 1, kLargestSide)},
-       {"steps",
-        {"num-inference-steps"},
-        "N",
-        "schedule: denoising steps",
-        "the model's",
+       {"steps, num-inference-steps", "N", "schedule: denoising steps", "the model's",
         integer(o.steps, 1, kMostSteps)},
-       {"guidance",
-        {"guidance-scale"},
-        "X",
-        "denoise: how strongly the text is followed",
-        "the model's",
-        number(o.guidance, 0, kMostGuidance)},
-       {"tolerance",
-        {},
-        "X",
-        "detail: what counts as noise, times X",
-        "1",
+       {"guidance, guidance-scale", "X", "denoise: how strongly the text is followed",
+        "the model's", number(o.guidance, 0, kMostGuidance)},
+       {"tolerance", "X", "detail: what counts as noise, times X", "1",
         number(o.tolerance, 0.01, 100)}}};
 }
 
@@ -130,7 +105,7 @@ int run_stage(const Arguments& arguments) {
   check_files(stage, options);
   const Threads threads(options.model.threads);
   const c10::InferenceMode inference;
-  const NamedTensors tensors = stage.run(options);
+  const NamedTensors tensors = outputs_of(stage, options);
   for (const auto& [name, tensor] : tensors) log::verbose(str(name, "  ", shape_text(tensor)));
   const NewFiles made(options.out);
   save_tensors(made.path(), tensors);

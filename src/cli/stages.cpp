@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -22,39 +23,63 @@
 #include "train/objective.h"
 
 namespace icedit::cli {
-namespace {
 
-Residency open_model(const StageOptions& options) {
-  const ModelFiles files = ModelFiles::find(options.model.request);
-  ResidencyOptions residency = residency_options(options.model, files);
-  // A stage runs what it is given: the model's own adapter only comes when it is named, and one
-  // that does nothing is no error.
-  residency.adapters = options.model.adapters;
-  residency.allow_zero_adapters = true;
-  return Residency(files, residency);
-}
-
-// Where and in which dtype the model computes; whole numbers only change place.
-Tensor placed(const Tensor& tensor, const Residency& r) {
-  return tensor.is_floating_point() ? tensor.to(r.device(), r.precision().compute)
-                                    : tensor.to(r.device());
-}
-
-// Ids, sigmas and timesteps stay in f32 whatever the model's dtype.
-Tensor placed_f32(const Tensor& tensor, const Residency& r) {
-  return tensor.to(r.device(), at::kFloat);
-}
-
-Conditioning placed(const Conditioning& c, const Residency& r) {
-  return {placed(c.condition, r), placed(c.prompt_embeds, r), placed(c.pooled_prompt_embeds, r),
-          placed_f32(c.image_ids, r), placed_f32(c.text_ids, r)};
-}
-
-void append(NamedTensors& to, const Trace& trace, const std::string& prefix) {
-  for (const auto& [name, tensor] : trace.tensors()) {
-    to.emplace_back(name.starts_with("rope.") ? name : prefix + name, tensor);  // as in the goldens
+// The tensors of --in, of which those that nobody asks for are ignored, and the model.
+class StageInputs {
+ public:
+  explicit StageInputs(const StageOptions& options)
+      : file_(options.in), adapters_(options.model.adapters), options_(options) {
+    if (file_.empty()) return;
+    for (auto& [name, tensor] : load_tensors(file_)) tensors_.emplace(name, tensor);
   }
-}
+
+  // Throws DataError that names the tensor and what there is.
+  Tensor get(const std::string& name) const {
+    const auto found = tensors_.find(name);
+    if (found != tensors_.end()) return found->second;
+    std::vector<std::string> names;
+    for (const auto& [other, tensor] : tensors_) {
+      if (names.size() < 12) names.push_back(other);
+    }
+    throw DataError(str(file_, ": tensor '", name, "' is missing; there are ", tensors_.size(),
+                        ": ", names, tensors_.size() > names.size() ? " and more" : ""));
+  }
+  bool has(const std::string& name) const { return tensors_.count(name) != 0; }
+  const std::string& file() const { return file_; }
+
+  // Opened at the first use. A stage runs what it is given: the model's own adapter only comes when
+  // it is named, and one that does nothing is no error.
+  Residency& model() {
+    if (model_) return *model_;
+    const ModelFiles files = ModelFiles::find(options_.model.request);
+    ResidencyOptions residency = residency_options(options_.model, files);
+    residency.adapters = adapters_;
+    residency.allow_zero_adapters = true;
+    return model_.emplace(files, residency);
+  }
+  void leave_out_adapters() { adapters_.clear(); }
+
+  // Where and in which dtype the model computes; whole numbers only change place.
+  Tensor placed(const Tensor& tensor) {
+    return tensor.is_floating_point() ? tensor.to(model().device(), model().precision().compute)
+                                      : tensor.to(model().device());
+  }
+  // Ids, sigmas and timesteps stay in f32 whatever the model's dtype.
+  Tensor placed_f32(const Tensor& tensor) { return tensor.to(model().device(), at::kFloat); }
+  Conditioning placed(const Conditioning& c) {
+    return {placed(c.condition), placed(c.prompt_embeds), placed(c.pooled_prompt_embeds),
+            placed_f32(c.image_ids), placed_f32(c.text_ids)};
+  }
+
+ private:
+  std::string file_;
+  std::map<std::string, Tensor> tensors_;
+  std::vector<AdapterRequest> adapters_;
+  const StageOptions& options_;
+  std::optional<Residency> model_;
+};
+
+namespace {
 
 template <class Tokenizer>
 Tensor token_ids(const Tokenizer& tokenizer, const std::vector<std::string>& texts,
@@ -79,7 +104,7 @@ std::vector<std::string> read_texts(const std::string& file) {
   return json.get<std::vector<std::string>>();
 }
 
-NamedTensors tokenize(const StageOptions& options) {
+NamedTensors tokenize(StageInputs&, const StageOptions& options, Trace*) {
   const std::vector<std::string> texts = read_texts(options.text);
   const ModelFiles files = ModelFiles::find(options.model.request);
   return {
@@ -87,46 +112,29 @@ NamedTensors tokenize(const StageOptions& options) {
       {"t5.input_ids", token_ids(T5Tokenizer(files.tokenizer_2()), texts, options.t5_length)}};
 }
 
-// `forward(model, ids, trace)` gives the outputs.
-template <class Forward>
-NamedTensors encode_text(const StageOptions& options, const std::string& name, Forward forward) {
-  const StageInput in(options.in);
-  const Tensor ids = in.get(name + ".input_ids");
-  Residency model = open_model(options);
-  Trace trace;
-  NamedTensors tensors = forward(model, placed(ids, model), options.all ? &trace : nullptr);
-  append(tensors, trace, "");
-  return tensors;
+NamedTensors clip(StageInputs& in, const StageOptions&, Trace* trace) {
+  const Tensor ids = in.get("clip.input_ids");
+  const ClipOutput out = in.model().clip().forward(in.placed(ids), trace);
+  return {{"clip.last_hidden_state", out.last_hidden_state}, {"clip.pooled", out.pooled}};
 }
 
-NamedTensors clip(const StageOptions& options) {
-  return encode_text(options, "clip", [](Residency& model, const Tensor& ids, Trace* trace) {
-    const ClipOutput out = model.clip().forward(ids, trace);
-    return NamedTensors{{"clip.last_hidden_state", out.last_hidden_state},
-                        {"clip.pooled", out.pooled}};
-  });
+NamedTensors t5(StageInputs& in, const StageOptions&, Trace* trace) {
+  const Tensor ids = in.get("t5.input_ids");
+  return {{"t5.last_hidden_state", in.model().t5().forward(in.placed(ids), trace)}};
 }
 
-NamedTensors t5(const StageOptions& options) {
-  return encode_text(options, "t5", [](Residency& model, const Tensor& ids, Trace* trace) {
-    return NamedTensors{{"t5.last_hidden_state", model.t5().forward(ids, trace)}};
-  });
-}
-
-NamedTensors vae_encode(const StageOptions& options) {
-  const StageInput in(options.in);
-  const Tensor input = in.get("input"), noise = in.find("noise");
-  Residency model = open_model(options);
-  Trace trace;
-  const auto moments = model.vae().encode(placed(input, model), options.all ? &trace : nullptr);
+NamedTensors vae_encode(StageInputs& in, const StageOptions&, Trace* trace) {
+  const Tensor input = in.get("input");
+  Residency& model = in.model();
+  const auto moments = model.vae().encode(in.placed(input), trace);
   NamedTensors tensors = {{"mean", moments.mean}, {"logvar", moments.logvar}};
-  if (noise.defined()) {
-    check_shape("noise", noise, moments.mean.sizes().vec());
-    tensors.emplace_back("sample", sample(moments, placed(noise, model)));
+  Tensor latents = moments.mean;
+  if (in.has("noise")) {
+    check_shape("noise", in.get("noise"), moments.mean.sizes().vec());
+    latents = sample(moments, in.placed(in.get("noise")));
+    tensors.emplace_back("sample", latents);
   }
-  const Tensor latents = noise.defined() ? tensors.back().second : moments.mean;
   tensors.emplace_back("normalised", normalise_latents(latents, model.vae_config()));
-  append(tensors, trace, "");
   return tensors;
 }
 
@@ -136,19 +144,15 @@ Tensor to_bytes(const Tensor& decoded) {
   return unit.mul(255).round().to(at::kByte).permute({0, 2, 3, 1}).contiguous();
 }
 
-NamedTensors vae_decode(const StageOptions& options) {
-  const StageInput in(options.in);
+NamedTensors vae_decode(StageInputs& in, const StageOptions&, Trace* trace) {
   const Tensor latents = in.get("latents");
-  Residency model = open_model(options);
-  Trace trace;
-  const Tensor z = denormalise_latents(placed(latents, model), model.vae_config());
-  const Tensor decoded = model.vae().decode(z, options.all ? &trace : nullptr);
-  NamedTensors tensors = {{"decoded", decoded}, {"decoded_uint8", to_bytes(decoded)}};
-  append(tensors, trace, "");
-  return tensors;
+  Residency& model = in.model();
+  const Tensor z = denormalise_latents(in.placed(latents), model.vae_config());
+  const Tensor decoded = model.vae().decode(z, trace);
+  return {{"decoded", decoded}, {"decoded_uint8", to_bytes(decoded)}};
 }
 
-NamedTensors schedule(const StageOptions& options) {
+NamedTensors schedule(StageInputs&, const StageOptions& options, Trace*) {
   if (options.height < 1 || options.width < 1) {
     throw UsageError(
         "stage schedule needs --height and --width: the size of the whole diptych, in pixels");
@@ -161,57 +165,50 @@ NamedTensors schedule(const StageOptions& options) {
   return {{"sigmas", made.sigmas}, {"timesteps", made.timesteps}};
 }
 
-NamedTensors transformer(const StageOptions& options) {
-  const StageInput in(options.in);
+NamedTensors transformer(StageInputs& in, const StageOptions&, Trace* trace) {
   const Tensor both = in.get("input.hidden_states");  // x, then the condition
-  Conditioning c;
-  c.prompt_embeds = in.get("input.encoder_hidden_states");
-  c.pooled_prompt_embeds = in.get("input.pooled_projections");
-  Tensor t = in.get("input.timestep");
-  c.image_ids = in.get("input.img_ids");
-  c.text_ids = in.get("input.txt_ids");
-  Residency model = open_model(options);
-  const FluxTransformer& flux = model.transformer();
+  const Tensor time = in.get("input.timestep");
+  Conditioning c = {{},
+                    in.get("input.encoder_hidden_states"),
+                    in.get("input.pooled_projections"),
+                    in.get("input.img_ids"),
+                    in.get("input.txt_ids")};
+  const FluxTransformer& flux = in.model().transformer();
   const FluxConfig& config = flux.config();
   Tensor guidance;
-  if (config.guidance_embeds) guidance = placed_f32(in.get("input.guidance"), model);
+  if (config.guidance_embeds) guidance = in.placed_f32(in.get("input.guidance"));
   check_shape("hidden_states", both, {-1, -1, config.in_channels});
   const auto parts = both.split({config.out_channels, config.in_channels - config.out_channels}, 2);
-  const Tensor x = placed(parts[0], model);
+  const Tensor x = in.placed(parts[0]), t = in.placed_f32(time);
   c.condition = parts[1];
-  c = placed(c, model);
-  t = placed_f32(t, model);
-  if (!options.all) return {{"out.output", flux.forward(x, c, t, guidance)}};
-  Trace trace;
-  traced_forward(flux, x, c, t, guidance, trace);
-  NamedTensors tensors;
-  append(tensors, trace, "out.");
-  return tensors;
+  c = in.placed(c);
+  if (trace == nullptr) return {{"out.output", flux.forward(x, c, t, guidance)}};
+  traced_forward(flux, x, c, t, guidance, *trace);  // the output is kept too
+  return {};
 }
 
-NamedTensors denoise_stage(const StageOptions& options) {
-  const StageInput in(options.in);
+NamedTensors denoise_stage(StageInputs& in, const StageOptions& options, Trace*) {
   DenoiseInputs inputs;
   Conditioning& c = inputs.conditioning;
   inputs.initial_latents = in.get("initial_latents");
-  c.prompt_embeds = in.get("prompt_embeds");
-  c.pooled_prompt_embeds = in.get("pooled_prompt_embeds");
   const Tensor masked = in.get("masked_latents"), mask = in.get("packed_mask");
-  c.image_ids = in.get("image_ids");
-  c.text_ids = in.get("text_ids");
+  c = {{},
+       in.get("prompt_embeds"),
+       in.get("pooled_prompt_embeds"),
+       in.get("image_ids"),
+       in.get("text_ids")};
   inputs.sigmas = in.get("sigmas");
   check_shape("initial_latents", inputs.initial_latents, {-1, -1, -1});
   const int64_t batch = inputs.initial_latents.size(0), tokens = inputs.initial_latents.size(1);
   check_shape("masked_latents", masked, {batch, tokens, -1});
   check_shape("packed_mask", mask, {batch, tokens, -1});
 
-  Residency model = open_model(options);
-  const FluxTransformer& flux = model.transformer();
-  c.condition = at::cat({placed(masked, model), placed(mask.to(at::kFloat), model)}, 2);
-  c = placed(c, model);
-  inputs.initial_latents = placed(inputs.initial_latents, model);
-  inputs.sigmas = placed_f32(inputs.sigmas, model);
-  inputs.guidance = options.guidance.value_or(model.files().defaults().guidance_scale);
+  const FluxTransformer& flux = in.model().transformer();
+  c.condition = at::cat({in.placed(masked), in.placed(mask.to(at::kFloat))}, 2);
+  c = in.placed(c);
+  inputs.initial_latents = in.placed(inputs.initial_latents);
+  inputs.sigmas = in.placed_f32(inputs.sigmas);
+  inputs.guidance = options.guidance.value_or(in.model().files().defaults().guidance_scale);
   NamedTensors tensors;
   Progress bar("denoising", inputs.sigmas.size(0) - 1, "step");
   denoise(flux, inputs, [&](int64_t step, const Tensor& latents, const Tensor&) {
@@ -222,7 +219,7 @@ NamedTensors denoise_stage(const StageOptions& options) {
 }
 
 // [H, W, 3] or, grey, [H, W], uint8.
-Image picture(const StageInput& in, const std::string& name, bool grey = false) {
+Image picture(const StageInputs& in, const std::string& name, bool grey = false) {
   const Tensor tensor = in.get(name).contiguous();
   if (tensor.scalar_type() != at::kByte)
     throw DataError(str(in.file(), ": tensor '", name, "' is ",
@@ -239,12 +236,11 @@ Tensor bytes_of(const Image& image) {
   return image.channels == 1 ? tensor.squeeze(2) : tensor;
 }
 
-NamedTensors detail(const StageOptions& options) {
-  const StageInput in(options.in);
+NamedTensors detail(StageInputs& in, const StageOptions& options, Trace*) {
   const Image original = picture(in, "original"), source = picture(in, "source"),
               reconstruction = picture(in, "reconstruction"), edit = picture(in, "edit");
   std::optional<Image> mask;
-  if (in.find("mask").defined()) mask = picture(in, "mask", /*grey=*/true);
+  if (in.has("mask")) mask = picture(in, "mask", /*grey=*/true);
   DetailOptions how;
   how.tolerance = options.tolerance;
   how.threads = at::get_num_threads();
@@ -263,26 +259,23 @@ NamedTensors detail(const StageOptions& options) {
 }
 
 // The only stage that computes gradients: of every tensor of the adapter.
-NamedTensors train_step(const StageOptions& options) {
+NamedTensors train_step(StageInputs& in, const StageOptions& options, Trace*) {
   const c10::InferenceMode off(false);
   if (options.model.adapters.size() != 1)
     throw UsageError("stage train-step trains one adapter: give it with --lora PATH");
-  const StageInput in(options.in);
-  StageOptions bare = options;
-  bare.model.adapters.clear();
-  Residency model = open_model(bare);
-  FluxTransformer& flux = model.transformer();
+  in.leave_out_adapters();
+  FluxTransformer& flux = in.model().transformer();
   AttachOptions attach;
   attach.trainable = attach.allow_zero = true;
   const AdapterRequest& request = options.model.adapters.front();
   attach.scale = request.scale;
   const LoadedAdapter adapter = attach_adapter(
       flux.linears(), AdapterFile::open(resolve_path_or_id(request.path, "--lora")), attach);
-  const StepInputs inputs = {placed_f32(in.get("x_0"), model),
-                             placed({in.get("condition"), in.get("prompt_embeds"), in.get("pooled"),
-                                     in.get("image_ids"), in.get("text_ids")},
-                                    model)};
-  const Tensor t = placed_f32(in.get("t"), model), x_1 = placed_f32(in.get("x_1"), model);
+  const StepInputs inputs = {
+      in.placed_f32(in.get("x_0")),
+      in.placed(Conditioning{in.get("condition"), in.get("prompt_embeds"), in.get("pooled"),
+                             in.get("image_ids"), in.get("text_ids")})};
+  const Tensor t = in.placed_f32(in.get("t")), x_1 = in.placed_f32(in.get("x_1"));
   check_shape("x_0", inputs.x_0, {-1, -1, flux.config().out_channels});
   check_shape("x_1", x_1, inputs.x_0.sizes().vec());
   check_shape("t", t, {inputs.x_0.size(0)});
@@ -297,26 +290,6 @@ NamedTensors train_step(const StageOptions& options) {
 
 }  // namespace
 
-StageInput::StageInput(const std::string& file) : file_(file) {
-  for (auto& [name, tensor] : load_tensors(file)) tensors_.emplace(name, tensor);
-}
-
-Tensor StageInput::find(const std::string& name) const {
-  const auto found = tensors_.find(name);
-  return found == tensors_.end() ? Tensor() : found->second;
-}
-
-Tensor StageInput::get(const std::string& name) const {
-  const auto found = tensors_.find(name);
-  if (found != tensors_.end()) return found->second;
-  std::vector<std::string> names;
-  for (const auto& [other, tensor] : tensors_) {
-    if (names.size() < 12) names.push_back(other);
-  }
-  throw DataError(str(file_, ": tensor '", name, "' is missing; there are ", tensors_.size(), ": ",
-                      names, tensors_.size() > names.size() ? " and more" : ""));
-}
-
 const std::vector<Stage>& stages() {
   static const std::vector<Stage> all = {
       {"tokenize", "--text strings.json", "clip.input_ids, t5.input_ids [N, L] int32", false,
@@ -329,7 +302,7 @@ const std::vector<Stage>& stages() {
        vae_decode},
       {"schedule", "--height --width --steps", "sigmas, timesteps", false, schedule},
       {"transformer", "input.hidden_states and the other inputs",
-       "out.output; every intermediate with --all", true, transformer},
+       "out.output; every intermediate with --all", true, transformer, "out."},
       {"denoise",
        "initial_latents, prompt_embeds, pooled_prompt_embeds, masked_latents, packed_mask, "
        "image_ids, text_ids, sigmas",
@@ -345,6 +318,15 @@ const std::vector<Stage>& stages() {
        "pred, loss, grad.NAME for every tensor of the adapter", true, train_step},
   };
   return all;
+}
+
+NamedTensors outputs_of(const Stage& stage, const StageOptions& options) {
+  StageInputs in(options);
+  Trace trace;
+  NamedTensors tensors = stage.run(in, options, options.all ? &trace : nullptr);
+  for (const auto& [name, tensor] : trace.tensors())  // named as in the goldens
+    tensors.emplace_back(name.starts_with("rope.") ? name : stage.trace_prefix + name, tensor);
+  return tensors;
 }
 
 }  // namespace icedit::cli

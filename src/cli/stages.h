@@ -1,13 +1,13 @@
 #pragma once
 // The pipeline's stages, each alone on named tensors, so that they can be compared with Python one
 // by one. Names and shapes are those of tests/goldens.
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cli/model_options.h"
+#include "nn/trace.h"
 
 namespace icedit::cli {
 
@@ -22,28 +22,19 @@ struct StageOptions {
   double tolerance = 1;
 };
 
-// The tensors of --in, by name; those that nobody asks for are ignored.
-class StageInput {
- public:
-  explicit StageInput(const std::string& file);
-  Tensor get(
-      const std::string& name) const;  // throws DataError that names the tensor and what there is
-  Tensor find(const std::string& name) const;  // undefined when it is not there
-  const std::string& file() const { return file_; }
-
- private:
-  std::string file_;
-  std::map<std::string, Tensor> tensors_;
-};
-
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+class StageInputs;
 
 struct Stage {
   std::string name, reads, writes;
   bool needs_input;
-  NamedTensors (*run)(const StageOptions& options);
+  // `trace`: null unless all intermediates are wanted.
+  NamedTensors (*run)(StageInputs& in, const StageOptions& options, Trace* trace);
+  std::string trace_prefix = "";  // of their names
 };
 
 const std::vector<Stage>& stages();
+// Throws DataError for a tensor that is missing in --in, with what there is.
+NamedTensors outputs_of(const Stage& stage, const StageOptions& options);
 
 }  // namespace icedit::cli

@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/help.h"
 #include "cli/paths.h"
 #include "cli/train_options.h"
 #include "dist/launch_env.h"
@@ -15,11 +14,8 @@
 namespace icedit::cli {
 
 Setting override_option(std::vector<std::string>& overrides) {
-  return {"set",
-          {},
-          "KEY=VALUE",
-          "overrides the configuration, as in train.batch_size=4; may be given several times",
-          "",
+  return {"set", "KEY=VALUE",
+          "overrides the configuration, as in train.batch_size=4; may be given several times", "",
           [&overrides](const Given& given) { overrides.push_back(given.text); }};
 }
 
@@ -40,49 +36,24 @@ std::vector<SettingGroup> train_option_groups(TrainOptions& o) {
   const SettingGroup run = {
       "The run",
       {override_option(o.overrides),
-       {"resume",
-        {},
-        "latest|PATH",
-        "goes on from the last checkpoint below save_path, of a run's folder, or from one",
-        "",
+       {"resume", "latest|PATH",
+        "goes on from the last checkpoint below save_path, of a run's folder, or from one", "",
         into(o.run.resume)},
-       {"run-folder",
-        {},
-        "FOLDER",
-        "where a new run is kept",
-        "save_path/YYYYMMDD-HHMMSS",
+       {"run-folder", "FOLDER", "where a new run is kept", "save_path/YYYYMMDD-HHMMSS",
         into(o.run.run_folder)},
-       {"steps",
-        {},
-        "N",
-        "ends after N steps in all; the schedule stays that of train.max_steps",
-        "",
+       {"steps", "N", "ends after N steps in all; the schedule stays that of train.max_steps", "",
         integer(o.run.steps, 1)},
-       {"trace",
-        {},
-        "FILE",
+       {"trace", "FILE",
         "safetensors with draws, x_t, prediction, loss and every gradient; of one step, or --steps",
-        "",
-        into(o.run.trace)},
-       {"draws",
-        {},
-        "keyed|reference",
-        "reference: one torch generator, in the published order",
+        "", into(o.run.trace)},
+       {"draws", "keyed|reference", "reference: one torch generator, in the published order",
         "keyed",
         [&o](const Given& given) { o.overrides.push_back("train.draws=" + given.text); }}}};
-  const SettingGroup machine = {"Machine",
-                                {{"device",
-                                  {},
-                                  "DEVICE",
-                                  "auto, cpu, cuda or cuda:N (CUDA is unmeasured)",
-                                  "auto",
-                                  into(o.run.device)},
-                                 {"threads",
-                                  {},
-                                  "N",
-                                  "of computation",
-                                  "one a free core",
-                                  integer(o.model.threads, 1, 4096)}}};
+  const SettingGroup machine = {
+      "Machine",
+      {{"device", "DEVICE", "auto, cpu, cuda or cuda:N (CUDA is unmeasured)", "auto",
+        into(o.run.device)},
+       {"threads", "N", "of computation", "one a free core", integer(o.model.threads, 1, 4096)}}};
   return {run, machine, general_options(o.help)};
 }
 

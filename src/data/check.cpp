@@ -7,7 +7,7 @@
 #include "base/progress.h"
 #include "data/scan.h"
 #include "edit/conditioning.h"
-#include "io/bytes.h"
+#include "io/files.h"
 
 namespace icedit {
 namespace {

@@ -7,7 +7,7 @@
 #include "data/listing.h"
 #include "data/locate.h"
 #include "data/rows.h"
-#include "io/bytes.h"
+#include "io/files.h"
 #include "io/picture_kind.h"
 #include "io/utf8.h"
 

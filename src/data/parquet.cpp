@@ -10,7 +10,6 @@
 #include "data/listing.h"
 #include "data/parquet_file.h"
 #include "data/rows.h"
-#include "io/bytes.h"
 
 namespace icedit {
 

@@ -8,9 +8,7 @@
 #include "base/progress.h"
 #include "base/str.h"
 #include "edit/recipe.h"
-#include "models/clip/config.h"
-#include "models/flux/config.h"
-#include "models/t5/config.h"
+#include "models/configs.h"
 
 namespace icedit {
 namespace {

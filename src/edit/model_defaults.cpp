@@ -12,28 +12,15 @@ const Choices<std::string> kModelDtypes = {
     {"float32", "float32"}, {"bfloat16", "bfloat16"}, {"float16", "float16"}};
 
 std::vector<Setting> settings_of(ModelDefaults& d) {
-  return {
-      {"width", {}, "PIXELS", "of one half", "512", integer(d.width, 1, kWidest)},
-      {"num_inference_steps",
-       {},
-       "N",
-       "denoising steps",
-       "28",
-       integer(d.num_inference_steps, 1, kMostSteps)},
-      {"guidance_scale",
-       {},
-       "X",
-       "how strongly the text is followed",
-       "50",
-       number(d.guidance_scale, 0, kMostGuidance)},
-      {"max_sequence_length",
-       {},
-       "N",
-       "T5 tokens",
-       "512",
-       integer(d.max_sequence_length, 1, kMostTokens)},
-      {"dtype", {}, "TYPE", "what diffusers would run it in", "", choice(d.dtype, kModelDtypes)},
-      {"lora", {}, "PATH", "the model's own adapter", "", into(d.lora)}};
+  return {{"width", "PIXELS", "of one half", "512", integer(d.width, 1, kWidest)},
+          {"num_inference_steps", "N", "denoising steps", "28",
+           integer(d.num_inference_steps, 1, kMostSteps)},
+          {"guidance_scale", "X", "how strongly the text is followed", "50",
+           number(d.guidance_scale, 0, kMostGuidance)},
+          {"max_sequence_length", "N", "T5 tokens", "512",
+           integer(d.max_sequence_length, 1, kMostTokens)},
+          {"dtype", "TYPE", "what diffusers would run it in", "", choice(d.dtype, kModelDtypes)},
+          {"lora", "PATH", "the model's own adapter", "", into(d.lora)}};
 }
 
 // {"NAME": {"scale": 1, "sha256": "..."}, ...}

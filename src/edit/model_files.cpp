@@ -5,11 +5,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "io/hub.h"
-#include "models/clip/single_file.h"
 #include "models/flux/fill_configs.h"
-#include "models/flux/single_file.h"
-#include "models/t5/single_file.h"
-#include "models/vae/single_file.h"
+#include "models/single_file.h"
 
 namespace icedit {
 namespace {

@@ -69,10 +69,6 @@ void Residency::release_text() {
   release(Part::kT5);
 }
 
-void Residency::release_all() {
-  for (const Part part : kParts) release(part);
-}
-
 // Lets go of what may not stay beside `part`.
 void Residency::make_room(Part part) {
   for (const Part other : kParts) {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "adapters/inject.h"
+#include "adapters/attach.h"
 #include "edit/model_files.h"
 #include "edit/precision.h"
 #include "models/clip/text_encoder.h"
@@ -71,7 +71,6 @@ class Residency {
   bool is_loaded(Part part) const;
   void release(Part part);
   void release_text();
-  void release_all();
 
   // `what` and the first tensor of the model's files that is not finite, for an error's text.
   std::string explain_not_finite(const std::string& what) const;

@@ -5,8 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "io/new_file.h"
-#include "io/there.h"
+#include "io/files.h"
 
 namespace icedit {
 namespace {

@@ -5,12 +5,9 @@
 #include <set>
 
 #include "base/counted.h"
-#include "base/error.h"
-#include "io/bytes.h"
+#include "io/files.h"
 #include "io/hub.h"
 #include "io/json_file.h"
-#include "io/pickle.h"
-#include "io/there.h"
 
 namespace icedit {
 namespace {
@@ -205,6 +202,20 @@ Checkpoint Checkpoint::renamed(const std::function<std::string(const std::string
     }
   }
   return {where_, std::move(renamed)};
+}
+
+bool is_pickle(const Path& path) {
+  static const std::set<std::string> extensions = {".bin", ".pt", ".pth", ".ckpt", ".pkl"};
+  return extensions.count(path.extension().string()) != 0;
+}
+
+ModelUnavailable refused_pickle(const Path& pickle, const std::string& converted) {
+  return ModelUnavailable(
+      str(pickle.string(),
+          " is a PyTorch pickle, which can run code when it is read and is not supported. Convert "
+          "it once, in Python: "
+          "safetensors.torch.save_file({k: v.contiguous() for k, v in torch.load('",
+          pickle.filename().string(), "', weights_only=True).items()}, '", converted, "')"));
 }
 
 }  // namespace icedit

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "io/safetensors.h"
 
 namespace icedit {
@@ -49,5 +50,10 @@ class Checkpoint {
   std::string where_;
   std::map<std::string, Entry> entries_;
 };
+
+// PyTorch's pickles can run code when they are read, and so they never are.
+bool is_pickle(const Path& path);  // by its name
+// What to throw for one; it says how to make `converted`, a safetensors file, of it.
+ModelUnavailable refused_pickle(const Path& pickle, const std::string& converted);
 
 }  // namespace icedit

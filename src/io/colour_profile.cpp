@@ -4,7 +4,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "io/picture_codecs.h"
-#include "io/picture_kind.h"
 
 namespace icedit {
 namespace {
@@ -32,18 +31,6 @@ std::string printable(std::string_view characters) {
   return text;
 }
 
-StoredProfile stored_profile(ImageFormat format, Bytes bytes, const std::string& where) {
-  switch (format) {
-    case ImageFormat::kPng:
-      return read_png_profile(bytes, where);
-    case ImageFormat::kJpeg:
-      return read_jpeg_profile(bytes, where);
-    case ImageFormat::kWebp:
-      return read_webp_profile(bytes);
-  }
-  return {};
-}
-
 }  // namespace
 
 std::string profile_fault(std::string_view profile) {
@@ -58,10 +45,10 @@ std::string profile_fault(std::string_view profile) {
 }
 
 std::string read_colour_profile(Bytes bytes, const std::string& where) {
-  const ImageFormat format = picture_kind(bytes, where);
+  const Codec& codec = codec_of(bytes, where);
   StoredProfile stored;
   try {
-    stored = stored_profile(format, bytes, where);
+    stored = codec.profile(bytes, where);
   } catch (const NoInputError& error) {  // the picture itself may be whole
     log::verbose(str("no colour profile: ", error.what()));
   }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cerrno>
@@ -10,12 +11,26 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "io/crc32c.h"
 
 namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
+
+// CRC-32C (Castagnoli), as TFRecord files have it.
+constexpr uint32_t kPolynomial = 0x82F63B78;  // reversed
+
+constexpr std::array<uint32_t, 256> make_table() {
+  std::array<uint32_t, 256> table{};
+  for (uint32_t byte = 0; byte < 256; ++byte) {
+    uint32_t value = byte;
+    for (int bit = 0; bit < 8; ++bit) value = (value >> 1) ^ (value & 1 ? kPolynomial : 0);
+    table[byte] = value;
+  }
+  return table;
+}
+
+constexpr std::array<uint32_t, 256> kTable = make_table();
 
 // Protobuf's wire format: a key (field << 3 | type), then the value.
 enum WireType { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
@@ -91,6 +106,17 @@ std::string file_name() {
 }
 
 }  // namespace
+
+uint32_t crc32c(std::string_view bytes) {
+  uint32_t crc = 0xFFFFFFFF;
+  for (const char byte : bytes) crc = (crc >> 8) ^ kTable[(crc ^ uint8_t(byte)) & 0xFF];
+  return ~crc;
+}
+
+uint32_t masked_crc32c(std::string_view bytes) {
+  const uint32_t crc = crc32c(bytes);
+  return ((crc >> 15) | (crc << 17)) + 0xA282EAD8;
+}
 
 std::string tf_record(const std::string& bytes) {
   const std::string length = little_endian(uint64_t(bytes.size()));

@@ -5,6 +5,7 @@
 // tensorflow's lib/io/record_writer.h; the messages are written here by hand.
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "io/image.h"
 
@@ -37,7 +38,11 @@ class EventFile {
   int fd_ = -1;
 };
 
-// A record with its frame, and the messages within, for tests and other writers.
+// A record with its frame, and the sums in it, for tests and other writers. The masked one is
+// rotated and offset, so that the sum of bytes that contain sums is not degenerate. Source:
+// tensorflow's lib/hash/crc32c.h.
 std::string tf_record(const std::string& bytes);
+uint32_t crc32c(std::string_view bytes);
+uint32_t masked_crc32c(std::string_view bytes);
 
 }  // namespace icedit

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "io/bytes.h"
+#include "io/files.h"
 #include "io/utf8.h"
 
 namespace icedit {

@@ -4,12 +4,16 @@
 #include <openssl/evp.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "base/error.h"
+#include "base/progress.h"
+#include "io/files_write.h"
 
 namespace icedit {
 namespace {
@@ -20,26 +24,12 @@ std::string reason(int error) {
   return std::strerror(error);
 }
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 // Opened for reading; `about` receives its status. A folder is refused here, since open() takes
 // one.
-int open_input(const Path& path, struct stat& about) {
+Descriptor open_input(const Path& path, struct stat& about) {
   // Without O_NONBLOCK a named pipe that nobody writes to would block for ever.
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) {
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) {
     const int error = errno;
     std::error_code ignored;
     if (error == ENOENT && fs::is_symlink(path, ignored)) {
@@ -52,17 +42,12 @@ int open_input(const Path& path, struct stat& about) {
     }
     throw IoError(str(path.string(), " cannot be opened for reading: ", reason(error), "."));
   }
-  if (::fstat(fd, &about) != 0) {
-    const int error = errno;
-    ::close(fd);
-    throw IoError(str(path.string(), " cannot be read: ", reason(error), "."));
-  }
-  if (S_ISDIR(about.st_mode)) {
-    ::close(fd);
+  if (::fstat(file.get(), &about) != 0)
+    throw IoError(str(path.string(), " cannot be read: ", reason(errno), "."));
+  if (S_ISDIR(about.st_mode))
     throw NoInputError(str(path.string(), " is a folder; expected a file."));
-  }
-  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
-  return fd;
+  ::fcntl(file.get(), F_SETFL, ::fcntl(file.get(), F_GETFL) & ~O_NONBLOCK);
+  return file;
 }
 
 // Up to `size` bytes; fewer only at the end of the file.
@@ -110,11 +95,22 @@ class Sha256 {
 
 constexpr size_t kChunk = size_t{1} << 20;
 
+bool is_something(const Path& path, fs::file_status (*status)(const Path&, std::error_code&)) {
+  std::error_code error;
+  if (fs::exists(status(path, error))) return true;
+  for (const std::errc unknown : {std::errc::permission_denied, std::errc::io_error}) {
+    if (error != unknown) continue;
+    throw IoError(str(path.string(), " cannot be looked at: ", error.message(),
+                      ". Is a folder on the way to it another user's?"));
+  }
+  return false;
+}
+
 }  // namespace
 
 MappedFile::MappedFile(const Path& path) : path_(path) {
   struct stat about = {};
-  const Descriptor file(open_input(path, about));
+  const Descriptor file = open_input(path, about);
   if (!S_ISREG(about.st_mode)) {
     throw NoInputError(str(path.string(),
                            " is a pipe or a device, not a file on a disk; save its content to a "
@@ -150,7 +146,7 @@ void MappedFile::release(size_t begin, size_t size) const {
 
 std::string read_file(const Path& path, size_t max_bytes) {
   struct stat about = {};
-  const Descriptor file(open_input(path, about));
+  const Descriptor file = open_input(path, about);
   const auto too_large = [&](const std::string& size) {
     return NoInputError(
         str(path.string(), " has ", size, " bytes; at most ", max_bytes, " are read."));
@@ -172,7 +168,7 @@ std::string read_file(const Path& path, size_t max_bytes) {
 
 std::string sha256_file(const Path& path) {
   struct stat about = {};
-  const Descriptor file(open_input(path, about));
+  const Descriptor file = open_input(path, about);
   std::vector<char> chunk(kChunk);
   Sha256 hash;
   for (;;) {
@@ -192,6 +188,34 @@ Path same_place(const Path& path) {
   std::error_code error;
   const Path canonical = std::filesystem::weakly_canonical(path, error);
   return error ? path.lexically_normal() : canonical;
+}
+
+bool is_there(const Path& path) {
+  return is_something(path, [](const Path& p, std::error_code& e) { return fs::status(p, e); });
+}
+
+bool is_taken(const Path& path) {
+  return is_something(path,
+                      [](const Path& p, std::error_code& e) { return fs::symlink_status(p, e); });
+}
+
+uint64_t free_disk_bytes(const Path& path) {
+  std::error_code error;
+  Path place = std::filesystem::absolute(path, error);
+  if (error) place = path;
+  while (!std::filesystem::exists(place, error) && place.has_relative_path())
+    place = place.parent_path();
+  struct statvfs about = {};
+  if (::statvfs(place.c_str(), &about) != 0 || about.f_blocks == 0)
+    return std::numeric_limits<uint64_t>::max();
+  return uint64_t{about.f_bavail} * about.f_frsize;
+}
+
+void expect_free_space(const Path& path, uint64_t needed, const std::string& remedy) {
+  const uint64_t free = free_disk_bytes(path);
+  if (free >= needed) return;
+  throw IoError(str(shown_place(path).string(), " needs ", bytes_text(double(needed)), ", but ",
+                    bytes_text(double(free)), " are free there; ", remedy, "."));
 }
 
 }  // namespace icedit

@@ -11,9 +11,9 @@
 #include "base/error.h"
 #include "base/home.h"
 #include "base/nearest.h"
+#include "io/files.h"
 #include "io/folder_link.h"
 #include "io/json_file.h"
-#include "io/there.h"
 
 namespace icedit {
 namespace {

@@ -48,18 +48,7 @@ Image upright(const Image& stored, int orientation) {
 
 // Upright; 1, 3 or, with keep_alpha, 4 channels.
 Image decode(Bytes bytes, const std::string& where, const ReadOptions& options) {
-  Decoded decoded;
-  switch (picture_kind(bytes, where)) {
-    case ImageFormat::kPng:
-      decoded = decode_png(bytes, where, options);
-      break;
-    case ImageFormat::kJpeg:
-      decoded = decode_jpeg(bytes, where, options);
-      break;
-    case ImageFormat::kWebp:
-      decoded = decode_webp(bytes, where, options);
-      break;
-  }
+  Decoded decoded = codec_of(bytes, where).decode(bytes, where, options);
   Image image = std::move(decoded.image);
   if (image.channels == 4 && !options.keep_alpha)
     image = options.pillow_exact ? without_alpha(image) : laid_on(image, kWhite);
@@ -71,6 +60,12 @@ std::string file_bytes(const Path& path) {
 }
 
 }  // namespace
+
+const Codec& codec_of(Bytes bytes, const std::string& where) {
+  const ImageFormat format = picture_kind(bytes, where);
+  if (format == ImageFormat::kPng) return kPngCodec;
+  return format == ImageFormat::kJpeg ? kJpegCodec : kWebpCodec;
+}
 
 void check_size(int64_t width, int64_t height, const ReadOptions& options,
                 const std::string& where) {
@@ -101,10 +96,8 @@ Image laid_on(const Image& rgba, int background) {
   const uint8_t* from = rgba.pixels.data();
   for (size_t i = 0; i < rgb.pixels.size(); i += 3, from += 4) {
     const int alpha = from[3];
-    for (int c = 0; c < 3; ++c) {
-      const int sum = from[c] * alpha + background * (255 - alpha) + 128;
-      rgb.pixels[i + c] = uint8_t((sum + (sum >> 8)) >> 8);  // sum / 255, rounded
-    }
+    for (int c = 0; c < 3; ++c)
+      rgb.pixels[i + c] = divided_by_255(from[c] * alpha + background * (255 - alpha));
   }
   return rgb;
 }
@@ -145,15 +138,7 @@ Image to_grey(const Image& image) {
 }
 
 int64_t count_frames(Bytes bytes, const std::string& where) {
-  switch (picture_kind(bytes, where)) {
-    case ImageFormat::kPng:
-      return std::max<int64_t>(1, png_frames(bytes, where));
-    case ImageFormat::kWebp:
-      return std::max<int64_t>(1, webp_frames(bytes));
-    case ImageFormat::kJpeg:
-      break;
-  }
-  return 1;
+  return std::max<int64_t>(1, codec_of(bytes, where).frames(bytes, where));
 }
 
 int64_t count_frames(const Path& path) {
@@ -161,15 +146,7 @@ int64_t count_frames(const Path& path) {
 }
 
 PictureText read_picture_text(Bytes bytes, const std::string& where) {
-  switch (picture_kind(bytes, where)) {
-    case ImageFormat::kPng:
-      return read_png_text(bytes, where);
-    case ImageFormat::kJpeg:
-      return read_jpeg_text(bytes);
-    case ImageFormat::kWebp:
-      return read_webp_text(bytes);
-  }
-  return {};
+  return codec_of(bytes, where).text(bytes, where);
 }
 
 PictureText read_picture_text(const Path& path) {

@@ -54,18 +54,12 @@ class JpegReader {
   jpeg_decompress_struct info_{};
 };
 
-// a * b / 255, rounded as Pillow does it.
-uint8_t times(int a, int b) {
-  const int t = a * b + 128;
-  return uint8_t((t + (t >> 8)) >> 8);
-}
-
 // Adobe stores CMYK inverted, and like Pillow we take every CMYK JPEG for such: a stored 255 is no
 // ink.
 void cmyk_to_rgb(const uint8_t* cmyk, uint8_t* rgb, int width) {
   for (int x = 0; x < width; ++x, cmyk += 4, rgb += 3)
     for (int c = 0; c < 3; ++c)
-      rgb[c] = uint8_t(std::max(0, cmyk[3] - times(255 - cmyk[c], cmyk[3])));
+      rgb[c] = uint8_t(std::max(0, cmyk[3] - divided_by_255((255 - cmyk[c]) * cmyk[3])));
 }
 
 struct Segment {
@@ -110,9 +104,7 @@ int orientation_of(const std::vector<Segment>& segments) {
   return 1;
 }
 
-}  // namespace
-
-PictureHead jpeg_head(Bytes bytes) {
+PictureHead jpeg_head(Bytes bytes, const std::string&) {
   PictureHead head;
   const std::vector<Segment> segments = segments_of(bytes);
   for (const Segment& s : segments) {
@@ -158,7 +150,7 @@ Decoded decode_jpeg(Bytes bytes, const std::string& where, const ReadOptions& op
   return decoded;
 }
 
-PictureText read_jpeg_text(Bytes bytes) {
+PictureText read_jpeg_text(Bytes bytes, const std::string&) {
   return read_exif_text(as_bytes(exif_of(segments_of(bytes))));
 }
 
@@ -178,5 +170,13 @@ StoredProfile read_jpeg_profile(Bytes bytes, const std::string& where) {
   if (data) stored.bytes.assign(reinterpret_cast<const char*>(data), size);
   return stored;
 }
+
+int64_t one_frame(Bytes, const std::string&) {
+  return 1;
+}
+
+}  // namespace
+
+const Codec kJpegCodec = {decode_jpeg, jpeg_head, read_jpeg_text, read_jpeg_profile, one_frame};
 
 }  // namespace icedit

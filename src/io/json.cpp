@@ -5,16 +5,12 @@
 namespace icedit {
 namespace {
 
-std::string scalar_text(const Json& value) {
-  return value.is_string() ? value.get<std::string>() : dumped(value);
-}
-
 Given given(const Json& value) {
   if (value.is_null()) return {"", "", Given::Kind::kNothing};
   if (value.is_object()) return {"", dumped(value), Given::Kind::kGroup};
-  if (!value.is_array()) return {"", scalar_text(value)};
+  if (!value.is_array()) return {"", text_of(value)};
   Given list{"", dumped(value), Given::Kind::kList};
-  for (const Json& item : value) list.list.push_back(scalar_text(item));
+  for (const Json& item : value) list.list.push_back(text_of(item));
   return list;
 }
 
@@ -33,6 +29,14 @@ Json json_of(const SettingValue& value) {
 
 std::string dumped(const Json& json, int indent) {
   return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string text_of(const Json& json) {
+  return json.is_string() ? json.get<std::string>() : dumped(json);
+}
+
+void write_json(const Path& file, const Json& json) {
+  write_text_atomically(file, dumped(json, 2) + "\n");
 }
 
 void set_from_json(const std::vector<Setting>& settings, const Json& object,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/setting.h"
+#include "io/files.h"
 
 namespace icedit {
 
@@ -13,6 +14,9 @@ using Json = nlohmann::ordered_json;
 
 // As text, in one line or indented; bytes that are no UTF-8 are replaced.
 std::string dumped(const Json& json, int indent = -1);
+
+std::string text_of(const Json& json);  // a text as it is, anything else dumped in one line
+void write_json(const Path& file, const Json& json);  // indented; as write_text_atomically
 
 // Sets what the object names, but for keys that are null. Throws UsageError for an unknown key or a
 // bad value; `where` names the file.

@@ -1,9 +1,9 @@
 #pragma once
-// The three decoders and encoders behind io/image.h; private to this folder.
+// The decoders and encoders of three formats behind io/image.h; private to this folder.
 #include <cstdint>
 #include <string>
 
-#include "io/bytes.h"
+#include "io/files.h"
 #include "io/image.h"
 
 namespace icedit {
@@ -29,34 +29,25 @@ struct PictureHead {
   int64_t width = 0, height = 0;
   int orientation = 1;
 };
-PictureHead png_head(Bytes bytes, const std::string& where);
-PictureHead jpeg_head(Bytes bytes);
-PictureHead webp_head(Bytes bytes);
-
-Decoded decode_png(Bytes bytes, const std::string& where, const ReadOptions& options);
-Decoded decode_jpeg(Bytes bytes, const std::string& where, const ReadOptions& options);
-Decoded decode_webp(Bytes bytes, const std::string& where, const ReadOptions& options);
-
-PictureText read_png_text(Bytes bytes, const std::string& where);
-PictureText read_jpeg_text(Bytes bytes);
-PictureText read_webp_text(Bytes bytes);
 
 struct StoredProfile {
   std::string bytes;        // empty: none
   bool rgb_picture = true;  // false: of a grey or CMYK picture
 };
 
-// As stored, of whatever colour space. Throw NoInputError where it cannot be read.
-StoredProfile read_png_profile(Bytes bytes, const std::string& where);
-StoredProfile read_jpeg_profile(Bytes bytes, const std::string& where);
-StoredProfile read_webp_profile(Bytes bytes);
+// How files of one format are read. All throw NoInputError where the file cannot be read.
+struct Codec {
+  Decoded (*decode)(Bytes bytes, const std::string& where, const ReadOptions& options);
+  PictureHead (*head)(Bytes bytes, const std::string& where);
+  PictureText (*text)(Bytes bytes, const std::string& where);
+  StoredProfile (*profile)(Bytes bytes, const std::string& where);  // of whatever colour space
+  int64_t (*frames)(Bytes bytes, const std::string& where);         // of an animation; else 1, or 0
+};
+extern const Codec kPngCodec, kJpegCodec, kWebpCodec;
+const Codec& codec_of(Bytes bytes, const std::string& where);  // by the content, as picture_kind
 
 // What keeps an ICC profile from being an RGB picture's; empty where nothing does.
 std::string profile_fault(std::string_view profile);
-
-// Of an animation; 0 of a still picture.
-int64_t png_frames(Bytes bytes, const std::string& where);
-int64_t webp_frames(Bytes bytes);
 
 // quality: 1 ... 100. PNG has none. JPEG stores colour at full resolution from 90 on. WebP is
 // lossless at 100.
@@ -65,6 +56,12 @@ std::string encode_jpeg(const Image& image, const PictureText& text, int quality
                         const std::string& profile);
 std::string encode_webp(const Image& image, const PictureText& text, int quality,
                         const std::string& profile);
+
+// value / 255, rounded; of a product of two bytes, as Pillow does it.
+inline uint8_t divided_by_255(int value) {
+  value += 128;
+  return uint8_t((value + (value >> 8)) >> 8);
+}
 
 // RGBA as RGB: over a grey value (rounded as Pillow's paste with a mask), or with alpha dropped.
 inline constexpr int kWhite = 255, kBlack = 0;

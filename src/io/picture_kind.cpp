@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/shell.h"
-#include "io/bytes.h"
+#include "io/files.h"
 
 namespace icedit {
 namespace {
@@ -112,6 +112,10 @@ std::string with_names(std::string remedy, const std::string& where) {
 }
 
 }  // namespace
+
+const char* format_name(ImageFormat format) {
+  return format == ImageFormat::kPng ? "PNG" : format == ImageFormat::kJpeg ? "JPEG" : "WebP";
+}
 
 bool is_picture_of_any_kind(Bytes bytes) {
   const std::string_view head = as_text(bytes);

@@ -10,6 +10,8 @@ namespace icedit {
 // picture at all.
 ImageFormat picture_kind(Bytes bytes, const std::string& where);
 
+const char* format_name(ImageFormat format);  // "PNG"
+
 // Whether it begins as a picture, also of a format that we do not read, or as what is often found
 // in the place of one.
 bool is_picture_of_any_kind(Bytes bytes);

@@ -37,18 +37,7 @@ Image resize_to_rgb(const OpenedImage& opened, int width, int height) {
 }
 
 Size picture_size(Bytes bytes, const std::string& where) {
-  PictureHead head;
-  switch (picture_kind(bytes, where)) {
-    case ImageFormat::kPng:
-      head = png_head(bytes, where);
-      break;
-    case ImageFormat::kJpeg:
-      head = jpeg_head(bytes);
-      break;
-    case ImageFormat::kWebp:
-      head = webp_head(bytes);
-      break;
-  }
+  const PictureHead head = codec_of(bytes, where).head(bytes, where);
   check_size(head.width, head.height, {.max_pixels = INT32_MAX}, where);
   Size size = {int(head.width), int(head.height)};
   if (head.orientation >= 5) std::swap(size.width, size.height);

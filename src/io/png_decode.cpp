@@ -273,8 +273,6 @@ std::string from_latin1(std::string_view text) {
   return out;
 }
 
-}  // namespace
-
 PictureHead png_head(Bytes bytes, const std::string& where) {
   const std::vector<PngChunk> chunks = chunks_of(bytes, where);
   if (chunks.empty() || chunks[0].name != "IHDR" || chunks[0].whole.size() < 16) return {};
@@ -336,5 +334,9 @@ StoredProfile read_png_profile(Bytes bytes, const std::string& where) {
     stored.bytes.assign(reinterpret_cast<const char*>(profile), size);
   return stored;
 }
+
+}  // namespace
+
+const Codec kPngCodec = {decode_png, png_head, read_png_text, read_png_profile, png_frames};
 
 }  // namespace icedit

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "io/picture_codecs.h"
 
 namespace icedit {
 namespace {
@@ -190,10 +191,8 @@ Image nearest(const Image& image, int width, int height) {
 
 Image premultiplied(Image rgba) {
   for (size_t i = 0; i < rgba.pixels.size(); i += 4)
-    for (size_t c = i; c < i + 3; ++c) {
-      const int product = rgba.pixels[c] * rgba.pixels[i + 3] + 128;
-      rgba.pixels[c] = uint8_t((product + (product >> 8)) >> 8);  // / 255, rounded
-    }
+    for (size_t c = i; c < i + 3; ++c)
+      rgba.pixels[c] = divided_by_255(rgba.pixels[c] * rgba.pixels[i + 3]);
   return rgba;
 }
 

@@ -4,16 +4,10 @@
 #include <set>
 
 #include "base/error.h"
-#include "io/disk_space.h"
+#include "io/json.h"
 
 namespace icedit {
 namespace {
-
-// JSON's spelling of a string; what is not UTF-8 becomes U+FFFD, since no reader would take the
-// file otherwise.
-std::string quoted(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
 
 [[noreturn]] void refuse(const Path& path, const TensorPlan& tensor, uint64_t got) {
   throw IoError(str(path.string(), ": tensor '", tensor.name, "' of shape ", tensor.shape, " with ",
@@ -23,34 +17,19 @@ std::string quoted(const std::string& text) {
 
 std::string header_of(const Path& path, const std::vector<TensorPlan>& tensors,
                       const std::map<std::string, std::string>& metadata) {
-  std::string header = "{";
-  const auto comma = [&header] {
-    if (header.back() != '{') header += ',';
-  };
-  if (!metadata.empty()) {
-    header += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata) {
-      comma();
-      header += quoted(key) + ":" + quoted(value);
-    }
-    header += "}";
-  }
+  Json json = Json::object();
+  if (!metadata.empty()) json["__metadata__"] = metadata;
   uint64_t begin = 0;
-  std::set<std::string> names;
+  std::set<std::string> names = {"__metadata__"};
   for (const TensorPlan& tensor : tensors) {
-    const uint64_t expected = tensor.size();
-    if (tensor.name == "__metadata__" || !names.insert(tensor.name).second)
-      refuse(path, tensor, expected);
-    comma();
-    header += quoted(tensor.name) + ":{\"dtype\":\"" + std::string(dtype_name(tensor.dtype)) +
-              "\",\"shape\":[";
-    for (size_t i = 0; i < tensor.shape.size(); ++i) {
-      header += str(i ? "," : "", tensor.shape[i]);
-    }
-    header += str("],\"data_offsets\":[", begin, ",", begin + expected, "]}");
-    begin += expected;
+    const uint64_t end = begin + tensor.size();
+    if (!names.insert(tensor.name).second) refuse(path, tensor, tensor.size());
+    json[tensor.name] = {{"dtype", dtype_name(tensor.dtype)},
+                         {"shape", tensor.shape},
+                         {"data_offsets", {begin, end}}};
+    begin = end;
   }
-  header += "}";
+  std::string header = dumped(json);
   header.append((8 - header.size() % 8) % 8, ' ');
   return header;
 }

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "io/bytes.h"
+#include "io/files.h"
 #include "io/safetensors.h"
 
 namespace icedit {

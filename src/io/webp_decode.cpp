@@ -48,9 +48,7 @@ bool decode_into(const WebPIterator& frame, Image& image) {
          decode(frame.fragment.bytes, frame.fragment.size, to, room, int(stride)) != nullptr;
 }
 
-}  // namespace
-
-PictureHead webp_head(Bytes bytes) {
+PictureHead webp_head(Bytes bytes, const std::string&) {
   const Container file = container_of(bytes);
   if (!file) return {};
   return {WebPDemuxGetI(file.get(), WEBP_FF_CANVAS_WIDTH),
@@ -76,18 +74,22 @@ Decoded decode_webp(Bytes bytes, const std::string& where, const ReadOptions& op
   return decoded;
 }
 
-int64_t webp_frames(Bytes bytes) {
+int64_t webp_frames(Bytes bytes, const std::string&) {
   const Container file = container_of(bytes);
   if (!file || (flags_of(file) & ANIMATION_FLAG) == 0) return 0;
   return WebPDemuxGetI(file.get(), WEBP_FF_FRAME_COUNT);
 }
 
-PictureText read_webp_text(Bytes bytes) {
+PictureText read_webp_text(Bytes bytes, const std::string&) {
   return read_exif_text(as_bytes(chunk(container_of(bytes), "EXIF")));
 }
 
-StoredProfile read_webp_profile(Bytes bytes) {
+StoredProfile read_webp_profile(Bytes bytes, const std::string&) {
   return {std::string(chunk(container_of(bytes), "ICCP")), /*rgb_picture=*/true};
 }
+
+}  // namespace
+
+const Codec kWebpCodec = {decode_webp, webp_head, read_webp_text, read_webp_profile, webp_frames};
 
 }  // namespace icedit

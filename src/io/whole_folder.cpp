@@ -3,43 +3,21 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
-#include <cstring>
 
-#include "base/error.h"
+#include "io/files_write.h"
 
 namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kUnfinished = ".icedit-new";  // the end of its name
-
-[[noreturn]] void fail(const Path& path, const std::string& what, int error) {
-  throw IoError(str(path.string(), ": ", what, " failed: ", std::strerror(error)));
-}
-
-Path parent_of(const Path& path) {
-  return path.has_parent_path() ? path.parent_path() : Path(".");
-}
-
-// ".step-12.3456-1.icedit-new"
-Path name_beside(const Path& target) {
-  static std::atomic<int> count{0};
-  // Cut, as a name of 255 bytes leaves no room for the ending.
-  const std::string name = target.filename().string().substr(0, 100);
-  return parent_of(target) / str(".", name, ".", ::getpid(), "-", ++count, kUnfinished);
-}
-
-// Some file systems cannot sync a folder.
-void sync(const Path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  ::fsync(fd);
-  ::close(fd);
+// "folder/" and ".." have no name of their own.
+Path named(const Path& target) {
+  const Path last = target.filename();
+  if (last.empty()) return target.parent_path();
+  return last == "." || last == ".." ? same_place(target) : target;
 }
 
 void remove_left_overs(const Path& folder) {
@@ -57,54 +35,64 @@ void remove_left_overs(const Path& folder) {
 
 }  // namespace
 
-WholeFolder::WholeFolder(const Path& target)
-    : target_(target.filename().empty() ? target.parent_path() : target) {
-  const Path parent = parent_of(target_);
-  std::error_code error;
-  fs::create_directories(parent, error);
-  if (error) fail(parent, "making the folder", error.value());
-  remove_left_overs(parent);
+Unfinished::Unfinished(const Path& target) : target_(named(target)), path_(target_) {
+  if (is_device(target)) return;
+  make_folder_of(target_);
+  remove_left_overs(folder_of(target_));
   // None: between the two another process took it for left over.
   while (!lock_) {
-    path_ = name_beside(target_);
-    if (::mkdir(path_.c_str(), 0777) == 0)
-      lock_ = ProcessLock::on_folder(path_);
+    hidden_ = hidden_name(target_, kUnfinished);
+    if (::mkdir(hidden_.c_str(), 0777) == 0)
+      lock_ = ProcessLock::on_folder(hidden_);
     else if (errno != EEXIST)
-      fail(path_, "making the folder", errno);
+      throw_write_error(target_, "making a file there", errno);
   }
+  path_ = hidden_ / target_.filename();
 }
 
-WholeFolder::~WholeFolder() {
+Unfinished::~Unfinished() {
   std::error_code ignored;
-  fs::remove_all(path_, ignored);
+  if (!hidden_.empty()) fs::remove_all(hidden_, ignored);
+}
+
+WholeFolder::WholeFolder(const Path& target) : Unfinished(target) {
+  if (::mkdir(path_.c_str(), 0777) != 0) throw_write_error(target_, "making the folder", errno);
 }
 
 void WholeFolder::finish(Existing existing) {
-  for (const auto& entry : fs::recursive_directory_iterator(path_)) sync(entry.path());
-  sync(path_);
+  for (const auto& entry : fs::recursive_directory_iterator(path_)) sync_to_disk(entry.path());
+  sync_to_disk(path_);
   const auto renamed = [&](unsigned flags) {
     return ::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target_.c_str(), flags) == 0;
   };
   struct stat about = {};
   const bool replaces = existing == Existing::kReplace && ::lstat(target_.c_str(), &about) == 0;
   if (!renamed(replaces ? RENAME_EXCHANGE : RENAME_NOREPLACE)) {
-    if (errno != EINVAL && errno != ENOSYS) fail(target_, "renaming", errno);
+    if (errno != EINVAL && errno != ENOSYS) throw_write_error(target_, "renaming", errno);
     // A file system that can do neither. Between the two renames the target is not there.
-    const Path old = name_beside(target_);
-    if (replaces && ::rename(target_.c_str(), old.c_str()) != 0) fail(target_, "renaming", errno);
+    const Path old = path_.string() + ".old";
+    if (replaces && ::rename(target_.c_str(), old.c_str()) != 0)
+      throw_write_error(target_, "renaming", errno);
     if (!renamed(0)) {
       const int reason = errno;
       if (replaces) ::rename(old.c_str(), target_.c_str());
-      fail(target_, "renaming", reason);
+      throw_write_error(target_, "renaming", reason);
     }
-    std::error_code ignored;
-    if (replaces) fs::remove_all(old, ignored);
   }
-  sync(parent_of(target_));
+  std::error_code ignored;
+  fs::remove_all(hidden_, ignored);
+  sync_to_disk(folder_of(target_));
+}
+
+Path NewFiles::put(const Path& made, IfTaken if_taken) const {
+  if (hidden_.empty()) return made;
+  const Path target = target_.parent_path() / made.lexically_relative(hidden_);
+  make_folder_of(target);
+  return put_in_place(made, target, if_taken);
 }
 
 std::error_code remove_whole(const Path& folder) {
-  const Path away = name_beside(folder);
+  const Path away = hidden_name(folder, kUnfinished);
   std::error_code error;
   fs::rename(folder, away, error);
   if (!error) fs::remove_all(away, error);

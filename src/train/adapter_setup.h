@@ -2,7 +2,7 @@
 // What a run trains: a fresh adapter, one to go on from, or all weights.
 #include <optional>
 
-#include "adapters/inject.h"
+#include "adapters/attach.h"
 #include "edit/residency.h"
 #include "models/flux/transformer.h"
 #include "train/config.h"

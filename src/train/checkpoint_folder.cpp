@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "io/disk_space.h"
+#include "io/files.h"
 #include "io/folder_link.h"
 #include "io/json.h"
 #include "io/whole_folder.h"

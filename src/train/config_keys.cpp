@@ -66,11 +66,11 @@ ConfigKey key_of(const Setting& setting, bool computes) {
 }
 
 ConfigKey key(const std::string& name, const Variable& variable, bool computes = true) {
-  return key_of({name, {}, "VALUE", "", "", variable}, computes);
+  return key_of({name, "VALUE", "", "", variable}, computes);
 }
 
 ConfigKey path(const std::string& name, const Variable& variable, bool computes = true) {
-  return key_of({name, {}, "PATH", "", "", variable}, computes);
+  return key_of({name, "PATH", "", "", variable}, computes);
 }
 
 // YAML's own names of true and false, and no others.

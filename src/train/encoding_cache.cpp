@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "io/bytes.h"
+#include "io/files.h"
 #include "nn/weights.h"
 
 namespace icedit {

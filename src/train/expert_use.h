@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "adapters/inject.h"
+#include "adapters/attach.h"
 
 namespace icedit {
 

@@ -9,7 +9,7 @@
 #include "base/progress.h"
 #include "diffusion/schedule.h"
 #include "edit/memory_estimate.h"
-#include "models/flux/config.h"
+#include "models/configs.h"
 #include "train/adapter_setup.h"
 #include "train/conditioning.h"
 

@@ -9,7 +9,7 @@
 #include "base/counted.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "io/bytes.h"
+#include "io/files.h"
 
 namespace icedit {
 namespace {

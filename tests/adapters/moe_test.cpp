@@ -81,7 +81,7 @@ TEST(Moe, FileSaysWhatItIs) {
   FluxTransformer model = tiny_model();
   const LoadedAdapter adapter = attach_adapter(model.linears(), file);
   EXPECT_EQ(adapter.report().tensors, 97u);  // 26 of two, 5 of nine
-  EXPECT_TRUE(has(adapter.report().line(), "5 mixtures among them"));
+  EXPECT_TRUE(has(adapter.report().line, "5 mixtures among them"));
 }
 
 TEST(Moe, TopKBeyondTheExpertsIsAnError) {
@@ -112,7 +112,7 @@ TEST(Moe, GradientsAreThoseOfTheFormulaEvenForUnusedExperts) {
     moe.route = at::randn({5, 8}).requires_grad_(true);
     moe.alpha = 6;
     moe.top_k = top_k;
-    moe.scale = std::make_shared<AdapterScale>();
+    moe.scale = std::make_shared<double>(1.0);
     const Tensor x =
         at::randn({1, 2, 8}).requires_grad_(true);  // two tokens: some experts get none
     const Tensor y = at::randn({1, 2, 6}).requires_grad_(true), target = at::randn({1, 2, 6});
@@ -151,7 +151,7 @@ AdapterLayer f64_mixture(int64_t top_k) {
   }
   moe.route = at::randn({4, 8}, at::kDouble).requires_grad_(true);
   moe.top_k = top_k;
-  moe.scale = std::make_shared<AdapterScale>();
+  moe.scale = std::make_shared<double>(1.0);
   return moe;
 }
 

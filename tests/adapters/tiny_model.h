@@ -2,7 +2,7 @@
 // The tiny transformer of the goldens with adapters on it.
 #include <functional>
 
-#include "adapters/inject.h"
+#include "adapters/attach.h"
 #include "base/error.h"
 #include "flux_inputs.h"
 #include "io/temporary_folder.h"

@@ -56,8 +56,7 @@ TEST(OptionValue, SwitchesKnowSeveralWords) {
 
 TEST(OptionByKey, DashesAndUnderscoresAndAliases) {
   std::string steps;
-  const std::vector<Setting> options = {
-      {"num-steps", {"inference-steps"}, "N", "", "", into(steps)}};
+  const std::vector<Setting> options = {{"num-steps, inference-steps", "N", "", "", into(steps)}};
   for (const char* key : {"num-steps", "num_steps", "inference_steps"}) {
     steps.clear();
     set_by_key(options, "x.jsonl, line 2", key, {"", "7"});
@@ -72,8 +71,8 @@ TEST(OptionByKey, DashesAndUnderscoresAndAliases) {
 // What a shell leaves of --option=~/x, and a batch's line.
 TEST(OptionByKey, APathMayBeginAtTheUsersFolder) {
   std::string path, text;
-  const std::vector<Setting> options = {{"mask", {}, "FILE", "", "", into(path)},
-                                        {"instruction", {}, "TEXT", "", "", into(text)}};
+  const std::vector<Setting> options = {{"mask", "FILE", "", "", into(path)},
+                                        {"instruction", "TEXT", "", "", into(text)}};
   const std::string home = std::getenv("HOME") != nullptr ? std::getenv("HOME") : "";
   ::setenv("HOME", "/home/me", 1);
   for (const auto& [given, want] : {std::pair("~/a b", "/home/me/a b"),

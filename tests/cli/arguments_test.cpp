@@ -15,13 +15,12 @@ struct Parsed {
 };
 
 std::vector<SettingGroup> groups(Parsed& p) {
-  return {{"Some",
-           {{"steps", {"num-inference-steps"}, "N", "", "", into(p.steps)},
-            {"output", {"o"}, "PATH", "the file to write", "", into(p.output)},
-            {"force", {"f"}, "", "", "", into(p.force)},
-            {"lora", {}, "PATH", "", "", [&p](const Given& given) {
-               p.loras.push_back(given.text);
-             }}}}};
+  return {
+      {"Some",
+       {{"steps, num-inference-steps", "N", "", "", into(p.steps)},
+        {"output, o", "PATH", "the file to write", "", into(p.output)},
+        {"force, f", "", "", "", into(p.force)},
+        {"lora", "PATH", "", "", [&p](const Given& given) { p.loras.push_back(given.text); }}}}};
 }
 
 Parsed parse(const std::vector<std::string>& arguments) {

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "data/parquet.h"
-#include "io/disk_space.h"
+#include "io/files.h"
 #include "io/temporary_folder.h"
 
 namespace icedit {

@@ -1,10 +1,9 @@
-#include "io/disk_space.h"
-
 #include <gtest/gtest.h>
 
 #include <limits>
 
 #include "base/error.h"
+#include "io/files.h"
 #include "io/temporary_folder.h"
 
 namespace icedit {

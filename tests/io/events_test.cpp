@@ -9,7 +9,6 @@
 #include <cstring>
 
 #include "base/error.h"
-#include "io/crc32c.h"
 #include "io/temporary_folder.h"
 
 namespace icedit {

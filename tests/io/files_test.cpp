@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "io/safetensors.h"
+#include "io/whole_folder.h"
 #include "temporary_folder.h"
 
 namespace icedit {
@@ -197,6 +198,17 @@ TEST(WriteAtomically, AFullDiskLeavesTheOldFileAndNothingElse) {
   }));
   EXPECT_EQ(read_file(path), "old");
   EXPECT_EQ(entries_in(folder.path()), 2u);
+}
+
+TEST(NewFiles, AFullDiskIsToldByTheNameOfTheOutput) {
+  const TemporaryFolder folder;
+  EXPECT_TRUE(with_file_size_limit(1000, [&] {
+    const NewFiles made(folder / "lora/a.bin");
+    const std::string message =
+        error_of<IoError>([&] { write_text_atomically(made.path(), std::string(5000, 'x')); });
+    return message.starts_with((folder / "lora/a.bin").string() + ": writing failed: File too ");
+  }));
+  EXPECT_EQ(entries_in(folder / "lora"), 0u);
 }
 
 TEST(Sha256, GivesThePublishedDigests) {

@@ -1,5 +1,3 @@
-#include "io/new_file.h"
-
 #include <gtest/gtest.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -13,6 +11,7 @@
 
 #include "base/error.h"
 #include "child_process.h"
+#include "io/whole_folder.h"
 #include "temporary_folder.h"
 
 namespace icedit {

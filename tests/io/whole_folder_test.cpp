@@ -100,7 +100,7 @@ TEST(WholeFolder, SaysWhereItCannotBe) {
   folder.write("file", "");
   const std::string error =
       error_of<IoError>([&] { const WholeFolder whole(folder / "file/there"); });
-  EXPECT_NE(error.find("file: making the folder failed"), std::string::npos) << error;
+  EXPECT_NE(error.find("file/there: making its folder failed"), std::string::npos) << error;
 }
 
 TEST(RemoveWhole, LeavesNothing) {

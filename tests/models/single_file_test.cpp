@@ -1,21 +1,19 @@
 // Single-file checkpoints in BFL's, ComfyUI's and CompVis' names: the same tensors as the diffusers
 // folder's.
-#include "models/clip/single_file.h"
+#include "models/single_file.h"
 
 #include <algorithm>
 
 #include "base/error.h"
 #include "flux_inputs.h"
+#include "flux_modules.h"
 #include "io/temporary_folder.h"
 #include "models/clip/text_encoder.h"
 #include "models/flux/fill_configs.h"
 #include "models/flux/names.h"
-#include "models/flux/single_file.h"
 #include "models/flux/transformer.h"
 #include "models/t5/encoder.h"
-#include "models/t5/single_file.h"
 #include "models/vae/autoencoder.h"
-#include "models/vae/single_file.h"
 
 namespace icedit {
 namespace {
@@ -45,9 +43,7 @@ Tensor swapped(const Tensor& t) {
 Named bfl(const std::string& prefix = "") {
   const Named ours = tiny("transformer");
   Named out;
-  const FluxConfig config =
-      FluxConfig::from(JsonFile(golden::path("tiny-fill/transformer/config.json")));
-  for (const auto& [module, parts] : flux_modules(config)) {
+  for (const auto& [module, parts] : flux_modules()) {
     for (const std::string part : {"weight", "bias"}) {
       std::vector<Tensor> rows;
       for (const auto& name : parts) {

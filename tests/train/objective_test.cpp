@@ -8,7 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "adapters/inject.h"
+#include "adapters/attach.h"
 #include "base/error.h"
 #include "golden.h"
 #include "io/temporary_folder.h"

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "base/tensor.h"
-#include "models/clip/config.h"
+#include "models/configs.h"
 #include "nn/embedding.h"
 #include "nn/linear.h"
 #include "nn/norm.h"

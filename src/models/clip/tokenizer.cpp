@@ -3,8 +3,6 @@
 #include <algorithm>
 
 #include "io/utf8.h"
-#include "models/tokens/added_tokens.h"
-#include "models/tokens/bpe.h"
 #include "models/tokens/settings.h"
 #include "models/tokens/unicode.h"
 
@@ -49,75 +47,43 @@ std::vector<size_t> word_sizes(std::u32string_view text, size_t at) {
 
 }  // namespace
 
-struct ClipTokenizer::Impl {
-  explicit Impl(const Path& folder) : Impl(folder, read_bpe_vocabulary(folder)) {}
+ClipTokenizer::ClipTokenizer(const Path& folder) {
+  BpeVocabulary vocabulary = read_bpe_vocabulary(folder);
+  const TokenizerSettings settings(
+      folder,
+      {{"bos_token", {kBos}}, {"eos_token", {kEos}}, {"unk_token", {kEos}}, {"pad_token", {kEos}}},
+      vocabulary.added);
+  bpe_ = Bpe(std::move(vocabulary), settings.named.at("unk_token").content);
+  add_tokens(
+      settings, [&](const std::string& token) { return bpe_.find(token); }, bpe_.size(), normalise);
+  bos_ = added_.id_of(settings.named.at("bos_token").content);
+}
 
-  Impl(const Path& folder, BpeVocabulary vocabulary)
-      : Impl(TokenizerSettings(folder,
-                               {{"bos_token", {kBos}},
-                                {"eos_token", {kEos}},
-                                {"unk_token", {kEos}},
-                                {"pad_token", {kEos}}},
-                               vocabulary.added),
-             std::move(vocabulary)) {}
+std::vector<int32_t> ClipTokenizer::body(const std::string& text) const {
+  return added_.encode(text, normalise, [&](std::string_view piece, std::vector<int32_t>& ids) {
+    encode_words(from_utf8(piece), ids);
+  });
+}
 
-  Impl(const TokenizerSettings& settings, BpeVocabulary&& vocabulary)
-      : bpe(std::move(vocabulary), settings.named.at("unk_token").content),
-        added(
-            settings.tokens([&](const std::string& token) { return bpe.find(token); }, bpe.size()),
-            normalise),
-        frame{.bos = added.id_of(settings.named.at("bos_token").content),
-              .eos = added.id_of(settings.named.at("eos_token").content),
-              .pad = added.id_of(settings.named.at("pad_token").content)} {}
-
-  std::vector<int32_t> body(const std::string& text) const {
-    return added.encode(text, normalise, [&](std::string_view piece, std::vector<int32_t>& ids) {
-      encode_words(from_utf8(piece), ids);
-    });
-  }
-
-  void encode_words(const std::u32string& text, std::vector<int32_t>& ids) const {
-    std::string word;
-    for (size_t at = 0; at < text.size();) {
-      const std::vector<size_t> sizes = word_sizes(text, at);
-      if (sizes.empty()) ++at;
-      for (const size_t size : sizes) {
-        word.clear();
-        for (size_t end = at + size; at < end; ++at) append_utf8(text[at], word);
-        bpe.encode(word, ids);
-      }
+void ClipTokenizer::encode_words(const std::u32string& text, std::vector<int32_t>& ids) const {
+  std::string word;
+  for (size_t at = 0; at < text.size();) {
+    const std::vector<size_t> sizes = word_sizes(text, at);
+    if (sizes.empty()) ++at;
+    for (const size_t size : sizes) {
+      word.clear();
+      for (size_t end = at + size; at < end; ++at) append_utf8(text[at], word);
+      bpe_.encode(word, ids);
     }
   }
-
-  Bpe bpe;
-  AddedTokens added;
-  TokenFrame frame;
-};
-
-ClipTokenizer::ClipTokenizer(const Path& folder) : impl_(std::make_unique<Impl>(folder)) {}
-ClipTokenizer::~ClipTokenizer() = default;
-ClipTokenizer::ClipTokenizer(ClipTokenizer&&) noexcept = default;
-
-std::vector<int32_t> ClipTokenizer::encode(const std::string& text) const {
-  return impl_->frame.whole(impl_->body(text));
-}
-
-std::vector<int32_t> ClipTokenizer::encode(const std::string& text, int64_t length) const {
-  return impl_->frame.fixed(impl_->body(text), length);
-}
-
-int64_t ClipTokenizer::vocab_size() const {
-  int32_t largest = impl_->bpe.largest_id();
-  for (const AddedToken& token : impl_->added.all()) largest = std::max(largest, token.id);
-  return int64_t{largest} + 1;
 }
 
 std::string ClipTokenizer::decode(const std::vector<int32_t>& ids) const {
   std::string bytes;
   for (const int32_t id : ids) {
-    const AddedToken* token = impl_->added.find(id);
+    const AddedToken* token = added_.find(id);
     if (token == nullptr)
-      bytes += impl_->bpe.bytes(id);
+      bytes += bpe_.bytes(id);
     else if (!token->special)
       bytes += token->content;
   }

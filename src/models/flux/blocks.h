@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "models/flux/config.h"
+#include "models/configs.h"
 #include "models/flux/embeddings.h"
 #include "nn/linear.h"
 #include "nn/norm.h"

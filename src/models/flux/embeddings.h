@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "models/flux/config.h"
+#include "models/configs.h"
 #include "nn/linear.h"
 
 namespace icedit {

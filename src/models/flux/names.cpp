@@ -10,68 +10,58 @@ struct Names {
   std::string bfl;
   std::vector<std::string> diffusers;
 };
-using Table = std::vector<Names>;
 
 constexpr std::string_view kLastModulation = "final_layer.adaLN_modulation.1";
 
-const Table& outer_table() {
-  static const Table table = {
-      {"img_in", {"x_embedder"}},
-      {"txt_in", {"context_embedder"}},
-      {"time_in.in_layer", {"time_text_embed.timestep_embedder.linear_1"}},
-      {"time_in.out_layer", {"time_text_embed.timestep_embedder.linear_2"}},
-      {"vector_in.in_layer", {"time_text_embed.text_embedder.linear_1"}},
-      {"vector_in.out_layer", {"time_text_embed.text_embedder.linear_2"}},
-      {"guidance_in.in_layer", {"time_text_embed.guidance_embedder.linear_1"}},
-      {"guidance_in.out_layer", {"time_text_embed.guidance_embedder.linear_2"}},
-      {"final_layer.linear", {"proj_out"}},
-      {std::string(kLastModulation), {"norm_out.linear"}},
-  };
-  return table;
-}
-
-const Table& double_table() {
-  static const Table table = {
-      {"img_mod.lin", {"norm1.linear"}},
-      {"txt_mod.lin", {"norm1_context.linear"}},
-      {"img_attn.qkv", {"attn.to_q", "attn.to_k", "attn.to_v"}},
-      {"txt_attn.qkv", {"attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"}},
-      {"img_attn.proj", {"attn.to_out.0"}},
-      {"txt_attn.proj", {"attn.to_add_out"}},
-      {"img_mlp.0", {"ff.net.0.proj"}},
-      {"img_mlp.2", {"ff.net.2"}},
-      {"txt_mlp.0", {"ff_context.net.0.proj"}},
-      {"txt_mlp.2", {"ff_context.net.2"}},
-      {"img_attn.norm.query_norm", {"attn.norm_q"}},
-      {"img_attn.norm.key_norm", {"attn.norm_k"}},
-      {"txt_attn.norm.query_norm", {"attn.norm_added_q"}},
-      {"txt_attn.norm.key_norm", {"attn.norm_added_k"}},
-  };
-  return table;
-}
-
-const Table& single_table() {
-  static const Table table = {
-      {"modulation.lin", {"norm.linear"}},
-      {"linear1", {"attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"}},
-      {"linear2", {"proj_out"}},
-      {"norm.query_norm", {"attn.norm_q"}},
-      {"norm.key_norm", {"attn.norm_k"}},
-  };
-  return table;
-}
-
-// Where a table's names stand: below a numbered block, or below nothing.
+// Names below a numbered block, or below nothing.
 struct Group {
   std::string bfl, diffusers;  // "double_blocks", "transformer_blocks"
-  const Table& table;
+  std::vector<Names> table;
 };
 
 const std::vector<Group>& groups() {
   static const std::vector<Group> all = {
-      {"", "", outer_table()},
-      {"double_blocks", "transformer_blocks", double_table()},
-      {"single_blocks", "single_transformer_blocks", single_table()}};
+      {"",
+       "",
+       {
+           {"img_in", {"x_embedder"}},
+           {"txt_in", {"context_embedder"}},
+           {"time_in.in_layer", {"time_text_embed.timestep_embedder.linear_1"}},
+           {"time_in.out_layer", {"time_text_embed.timestep_embedder.linear_2"}},
+           {"vector_in.in_layer", {"time_text_embed.text_embedder.linear_1"}},
+           {"vector_in.out_layer", {"time_text_embed.text_embedder.linear_2"}},
+           {"guidance_in.in_layer", {"time_text_embed.guidance_embedder.linear_1"}},
+           {"guidance_in.out_layer", {"time_text_embed.guidance_embedder.linear_2"}},
+           {"final_layer.linear", {"proj_out"}},
+           {std::string(kLastModulation), {"norm_out.linear"}},
+       }},
+      {"double_blocks",
+       "transformer_blocks",
+       {
+           {"img_mod.lin", {"norm1.linear"}},
+           {"txt_mod.lin", {"norm1_context.linear"}},
+           {"img_attn.qkv", {"attn.to_q", "attn.to_k", "attn.to_v"}},
+           {"txt_attn.qkv", {"attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"}},
+           {"img_attn.proj", {"attn.to_out.0"}},
+           {"txt_attn.proj", {"attn.to_add_out"}},
+           {"img_mlp.0", {"ff.net.0.proj"}},
+           {"img_mlp.2", {"ff.net.2"}},
+           {"txt_mlp.0", {"ff_context.net.0.proj"}},
+           {"txt_mlp.2", {"ff_context.net.2"}},
+           {"img_attn.norm.query_norm", {"attn.norm_q"}},
+           {"img_attn.norm.key_norm", {"attn.norm_k"}},
+           {"txt_attn.norm.query_norm", {"attn.norm_added_q"}},
+           {"txt_attn.norm.key_norm", {"attn.norm_added_k"}},
+       }},
+      {"single_blocks",
+       "single_transformer_blocks",
+       {
+           {"modulation.lin", {"norm.linear"}},
+           {"linear1", {"attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"}},
+           {"linear2", {"proj_out"}},
+           {"norm.query_norm", {"attn.norm_q"}},
+           {"norm.key_norm", {"attn.norm_k"}},
+       }}};
   return all;
 }
 
@@ -142,23 +132,6 @@ std::vector<RowRange> part_rows(size_t parts, int64_t rows, int64_t hidden) {
 
 bool halves_are_swapped(const std::string& bfl_module) {
   return bfl_module == kLastModulation;
-}
-
-std::vector<std::pair<std::string, std::vector<std::string>>> flux_modules(
-    const FluxConfig& config) {
-  std::vector<std::pair<std::string, std::vector<std::string>>> modules;
-  const int64_t counts[] = {1, config.num_layers, config.num_single_layers};
-  for (size_t g = 0; g < groups().size(); ++g) {
-    const Group& group = groups()[g];
-    for (int64_t i = 0; i < counts[g]; ++i) {
-      for (const Names& names : group.table) {
-        if (!config.guidance_embeds && names.bfl.rfind("guidance_in", 0) == 0) continue;
-        const std::string bfl = join(group.bfl, std::to_string(i), names.bfl);
-        modules.emplace_back(bfl, diffusers_modules(bfl));
-      }
-    }
-  }
-  return modules;
 }
 
 std::string with_dots(const std::string& underscored) {

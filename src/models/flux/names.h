@@ -7,10 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
-
-#include "models/flux/config.h"
 
 namespace icedit {
 
@@ -36,10 +33,6 @@ std::vector<RowRange> part_rows(size_t parts, int64_t rows, int64_t hidden);
 
 // Whether the row halves of this BFL module are the other way round in diffusers.
 bool halves_are_swapped(const std::string& bfl_module);
-
-// Every module that has tensors, as (BFL's, diffusers').
-std::vector<std::pair<std::string, std::vector<std::string>>> flux_modules(
-    const FluxConfig& config);
 
 // A module's name where every dot was written as an underscore, in either naming (kohya):
 // "double_blocks_0_img_attn_qkv" -> "double_blocks.0.img_attn.qkv". "" for a name that FLUX does

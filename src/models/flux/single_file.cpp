@@ -1,9 +1,8 @@
-#include "models/flux/single_file.h"
+#include "models/single_file.h"
 
 #include <algorithm>
 
 #include "base/error.h"
-#include "models/component_prefix.h"
 #include "models/flux/names.h"
 #include "nn/fp8_scales.h"
 
@@ -14,7 +13,8 @@ const ComponentMarks kFluxMarks = {
     "FLUX transformer",
     {"", "model.diffusion_model.", "diffusion_model.", "transformer.", "model."},
     {"img_in.weight", "x_embedder.weight", "double_blocks.0.img_attn.qkv.weight",
-     "transformer_blocks.0.attn.to_q.weight"}};
+     "transformer_blocks.0.attn.to_q.weight"},
+    {}};
 
 // 64 input channels: dev and schnell. 128: Canny and Depth. Fill adds the masked picture and the
 // mask.

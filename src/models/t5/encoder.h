@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/tensor.h"
-#include "models/t5/config.h"
+#include "models/configs.h"
 #include "nn/embedding.h"
 #include "nn/linear.h"
 #include "nn/norm.h"

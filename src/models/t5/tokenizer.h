@@ -1,34 +1,28 @@
 #pragma once
 // T5's sentencepiece unigram tokenizer, as transformers' T5TokenizerFast makes ids.
-#include <cstdint>
-#include <memory>
-#include <string>
-#include <vector>
-
-#include "io/files.h"
+#include "models/tokens/charsmap.h"
+#include "models/tokens/tokenizer.h"
+#include "models/tokens/unigram.h"
 
 namespace icedit {
 
-class T5Tokenizer {
+// Special tokens written in a text (<extra_id_0>, </s>, <pad>, <unk>) are taken as such, as the
+// fast tokenizer does.
+class T5Tokenizer : public Tokenizer {
  public:
   // `folder` holds spiece.model (and tokenizer.json / tokenizer_config.json for the special
   // tokens). Throws ModelUnavailable (names the files that must be there), CheckpointError.
   explicit T5Tokenizer(const Path& folder);
-  ~T5Tokenizer();
-  T5Tokenizer(T5Tokenizer&&) noexcept;
 
-  // The pieces and </s>; untruncated. Special tokens written in the text (<extra_id_0>, </s>,
-  // <pad>, <unk>) are taken as such, as the fast tokenizer does.
-  std::vector<int32_t> encode(const std::string& text) const;
-  // Truncated (</s> kept) and padded to `length`.
-  std::vector<int32_t> encode(const std::string& text, int64_t length) const;
-
-  int64_t vocab_size() const;
-  std::string decode(const std::vector<int32_t>& ids) const;
+  std::string decode(const std::vector<int32_t>& ids) const override;
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::vector<int32_t> body(const std::string& text) const override;
+  void encode_words(std::string_view text, std::vector<int32_t>& ids) const;
+  int32_t largest_id() const override { return int32_t(unigram_.size()) - 1; }
+
+  Charsmap charsmap_;
+  Unigram unigram_;
 };
 
 }  // namespace icedit

@@ -14,6 +14,7 @@ namespace icedit {
 
 class Bpe {
  public:
+  Bpe() = default;  // of no token
   // A byte that the vocabulary lacks is `unknown`. Throws CheckpointError: a merge of tokens that
   // the vocabulary lacks, or a byte that is missing while `unknown` is, too.
   Bpe(BpeVocabulary vocabulary, const std::string& unknown);

@@ -9,8 +9,6 @@
 namespace icedit {
 namespace {
 
-constexpr int64_t kMaxLength = 1 << 20;
-
 // transformers adds them in this order.
 constexpr std::array kNames = {"bos_token", "eos_token", "unk_token", "pad_token"};
 constexpr std::array kRead = {
@@ -131,26 +129,6 @@ std::vector<AddedToken> TokenizerSettings::tokens(
     if (token.id < 0) token.id = static_cast<int32_t>(vocabulary_size++);
   }
   return out;
-}
-
-std::vector<int32_t> TokenFrame::whole(const std::vector<int32_t>& body) const {
-  std::vector<int32_t> ids;
-  ids.reserve(body.size() + 2);
-  if (bos) ids.push_back(*bos);
-  ids.insert(ids.end(), body.begin(), body.end());
-  ids.push_back(eos);
-  return ids;
-}
-
-std::vector<int32_t> TokenFrame::fixed(std::vector<int32_t> body, int64_t length) const {
-  const int64_t around = bos ? 2 : 1;
-  if (length < around || length > kMaxLength)
-    throw UsageError(str("a text of ", length, " tokens: expected ", around, " to ", kMaxLength,
-                         ". FLUX.1 uses 77 for CLIP and up to 512 for T5."));
-  body.resize(std::min(body.size(), static_cast<size_t>(length - around)));
-  std::vector<int32_t> ids = whole(body);
-  ids.resize(static_cast<size_t>(length), pad);
-  return ids;
 }
 
 }  // namespace icedit

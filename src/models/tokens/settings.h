@@ -36,14 +36,4 @@ struct TokenizerSettings {
 // An object with the token's content and how it is looked for. Throws CheckpointError.
 AddedToken read_added_token(const JsonFile& json, bool special);
 
-// The ids that a model is fed: [bos] body eos, whole or cut and padded to a length.
-struct TokenFrame {
-  std::optional<int32_t> bos;
-  int32_t eos = 0, pad = 0;
-
-  std::vector<int32_t> whole(const std::vector<int32_t>& body) const;
-  // Throws UsageError when bos and eos alone do not fit.
-  std::vector<int32_t> fixed(std::vector<int32_t> body, int64_t length) const;
-};
-
 }  // namespace icedit

@@ -12,6 +12,7 @@ namespace icedit {
 
 class Unigram {
  public:
+  Unigram() = default;  // of no piece
   // A character that no piece covers is `unknown_id`; a run of them is one token.
   // Throws CheckpointError that names `where`: too few pieces, a score that is not finite.
   Unigram(std::vector<UnigramVocabulary::Piece> pieces, int32_t unknown_id,
@@ -31,8 +32,8 @@ class Unigram {
 
   std::vector<UnigramVocabulary::Piece> pieces_;
   std::vector<int32_t> order_;  // ids by text, bytewise
-  int32_t unknown_id_;
-  double unknown_score_;
+  int32_t unknown_id_ = 0;
+  double unknown_score_ = 0;
 };
 
 }  // namespace icedit

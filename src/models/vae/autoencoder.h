@@ -3,8 +3,8 @@
 #include <optional>
 
 #include "base/tensor.h"
+#include "models/configs.h"
 #include "models/vae/coders.h"
-#include "models/vae/config.h"
 #include "nn/trace.h"
 #include "nn/weights.h"
 

@@ -1,10 +1,9 @@
-#include "models/vae/single_file.h"
+#include "models/single_file.h"
 
 #include <algorithm>
 #include <regex>
 
 #include "base/error.h"
-#include "models/component_prefix.h"
 
 namespace icedit {
 namespace {
@@ -14,7 +13,8 @@ constexpr size_t kLongestName = 500;
 
 const ComponentMarks kVaeMarks = {"VAE",
                                   {"", "first_stage_model.", "vae."},
-                                  {"decoder.conv_in.weight", "encoder.conv_in.weight"}};
+                                  {"decoder.conv_in.weight", "encoder.conv_in.weight"},
+                                  {"loss.", "model_ema."}};
 
 // CompVis' decoder counts its levels from the picture inwards, diffusers' from the latent outwards.
 int64_t levels_of_decoder(const Checkpoint& vae) {
@@ -68,10 +68,8 @@ std::string diffusers_name(const std::string& name, int64_t levels) {
 Checkpoint vae_single_file(const Checkpoint& file) {
   const Checkpoint vae = component_of(file, kVaeMarks);
   const int64_t levels = levels_of_decoder(vae);
-  const Checkpoint renamed = vae.renamed([&](const std::string& name) -> std::string {
-    const bool training = name.rfind("loss.", 0) == 0 || name.rfind("model_ema.", 0) == 0;
-    return training ? "" : diffusers_name(name, levels);
-  });
+  const Checkpoint renamed =
+      vae.renamed([&](const std::string& name) { return diffusers_name(name, levels); });
   // A 1x1 convolution [C, C, 1, 1] is a Linear [C, C].
   std::map<std::string, Checkpoint::Entry> entries = renamed.entries();
   for (auto& [name, entry] : entries) {

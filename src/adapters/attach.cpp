@@ -1,4 +1,4 @@
-#include "adapters/inject.h"
+#include "adapters/attach.h"
 
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
@@ -44,25 +44,33 @@ double relative_delta(const std::vector<AdapterModule>& modules,
   return weight > 0 ? std::sqrt(delta / weight) : 0.0;
 }
 
-AttachReport report_of(const FittedAdapter& fitted, const AttachOptions& options) {
-  AttachReport report;
-  report.name = options.name.empty() ? fitted.path.string() : options.name;
-  report.unmatched = fitted.unmatched;
-  report.tensors_in_file = fitted.tensors_in_file;
-  report.layers = fitted.modules.size();
+AttachReport report_of(const FittedAdapter& fitted, const AttachOptions& options, double delta) {
   std::set<std::string> tensors, blocks;
   std::set<int64_t> ranks;
+  size_t mixtures = 0;
   for (const AdapterModule& module : fitted.modules) {
     tensors.insert(module.tensors.begin(), module.tensors.end());
     blocks.insert(block_of(module.module));
     ranks.insert(module.rank());
-    report.mixtures += module.has_router();
+    mixtures += module.has_router();
   }
-  report.tensors = tensors.size();
-  report.blocks = blocks.size();
-  report.least_rank = *ranks.begin();
-  report.most_rank = *ranks.rbegin();
-  return report;
+  AttachReport r = {options.name.empty() ? fitted.path.string() : options.name,
+                    tensors.size(),
+                    fitted.tensors_in_file,
+                    blocks.size(),
+                    fitted.modules.size(),
+                    delta,
+                    fitted.unmatched,
+                    ""};
+  std::ostringstream percent;
+  percent.precision(3);
+  percent << 100 * delta;
+  r.line = str(r.name, ": ", r.tensors, " of ", counted(r.tensors_in_file, "tensor"), " on ",
+               counted(r.layers, "layer"), " in ", counted(r.blocks, "block"), ", ",
+               mixtures > 0 ? counted(mixtures, "mixture") + " among them, " : "", "rank ",
+               *ranks.begin(), ranks.size() > 1 ? str(" to ", *ranks.rbegin()) : "", ", delta ",
+               percent.str(), " % of the weights");
+  return r;
 }
 
 // Where and how a Linear computes.
@@ -80,29 +88,12 @@ Tensor prepared(const Tensor& factor, const at::TensorOptions& like, bool traina
 
 }  // namespace
 
-std::string AttachReport::line() const {
-  const std::string rank =
-      least_rank == most_rank ? str(least_rank) : str(least_rank, " to ", most_rank);
-  std::ostringstream percent;
-  percent.precision(3);
-  percent << 100 * relative_delta;
-  return str(name, ": ", tensors, " of ", counted(tensors_in_file, "tensor"), " on ",
-             counted(layers, "layer"), " in ", counted(blocks, "block"), ", ",
-             mixtures > 0 ? counted(mixtures, "mixture") + " among them, " : "", "rank ", rank,
-             ", delta ", percent.str(), " % of the weights");
-}
-
 LoadedAdapter::LoadedAdapter(AttachReport report, std::vector<Layer> layers,
-                             std::shared_ptr<AdapterScale> scale)
+                             std::shared_ptr<double> scale)
     : report_(std::move(report)), layers_(std::move(layers)), scale_(std::move(scale)) {}
 
 void LoadedAdapter::set_scale(double scale) {
-  scale_->value = scale;
-  fold();
-}
-
-void LoadedAdapter::enable(bool enabled) {
-  scale_->enabled = enabled;
+  *scale_ = scale;
   fold();
 }
 
@@ -125,8 +116,7 @@ std::vector<AdapterModule> LoadedAdapter::modules() const {
 LoadedAdapter attach_adapter(LinearList& linears, const FittedAdapter& fitted,
                              const AttachOptions& options) {
   const std::map<std::string, Linear> by_path(linears.begin(), linears.end());
-  const auto scale = std::make_shared<AdapterScale>();
-  scale->value = options.scale;
+  const auto scale = std::make_shared<double>(options.scale);
   std::vector<LoadedAdapter::Layer> layers;
   for (const AdapterModule& module : fitted.modules) {
     Linear linear = by_path.at(module.module);
@@ -140,11 +130,11 @@ LoadedAdapter attach_adapter(LinearList& linears, const FittedAdapter& fitted,
     linear.attach(layer);
     layers.push_back({linear, layer});
   }
-  AttachReport report = report_of(fitted, options);
-  report.relative_delta = relative_delta(fitted.modules, layers, options.scale);
+  AttachReport report =
+      report_of(fitted, options, relative_delta(fitted.modules, layers, options.scale));
   if (!options.quiet) {
     for (const auto& note : fitted.notes) log::info(note);
-    log::info(report.line());
+    log::info(report.line);
   }
   return {std::move(report), std::move(layers), scale};
 }

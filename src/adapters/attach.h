@@ -14,15 +14,13 @@ struct AttachReport {
   std::string name;
   size_t tensors = 0, tensors_in_file = 0;  // matched, and all that are for the transformer
   size_t blocks = 0;  // numbered blocks with an adapted layer, and layers outside of them
-  size_t layers = 0, mixtures = 0;  // Linears touched; those of them with experts
-  int64_t least_rank = 0, most_rank = 0;
+  size_t layers = 0;  // Linears touched
   // || delta || / || weight || over the touched Linears (over some of them, evenly chosen, in a
   // large model).
   double relative_delta = 0.0;
   std::vector<std::string> unmatched;  // tensors that were left out, with allow_partial
-
-  std::string line() const;  // "lora: 62 of 62 tensors on 31 layers in 6 blocks, rank 4, delta 12.3
-                             // % of the weights"
+  // "lora: 62 of 62 tensors on 31 layers in 6 blocks, rank 4, delta 12.3 % of the weights"
+  std::string line;
 };
 
 // An adapter on a model. A handle: destroying it leaves the adapter in place.
@@ -33,18 +31,15 @@ class LoadedAdapter {
     std::shared_ptr<AdapterLayer> adapter;
   };
 
-  LoadedAdapter(AttachReport report, std::vector<Layer> layers,
-                std::shared_ptr<AdapterScale> scale);
+  LoadedAdapter(AttachReport report, std::vector<Layer> layers, std::shared_ptr<double> scale);
 
   const std::string& name() const { return report_.name; }
   const AttachReport& report() const { return report_; }
   const std::vector<Layer>& layers() const { return layers_; }
 
-  double scale() const { return scale_->value; }
-  bool enabled() const { return scale_->enabled; }
+  double scale() const { return *scale_; }
   void set_scale(double scale);  // of every layer; what is folded is folded anew
-  void enable(bool enabled);
-  void detach();  // takes it off every Linear; the layers are kept no longer
+  void detach();                 // takes it off every Linear; the layers are kept no longer
 
   // As they are now; no copies.
   std::vector<AdapterModule> modules() const;
@@ -56,7 +51,7 @@ class LoadedAdapter {
 
   AttachReport report_;
   std::vector<Layer> layers_;
-  std::shared_ptr<AdapterScale> scale_;
+  std::shared_ptr<double> scale_;
 };
 
 // Puts what fits on those of `linears` that it names. The factors take the Linear's dtype and

@@ -1,4 +1,4 @@
-#include "models/component_prefix.h"
+#include "models/single_file.h"
 
 #include <algorithm>
 
@@ -36,6 +36,29 @@ std::string looks_like(const Checkpoint& file) {
                                 : str("Its first tensor is '", file.entries().begin()->first, "'.");
 }
 
+const ComponentMarks kT5Marks = {
+    "T5 encoder",
+    {"", "text_encoders.t5xxl.transformer.", "t5xxl.transformer.", "text_encoders.t5xxl.",
+     "text_encoder_2.", "conditioner.embedders.1.transformer.", "transformer.", "model."},
+    {"encoder.block.0.layer.0.SelfAttention.q.weight"},
+    {"decoder.", "lm_head.", "spiece_model", "logit_scale"}};
+
+const ComponentMarks kClipMarks = {
+    "CLIP text encoder",
+    {"", "text_encoders.clip_l.transformer.", "clip_l.transformer.", "text_encoders.clip_l.",
+     "text_encoder.", "cond_stage_model.transformer.", "conditioner.embedders.0.transformer.",
+     "transformer."},
+    // transformers 5 saves CLIPTextModel without "text_model.".
+    {"text_model.embeddings.token_embedding.weight", "embeddings.token_embedding.weight"},
+    // Anything that is no known part of a CLIP stays, for the model to name as left over.
+    {"vision_model.", "text_model.embeddings.position_ids", "embeddings.position_ids",
+     "text_projection", "visual_projection", "logit_scale"}};
+
+bool begins_with_one(const std::string& name, const std::vector<std::string>& starts) {
+  return std::any_of(starts.begin(), starts.end(),
+                     [&](const std::string& start) { return name.starts_with(start); });
+}
+
 }  // namespace
 
 Checkpoint component_of(const Checkpoint& file, const ComponentMarks& marks) {
@@ -43,12 +66,27 @@ Checkpoint component_of(const Checkpoint& file, const ComponentMarks& marks) {
     const bool here = std::any_of(marks.tensors.begin(), marks.tensors.end(),
                                   [&](const std::string& mark) { return file.has(prefix + mark); });
     if (!here) continue;
-    return file.renamed([&](const std::string& name) {
-      return name.rfind(prefix, 0) == 0 && !is_fp8_mark(name) ? name.substr(prefix.size()) : "";
+    return file.renamed([&](const std::string& name) -> std::string {
+      if (!name.starts_with(prefix) || is_fp8_mark(name)) return "";
+      const std::string own = name.substr(prefix.size());
+      return begins_with_one(own, marks.left_out) ? "" : own;
     });
   }
   throw CheckpointError(str(file.where(), ": no ", marks.what, " in it (looked for '",
                             marks.tensors.front(), "' and the like). ", looks_like(file)));
+}
+
+Checkpoint t5_single_file(const Checkpoint& file) {
+  const Checkpoint t5 = component_of(file, kT5Marks);
+  const std::string table = "shared.weight";
+  return t5.renamed([&](const std::string& name) -> std::string {
+    if (name != "encoder.embed_tokens.weight") return name;
+    return t5.has(table) ? "" : table;
+  });
+}
+
+Checkpoint clip_single_file(const Checkpoint& file) {
+  return component_of(file, kClipMarks);
 }
 
 }  // namespace icedit

@@ -42,19 +42,6 @@ const std::string& asked(const ModelRequest& r, Part part) {
   }
 }
 
-JsonFile fill_config(Part part) {
-  switch (part) {
-    case Part::kTransformer:
-      return fill_transformer_config();
-    case Part::kT5:
-      return fill_t5_config();
-    case Part::kClip:
-      return fill_clip_config();
-    default:
-      return fill_vae_config();
-  }
-}
-
 Checkpoint by_public_names(Part part, const Checkpoint& file) {
   switch (part) {
     case Part::kTransformer:
@@ -179,7 +166,7 @@ Component ModelFiles::open(Part part) const {
   }
   const Path config = place.parent_path() / "config.json";
   return {by_public_names(part, Checkpoint::open(place)),
-          fs::exists(config) ? JsonFile(config) : fill_config(part)};
+          fs::exists(config) ? JsonFile(config) : fill_config(part_name(part))};
 }
 
 namespace {
@@ -207,7 +194,7 @@ Path ModelFiles::tokenizer_2() const {
 }
 
 JsonFile ModelFiles::scheduler() const {
-  if (scheduler_.empty()) return fill_scheduler_config();
+  if (scheduler_.empty()) return fill_config("scheduler");
   return JsonFile(scheduler_);
 }
 

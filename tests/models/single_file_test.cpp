@@ -298,11 +298,11 @@ TEST(SingleFile, OtherComponentsAreNamed) {
 }
 
 TEST(FillConfigs, AreReadByTheModels) {
-  EXPECT_EQ(FluxConfig::from(fill_transformer_config()).hidden(), 3072);
-  EXPECT_EQ(T5Config::from(fill_t5_config()).num_layers, 24);
-  EXPECT_EQ(ClipConfig::from(fill_clip_config()).hidden_size, 768);
-  EXPECT_EQ(VaeConfig::from(fill_vae_config()).latent_channels, 16);
-  EXPECT_EQ(fill_scheduler_config().number("max_shift"), 1.15);
+  EXPECT_EQ(FluxConfig::from(fill_config("transformer")).hidden(), 3072);
+  EXPECT_EQ(T5Config::from(fill_config("text_encoder_2")).num_layers, 24);
+  EXPECT_EQ(ClipConfig::from(fill_config("text_encoder")).hidden_size, 768);
+  EXPECT_EQ(VaeConfig::from(fill_config("vae")).latent_channels, 16);
+  EXPECT_EQ(fill_config("scheduler").number("max_shift"), 1.15);
 }
 
 }  // namespace

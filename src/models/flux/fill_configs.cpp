@@ -1,5 +1,7 @@
 #include "models/flux/fill_configs.h"
 
+#include <map>
+
 namespace icedit {
 namespace {
 
@@ -87,22 +89,16 @@ constexpr const char* kScheduler = R"({
   "use_dynamic_shifting": true
 })";
 
+const std::map<std::string, const char*> kConfigs = {{"transformer", kTransformer},
+                                                     {"text_encoder", kClip},
+                                                     {"text_encoder_2", kT5},
+                                                     {"vae", kVae},
+                                                     {"scheduler", kScheduler}};
+
 }  // namespace
 
-JsonFile fill_transformer_config() {
-  return JsonFile::parse(kTransformer, "FLUX.1 Fill's transformer config");
-}
-JsonFile fill_t5_config() {
-  return JsonFile::parse(kT5, "FLUX.1 Fill's T5 config");
-}
-JsonFile fill_clip_config() {
-  return JsonFile::parse(kClip, "FLUX.1 Fill's CLIP config");
-}
-JsonFile fill_vae_config() {
-  return JsonFile::parse(kVae, "FLUX.1 Fill's VAE config");
-}
-JsonFile fill_scheduler_config() {
-  return JsonFile::parse(kScheduler, "FLUX.1 Fill's scheduler config");
+JsonFile fill_config(const std::string& component) {
+  return JsonFile::parse(kConfigs.at(component), "FLUX.1 Fill's " + component + " config");
 }
 
 }  // namespace icedit

@@ -5,10 +5,8 @@
 
 namespace icedit {
 
-JsonFile fill_transformer_config();
-JsonFile fill_t5_config();    // T5 v1.1 XXL, encoder
-JsonFile fill_clip_config();  // CLIP-L, text
-JsonFile fill_vae_config();
-JsonFile fill_scheduler_config();
+// `component`: its folder in a diffusers model: "transformer", "text_encoder" (CLIP-L, text),
+// "text_encoder_2" (T5 v1.1 XXL, encoder), "vae" or "scheduler".
+JsonFile fill_config(const std::string& component);
 
 }  // namespace icedit

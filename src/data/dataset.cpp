@@ -66,22 +66,22 @@ EditDataset::EditDataset(const DatasetConfig& config) : config_(config) {
   config_.check();
   const auto& c = config_;
   const auto magicbrush = [&c](const std::vector<std::string>& path, const std::string& split,
-                               const std::string& key = "train.dataset.path") {
+                               const std::string& key) {
     const std::vector<std::string> published = {"osunlp/MagicBrush"};
     return magicbrush_rows(
         find_parquet(path.empty() ? published : path, split, "train+dev", c.config_folder, key),
         c.cache_bytes);
   };
   const auto omniedit = [&c] {
-    return omniedit_rows(find_parquet(c.path, c.split, "train", c.config_folder), c.specific_task,
-                         c.cache_bytes);
+    return omniedit_rows(find_parquet(c.path, c.split, "train", c.config_folder, c.key),
+                         c.specific_task, c.cache_bytes);
   };
   switch (c.type) {
     case DatasetType::kEdit:
-      add(magicbrush(c.path, c.split), magicbrush_rules(c));
+      add(magicbrush(c.path, c.split, c.key), magicbrush_rules(c));
       break;
     case DatasetType::kEditMask:
-      add(magicbrush(c.path, c.split), mask_rules(c));
+      add(magicbrush(c.path, c.split, c.key), mask_rules(c));
       break;
     case DatasetType::kOmini:
       add(omniedit(), omniedit_rules(c, ""));
@@ -92,7 +92,7 @@ EditDataset::EditDataset(const DatasetConfig& config) : config_(config) {
       break;
     case DatasetType::kFolder:
       for (const std::string& folder : c.path)
-        add(folder_rows(folder, c.config_folder), folder_rules(c));
+        add(folder_rows(folder, c.config_folder, c.key), folder_rules(c));
       break;
   }
   if (size() == 0) throw DataError(str("train.dataset: the files of ", c.path, " have no row"));

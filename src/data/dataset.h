@@ -37,6 +37,7 @@ struct DatasetConfig {
   std::optional<bool> crop_the_noise;      // unset: for MagicBrush's rows only
   ResizeMode resize = ResizeMode::kSquash;
   size_t cache_bytes = size_t{512} << 20;  // of row groups, a part
+  std::string key = "train.dataset.path";  // what errors name `path` by
   std::string config_folder;  // of the YAML file, for errors: where a path that is not there may be
 
   // Throws UsageError naming the key.

@@ -198,25 +198,26 @@ std::vector<Pair> read_names(const Path& folder) {
 }
 
 // The JSONL file that is meant; empty where there is none.
-Path list_in(const std::string& place) {
+Path list_in(const std::string& place, const std::string& key) {
   const ByName lists = files_by_name(
       place, "", "lists", [](const Path& file) { return extension_of(file) == ".jsonl"; });
   if (lists.size() > 1)
-    throw UsageError(str("train.dataset.path: ", place, " holds ", lists.size(),
-                         " JSONL files, name the one that is meant"));
+    throw UsageError(
+        str(key, ": ", place, " holds ", lists.size(), " JSONL files, name the one that is meant"));
   return lists.empty() ? Path() : lists.begin()->second;
 }
 
 }  // namespace
 
-std::unique_ptr<EditRows> folder_rows(const std::string& place, const std::string& config_folder) {
+std::unique_ptr<EditRows> folder_rows(const std::string& place, const std::string& config_folder,
+                                      const std::string& key) {
   std::error_code ignored;
-  if (!fs::exists(place, ignored)) throw_not_there(place, config_folder);
+  if (!fs::exists(place, ignored)) throw_not_there(place, config_folder, key);
   const bool is_list = fs::is_regular_file(place, ignored);
   if (!is_list && !fs::is_directory(place, ignored))
-    throw UsageError(str("train.dataset.path: '", place,
-                         "' is no folder and no JSONL file, which the type 'folder' reads"));
-  const Path list = is_list ? Path(place) : list_in(place);
+    throw UsageError(
+        str(key, ": '", place, "' is no folder and no JSONL file, which the type 'folder' reads"));
+  const Path list = is_list ? Path(place) : list_in(place, key);
   std::vector<Pair> pairs = list.empty() ? read_names(place) : read_jsonl(list);
   if (pairs.empty())
     throw DataError(str(place,

@@ -24,7 +24,7 @@ std::vector<Path> find_parquet(const std::vector<std::string>& places, const std
 // Throws NoInputError: there is no file `place`, seen from the working folder; with the folder that
 // it can be seen from, where that is `config_folder` or one above.
 [[noreturn]] void throw_not_there(const std::string& place, const std::string& config_folder,
-                                  const std::string& key = "train.dataset.path");
+                                  const std::string& key);
 
 // The snapshot of a data set in the Hugging Face cache, which need not exist; empty where there is
 // none.

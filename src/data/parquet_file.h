@@ -2,19 +2,12 @@
 // One open Parquet file, through Arrow: for parquet.cpp and published.cpp.
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "data/parquet.h"
+#include "data/parquet_values.h"
 
 namespace icedit {
-
-// A value, which lies in its group's memory.
-struct Cell {
-  bool given = false;                         // neither null nor missing
-  std::vector<std::string_view> values = {};  // a picture's bytes, a text, or a list of texts
-  std::string_view path = {};                 // of a picture whose bytes are null
-};
 
 // The values of a row group: a list for each of the columns that were asked for, empty for an
 // optional one that is missing or of another type.

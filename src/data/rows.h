@@ -87,6 +87,7 @@ std::unique_ptr<EditRows> omniedit_rows(std::vector<Path> files,
 // throw_not_there), UsageError, DataError naming the file and line, or the name without its
 // counterpart.
 std::unique_ptr<EditRows> folder_rows(const std::string& place,
-                                      const std::string& config_folder = "");
+                                      const std::string& config_folder = "",
+                                      const std::string& key = "train.dataset.path");
 
 }  // namespace icedit

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "io/files.h"
 #include "io/folder_link.h"
-#include "io/json.h"
+#include "io/json_file.h"
 #include "io/whole_folder.h"
 
 namespace icedit {
@@ -48,30 +48,25 @@ void write_manifest(const Path& folder) {
   write_text_atomically(folder / kManifestSum, sum_line(text));
 }
 
-std::string damage_of_file(const Path& file, const Json& expected) {
+std::string damage_of_file(const Path& file, const JsonFile& expected) {
   std::error_code error;
   const uint64_t size = fs::file_size(file, error);
+  const int64_t bytes = expected.integer("bytes");
   if (error) return str(file.string(), " is missing");
-  if (!expected.is_object() || size != expected.value("bytes", uint64_t{0})) {
-    return str(file.string(), " has ", size, " bytes, expected ",
-               expected.is_object() ? expected.value("bytes", uint64_t{0}) : 0);
-  }
-  const std::string sum = sha256_file(file), wanted = expected.value("sha256", "");
+  if (int64_t(size) != bytes) return str(file.string(), " has ", size, " bytes, expected ", bytes);
+  const std::string sum = sha256_file(file), wanted = expected.text("sha256");
   return sum == wanted ? "" : str(file.string(), " has SHA-256 ", sum, ", expected ", wanted);
 }
 
 std::string damage_within(const Path& folder) {
-  const std::string text = read_file(folder / kManifest, kLargestManifest);
-  if (read_file(folder / kManifestSum, kLargestManifest) != sum_line(text)) {
-    return str((folder / kManifest).string(), " is not what ", kManifestSum, " says it is");
-  }
-  const Json manifest = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!manifest.is_object() || !manifest.contains("files") || !manifest["files"].is_object()) {
-    return str((folder / kManifest).string(), " lists no files");
-  }
-  for (const auto& [name, expected] : manifest["files"].items()) {
-    if (const std::string damage = damage_of_file(folder / name, expected); !damage.empty())
-      return damage;
+  const Path manifest = folder / kManifest;
+  const std::string text = read_file(manifest, kLargestManifest);
+  if (read_file(folder / kManifestSum, kLargestManifest) != sum_line(text))
+    return str(manifest.string(), " is not what ", kManifestSum, " says it is");
+  const JsonFile files = JsonFile::parse(text, manifest.string()).object("files");
+  for (const std::string& name : files.keys()) {
+    const std::string damage = damage_of_file(folder / name, files.object(name));
+    if (!damage.empty()) return damage;
   }
   return "";
 }
@@ -161,8 +156,6 @@ std::string damage_of(const Path& step_folder) {
     return damage_within(step_folder);
   } catch (const Error& error) {
     return error.what();
-  } catch (const Json::exception& error) {
-    return str((step_folder / kManifest).string(), ": ", error.what());
   } catch (const fs::filesystem_error& error) {
     return error.what();
   }

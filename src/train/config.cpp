@@ -221,7 +221,7 @@ std::map<std::string, std::string> computing_settings(const TrainConfig& config)
   TrainConfig copy = config;
   std::map<std::string, std::string> values;
   for (const ConfigKey& key : keys_of(copy))
-    if (key.computes || (key.name == "train.max_steps" && config.lr_schedule == "cosine"))
+    if (key.computes || (key.name == "train.max_steps" && config.lr_schedule == RateCurve::kCosine))
       values[key.name] = YAML::Dump(key.get());
   return values;
 }

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "data/loader.h"
+#include "edit/precision.h"
 #include "train/objective.h"
 #include "train/optimizer.h"
+#include "train/schedule.h"
 
 namespace icedit {
 
@@ -29,14 +31,14 @@ struct LoraConfig {
 };
 
 struct TrainConfig {
-  std::string flux_path;           // a folder, an id, "nano"
-  std::string dtype = "bfloat16";  // of the frozen base: bfloat16, float32, auto
+  std::string flux_path;                   // a folder, an id, "nano"
+  DtypeChoice dtype = DtypeChoice::kBF16;  // of the frozen base
 
   TrainMode mode = TrainMode::kLora;
   std::string init_lora;  // an adapter to start from, by its path or id; "": a fresh one
   LoraConfig lora;
   OptimizerConfig optimizer;
-  std::string lr_schedule = "constant";  // or cosine
+  RateCurve lr_schedule = RateCurve::kConstant;
   int64_t warmup_steps = 0;
 
   int64_t batch_size = 1, accumulate_grad_batches = 1;

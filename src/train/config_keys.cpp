@@ -223,7 +223,9 @@ void append(std::vector<ConfigKey>& to, std::vector<ConfigKey> more) {
 std::vector<ConfigKey> keys_of(TrainConfig& c) {
   std::vector<ConfigKey> keys = {
       path("flux_path", into(c.flux_path)),
-      key("dtype", one_of(c.dtype, {"bfloat16", "float32", "auto"})),
+      key("dtype", choice<DtypeChoice>(c.dtype, {{"bfloat16", DtypeChoice::kBF16},
+                                                 {"float32", DtypeChoice::kF32},
+                                                 {"auto", DtypeChoice::kAuto}})),
       key("train.mode", choice<TrainMode>(c.mode, {{"lora", TrainMode::kLora},
                                                    {"moe_lora", TrainMode::kMoeLora},
                                                    {"full", TrainMode::kFull}})),
@@ -233,7 +235,9 @@ std::vector<ConfigKey> keys_of(TrainConfig& c) {
   append(keys, lora_keys(c.lora));
   append(keys, {key("train.optimizer.type", one_of(c.optimizer.type, {"Prodigy", "AdamW", "SGD"})),
                 params("train.optimizer.params", c.optimizer.params),
-                key("train.lr_schedule", one_of(c.lr_schedule, {"constant", "cosine"})),
+                key("train.lr_schedule",
+                    choice<RateCurve>(c.lr_schedule, {{"constant", RateCurve::kConstant},
+                                                      {"cosine", RateCurve::kCosine}})),
                 key("train.warmup_steps", integer(c.warmup_steps, 0, kMany))});
   return keys;
 }

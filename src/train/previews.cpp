@@ -12,28 +12,16 @@
 namespace icedit {
 namespace {
 
-// The data set speaks of its own key.
-std::string of_samples(std::string_view what) {
-  const std::string_view key = "train.dataset.path: ";
-  if (what.starts_with(key)) what.remove_prefix(key.size());
-  return str("train.sample_data: ", what);
-}
-
 // The data set that train.sample_data names, with the rules of the one that is trained on.
 EditDataset held_out(const TrainConfig& config) {
   DatasetConfig held_out = config.dataset;
   held_out.path = config.sample_data;
+  held_out.key = "train.sample_data";
   held_out.split.clear();
   held_out.specific_task.clear();
   // Of the mixture's two kinds of columns, MagicBrush's.
   if (held_out.type == DatasetType::kEditWithOmini) held_out.type = DatasetType::kEdit;
-  try {
-    return EditDataset(held_out);
-  } catch (const UsageError& error) {
-    throw UsageError(of_samples(error.what()));
-  } catch (const NoInputError& error) {
-    throw NoInputError(of_samples(error.what()));
-  }
+  return EditDataset(held_out);
 }
 
 HalfSizes sizes_of(const EditSample& sample, const DatasetConfig& config) {

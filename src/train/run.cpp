@@ -38,9 +38,7 @@ ResidencyOptions residency_options(const TrainConfig& config, at::Device device)
   ResidencyOptions options;
   options.device = device;
   options.keep = Keep::kAll;
-  options.dtype = config.dtype == "float32"    ? DtypeChoice::kF32
-                  : config.dtype == "bfloat16" ? DtypeChoice::kBF16
-                                               : DtypeChoice::kAuto;
+  options.dtype = config.dtype;
   return options;
 }
 
@@ -123,7 +121,7 @@ class Run {
   std::string complete(int64_t done) const {
     const bool by_steps = options_.steps > 0 && last_step() == options_.steps;
     const char* key = by_steps ? "--steps" : "train.max_steps";
-    const bool over = !by_steps && config_.lr_schedule == "cosine";
+    const bool over = !by_steps && config_.lr_schedule == RateCurve::kCosine;
     return str(run_.checkpoint->folder.string(), ": the run is complete at step ", done, " (", key,
                " ", last_step(), "); ",
                over ? "its cosine schedule ends there" : str("a larger ", key, " goes on"));

@@ -8,12 +8,8 @@
 
 namespace icedit {
 
-RateSchedule::RateSchedule(const std::string& name, int64_t warmup_steps, int64_t total_steps)
-    : cosine_(name == "cosine"), warmup_(warmup_steps), total_(total_steps) {
-  if (name != "constant" && name != "cosine")
-    throw UsageError(str("train.lr_schedule is '", name, "', expected constant or cosine"));
-  if (warmup_ < 0)
-    throw UsageError(str("train.warmup_steps is ", warmup_, ", expected 0 or more steps"));
+RateSchedule::RateSchedule(RateCurve curve, int64_t warmup_steps, int64_t total_steps)
+    : cosine_(curve == RateCurve::kCosine), warmup_(warmup_steps), total_(total_steps) {
   if (cosine_ && total_ <= 0)
     throw UsageError(
         "train.lr_schedule is 'cosine', which ends at train.max_steps: give the number of steps");

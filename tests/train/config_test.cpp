@@ -139,6 +139,8 @@ TEST(Config, WrongOnesSayWhatIsWrong) {
   EXPECT_TRUE(has(error_with({"train.dataset.resize=crop"}), "squash or bucket"));
   EXPECT_TRUE(has(error_with({"train.timestep_sampling=logitnormal"}), "flux_shift or mode"));
   EXPECT_TRUE(has(error_with({"train.loss=left"}), "right_half"));
+  EXPECT_TRUE(has(error_with({"train.lr_schedule=linear"}), "constant or cosine"));
+  EXPECT_TRUE(has(error_with({"train.warmup_steps=-1"}), "from 0 to"));
   EXPECT_TRUE(has(error_with({"train.optimizer=Adam"}), "no group"));
   EXPECT_TRUE(has(error_with({"train.batch_size"}), "KEY=VALUE"));
   EXPECT_TRUE(has(error_with({"flux_path=null"}), "flux_path is missing"));

@@ -11,19 +11,19 @@ namespace icedit {
 namespace {
 
 TEST(RateSchedule, Constant) {
-  const RateSchedule schedule("constant", 0, -1);
+  const RateSchedule schedule(RateCurve::kConstant, 0, -1);
   EXPECT_EQ(schedule.factor(0), 1);
   EXPECT_EQ(schedule.factor(1'000'000), 1);
 }
 
 TEST(RateSchedule, WarmUpIsLinearFromZero) {
-  const RateSchedule schedule("constant", 4, -1);
+  const RateSchedule schedule(RateCurve::kConstant, 4, -1);
   const double want[] = {0, 0.25, 0.5, 0.75, 1, 1};
   for (int step = 0; step < 6; ++step) EXPECT_EQ(schedule.factor(step), want[step]) << step;
 }
 
 TEST(RateSchedule, CosineEndsAtZeroAndStaysThere) {
-  const RateSchedule schedule("cosine", 2, 10);
+  const RateSchedule schedule(RateCurve::kCosine, 2, 10);
   EXPECT_EQ(schedule.factor(0), 0);
   EXPECT_EQ(schedule.factor(1), 0.5);
   EXPECT_EQ(schedule.factor(2), 1);
@@ -36,10 +36,8 @@ TEST(RateSchedule, CosineEndsAtZeroAndStaysThere) {
 }
 
 TEST(RateSchedule, WrongSettingsAreErrors) {
-  EXPECT_THROW(RateSchedule("linear", 0, 10), UsageError);
-  EXPECT_THROW(RateSchedule("constant", -1, 10), UsageError);
-  EXPECT_THROW(RateSchedule("cosine", 0, -1), UsageError);
-  EXPECT_THROW(RateSchedule("cosine", 10, 10), UsageError);
+  EXPECT_THROW(RateSchedule(RateCurve::kCosine, 0, -1), UsageError);
+  EXPECT_THROW(RateSchedule(RateCurve::kCosine, 10, 10), UsageError);
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ struct Session {
   }
   static ResidencyOptions options(const TrainConfig& config) {
     ResidencyOptions options;
-    options.dtype = config.dtype == "bfloat16" ? DtypeChoice::kBF16 : DtypeChoice::kF32;
+    options.dtype = config.dtype;
     options.keep = Keep::kAll;
     return options;
   }

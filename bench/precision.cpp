@@ -121,7 +121,7 @@ Outputs run(const Arguments& a, const Image& source, DtypeChoice choice, const O
 
   const Tensor z = denormalise_latents(unpack_latents(from.latents.to(dtype), h, w), vae);
   out.decoded = residency.vae().decode(z);
-  residency.release_all();
+  for (const Part part : kParts) residency.release(part);
 
   const Image edited = editor.edit(request_of(a, source, in.guidance)).front().image;
   out.picture = at::tensor(at::ArrayRef<uint8_t>(edited.pixels), at::kFloat);

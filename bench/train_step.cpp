@@ -62,7 +62,8 @@ void run(const Arguments& a) {
   options.dtype = a.dtype == "f32" ? DtypeChoice::kF32 : DtypeChoice::kBF16;
   Residency residency(ModelFiles::find(request), options);
   FluxTransformer& model = residency.transformer();
-  const Trainable trained = make_trainable(model, config);
+  const Trainable trained =
+      make_trainable(model, config, init_lora(shapes_of(model.linears()), config));
   const auto optimizer = make_optimizer(config.optimizer, trained.parameters);
   at::Generator rng = at::detail::createCPUGenerator(0);
   const bench::RandomInputs random =

@@ -8,18 +8,20 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
-#include "cli/adapter_warning.h"
 #include "cli/command.h"
 #include "cli/dry_run.h"
-#include "cli/edit_load.h"
 #include "cli/edit_report.h"
 #include "cli/edit_warnings.h"
 #include "cli/output_names.h"
 #include "cli/paths.h"
 #include "edit/recipe.h"
+#include "edit/request_reader.h"
 #include "edit/threads.h"
+#include "edit/warnings.h"
+#include "io/disk_space.h"
 #include "io/process_lock.h"
 
 namespace icedit::cli {
@@ -47,7 +49,7 @@ class EditRun {
         threads_(threads),
         clock_(jobs.size()),
         editor_(files, residency_options(options.model, files)),
-        loader_(options.read, editor_.residency()) {
+        reader_(options.read, editor_.residency()) {
     const bool several = jobs.size() > 1 || jobs[0].settings.request.num_images > 1;
     editor_.residency().set_keep(
         choose_keep(estimate_parts(editor_.residency(), {}), options.model.low_memory, several));
@@ -114,7 +116,7 @@ class EditRun {
   bool load(const EditJob& job, std::vector<EditRequest>& requests) {
     if (options_.skip_existing && job.outputs[0] != kStandardOutput && !claim(job)) return false;
     try {
-      requests.push_back(loader_.load(job));
+      requests.push_back(reader_.read(job.settings));
     } catch (const Error& error) {
       const std::string message = located(job, error.what());
       if (jobs_.size() == 1 && message == error.what()) throw;
@@ -123,8 +125,21 @@ class EditRun {
       log::warn(str("left out: ", message));
       return false;
     }
-    loader_.expect_disk_space(job, requests.back(), options_);
+    expect_disk_space(job, requests.back());
     return true;
+  }
+
+  void expect_disk_space(const EditJob& job, const EditRequest& request) const {
+    if (job.outputs[0] == kStandardOutput) return;
+    const uint64_t wanted =
+        job.outputs.size() *
+        reader_.output_bytes(request, options_.preview_every, options_.preview_full);
+    const uint64_t left = free_disk_bytes(job.outputs[0]);
+    if (left >= wanted) return;
+    throw IoError(str(job.outputs[0].string(), ": the disk has ", bytes_text(double(left)),
+                      " left, the edit ", options_.preview_every > 0 ? "and its previews " : "",
+                      "may need ", bytes_text(double(wanted)),
+                      "; make room or give another place with -o"));
   }
 
   // False where another process has it, or has done it meanwhile.
@@ -141,6 +156,7 @@ class EditRun {
 
   EditHooks hooks() {
     EditHooks hooks;
+    hooks.stop = throw_if_interrupted;
     hooks.on_stage = [this](const std::string& stage) {
       if (stage != kDenoisingStage) return clock_.begin(stage);
       current_ = group_[next_++];  // once a request, in their order
@@ -168,6 +184,9 @@ class EditRun {
   void write(const EditJob& job, const std::vector<EditedImage>& images) {
     const EditSettings& s = job.settings;
     const int quality = static_cast<int>(s.quality.value_or(kQuality));
+    const SourceRecord source = source_record(s.image);
+    std::optional<SourceRecord> mask;
+    if (!s.mask.empty()) mask = source_record(s.mask);
     std::string taken;
     for (size_t i = 0; i < images.size(); ++i) {
       const EditedImage& edited = images[i];
@@ -176,10 +195,9 @@ class EditRun {
       Recipe recipe{run(),
                     resolved(s, editor_.residency().files().defaults(), edited.seed),
                     {},
-                    source_record(s.image),
-                    {}};
+                    source,
+                    mask};
       if (recipe.edit.request.num_images > 1) recipe.picture = static_cast<int64_t>(i);
-      if (!s.mask.empty()) recipe.mask = source_record(s.mask);
       const std::string bytes = encode_image(
           edited.image, wanted == kStandardOutput ? ImageFormat::kPng : format_of(wanted),
           recipe_text(recipe), quality, edited.colour_profile);
@@ -218,7 +236,7 @@ class EditRun {
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   StageClock clock_;
   Editor editor_;
-  JobLoader loader_;
+  RequestReader reader_;
   std::optional<RunRecord> run_;
   std::vector<Written> written_;
   std::vector<Failure> failures_;

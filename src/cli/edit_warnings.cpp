@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cli/output_names.h"
+#include "edit/warnings.h"
 
 namespace icedit::cli {
 namespace {
@@ -35,12 +36,8 @@ std::vector<std::string> settings_warnings(const EditOptions& options,
     quality = quality || job.settings.quality.has_value();
   }
   for (const int64_t width : widths) {
-    const bool wide = width > 2 * defaults.width, narrow = 2 * width < defaults.width;
-    if (!wide && !narrow) continue;
-    lines.push_back(str("--width ", width, " is ", wide ? "more than twice" : "less than half of",
-                        " the ", defaults.width,
-                        " pixels that the model is made for, so the edit may be no more than a ",
-                        "texture; leave --width out for the model's own"));
+    const std::string line = width_warning(width, defaults);
+    if (!line.empty()) lines.push_back(line);
   }
   if (options.preview_every > most_steps) {
     lines.push_back(str("--preview ", options.preview_every, " is more than the ", most_steps,

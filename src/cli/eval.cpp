@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "cli/adapter_warning.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/eval_options.h"
@@ -12,6 +11,7 @@
 #include "edit/memory_estimate.h"
 #include "edit/recipe.h"
 #include "edit/threads.h"
+#include "edit/warnings.h"
 #include "eval/evaluation.h"
 
 namespace icedit::cli {

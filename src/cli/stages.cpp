@@ -182,7 +182,8 @@ NamedTensors transformer(StageInputs& in, const StageOptions&, Trace* trace) {
   const Tensor x = in.placed(parts[0]), t = in.placed_f32(time);
   c.condition = parts[1];
   c = in.placed(c);
-  if (trace == nullptr) return {{"out.output", flux.forward(x, c, t, guidance)}};
+  if (trace == nullptr)
+    return {{"out.output", flux.forward(x, c, t, guidance, stopping(throw_if_interrupted))}};
   traced_forward(flux, x, c, t, guidance, *trace);  // the output is kept too
   return {};
 }
@@ -211,10 +212,11 @@ NamedTensors denoise_stage(StageInputs& in, const StageOptions& options, Trace*)
   inputs.guidance = options.guidance.value_or(in.model().files().defaults().guidance_scale);
   NamedTensors tensors;
   Progress bar("denoising", inputs.sigmas.size(0) - 1, "step");
-  denoise(flux, inputs, [&](int64_t step, const Tensor& latents, const Tensor&) {
+  const auto on_step = [&](int64_t step, const Tensor& latents, const Tensor&) {
     tensors.emplace_back(str("latents.", step + 1), latents);
     bar.update(step + 1);
-  });
+  };
+  denoise(flux, inputs, on_step, stopping(throw_if_interrupted));
   return tensors;
 }
 

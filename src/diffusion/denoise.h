@@ -17,8 +17,8 @@ struct DenoiseInputs {
 // for previews.
 using OnStep = std::function<void(int64_t step, const Tensor& latents, const Tensor& final_guess)>;
 
-// -> [B, I, 64]. Throws Interrupted between two steps after Ctrl+C.
+// -> [B, I, 64]. `around` is called in place of each block of each step (nn/block.h).
 Tensor denoise(const FluxTransformer& model, const DenoiseInputs& in,
-               const OnStep& on_step = nullptr);
+               const OnStep& on_step = nullptr, const AroundBlock& around = {});
 
 }  // namespace icedit

@@ -15,6 +15,7 @@ namespace icedit {
 namespace {
 
 void tell(const EditHooks& hooks, const std::string& stage) {
+  if (hooks.stop) hooks.stop();
   if (hooks.on_stage) hooks.on_stage(stage);
 }
 
@@ -127,14 +128,15 @@ void Editor::denoise_images(const EditRequest& request, Prepared& p, const EditH
       const Tensor masked = in.conditioning.condition.narrow(2, 0, in.initial_latents.size(2));
       linear = fit_preview(*p.chart, masked, p.diptych.image, p.h, p.w);
     }
-    p.latents.push_back(denoise(model, in, [&](int64_t step, const Tensor&, const Tensor& guess) {
+    const auto on_step = [&](int64_t step, const Tensor&, const Tensor& guess) {
       if (hooks.on_step) hooks.on_step(i, step, steps);
       if (!previews(hooks) || (step + 1) % hooks.preview_every != 0) return;
       const Image picture = linear ? linear->picture(unpack_latents(guess, p.h, p.w))
                                    : decode(residency_, guess, p.h, p.w);
       hooks.on_preview(right_half(picture, {picture.width / 2, picture.height}, Sizing::kFit),
                        step);
-    }));
+    };
+    p.latents.push_back(denoise(model, in, on_step, stopping(hooks.stop)));
     expect_finite(p.latents.back());
   }
 }
@@ -171,10 +173,10 @@ void Editor::denoise_together(std::span<const EditRequest> requests, std::span<P
   in.initial_latents = at::cat(noise);
   in.conditioning = join(conditioning);
   const int64_t steps = in.sigmas.size(0) - 1;
-  const Tensor latents =
-      denoise(residency_.transformer(), in, [&](int64_t step, const Tensor&, const Tensor&) {
-        if (hooks.on_step) hooks.on_step(0, step, steps);
-      });
+  const auto on_step = [&](int64_t step, const Tensor&, const Tensor&) {
+    if (hooks.on_step) hooks.on_step(0, step, steps);
+  };
+  const Tensor latents = denoise(residency_.transformer(), in, on_step, stopping(hooks.stop));
   expect_finite(latents);
   for (size_t k = 0; k < prepared.size(); ++k)
     prepared[k].latents.push_back(latents.narrow(0, static_cast<int64_t>(k), 1));

@@ -48,6 +48,8 @@ struct EditedImage {
 inline constexpr const char* kDenoisingStage = "denoising";
 
 struct EditHooks {
+  // Asked before each stage and each block: throws to cancel the edit (nn/block.h).
+  StopCheck stop;
   // Before each stage: "reading the instruction", "encoding the picture", "loading the transformer"
   // (where it is not there yet), kDenoisingStage, "decoding".
   std::function<void(const std::string& stage)> on_stage;

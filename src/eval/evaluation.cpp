@@ -116,7 +116,9 @@ class Evaluator {
       requests.back().seed = loaded.back().result.seed;
     }
     if (requests.empty()) return;
-    editor_.edit(requests, {}, [&](size_t k, std::vector<EditedImage> images) {
+    EditHooks hooks;
+    hooks.stop = throw_if_interrupted;
+    editor_.edit(requests, hooks, [&](size_t k, std::vector<EditedImage> images) {
       RowResult& result = results_[where[k]];
       result = judged(loaded[k], images.front().image);
       if (folder_ != nullptr) folder_->add(result, &images.front().image);

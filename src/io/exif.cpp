@@ -87,40 +87,6 @@ std::string ascii(const Entry& e) {
   return utf8_without_nul(std::string(e.value.substr(0, e.value.find('\0'))));
 }
 
-// Fields in the order of their tags, values after the directory; little-endian.
-class DirectoryWriter {
- public:
-  DirectoryWriter(uint32_t offset, size_t fields) : offset_(offset), fields_(fields) {
-    append(uint32_t(fields), 2);
-  }
-  void text(uint16_t tag, const std::string& value) { field(tag, kAscii, value + '\0'); }
-  void field(uint16_t tag, uint16_t type, const std::string& value) {
-    append(tag, 2), append(type, 2), append(uint32_t(value.size()), 4);
-    if (value.size() <= 4) {
-      entries_ += value + std::string(4 - value.size(), '\0');
-    } else {
-      append(uint32_t(values_begin() + values_.size()), 4);
-      values_ += value;
-      if (values_.size() % 2) values_ += '\0';  // values start at even offsets
-    }
-  }
-  void number(uint16_t tag, uint32_t value) {
-    append(tag, 2), append(kLong, 2), append(1, 4), append(value, 4);
-  }
-  size_t end() const { return values_begin() + values_.size(); }
-  std::string bytes() const { return entries_ + std::string(4, '\0') + values_; }
-
- private:
-  size_t values_begin() const { return offset_ + 2 + 12 * fields_ + 4; }
-  void append(uint32_t value, int size) {
-    for (int i = 0; i < size; ++i) entries_ += char(value >> (8 * i) & 0xff);
-  }
-
-  uint32_t offset_;
-  size_t fields_;
-  std::string entries_, values_;
-};
-
 bool read_json(std::string_view comment, PictureText& text) {
   const SortedJson json = SortedJson::parse(comment, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return false;
@@ -153,24 +119,6 @@ int xmp_orientation(std::string_view xmp) {
     if (!rest.empty() && rest[0] >= '1' && rest[0] <= '8') return rest[0] - '0';
   }
   return 0;
-}
-
-std::string make_exif(const PictureText& text) {
-  if (text.empty()) return {};
-  SortedJson json = SortedJson::object();
-  for (const auto& [key, value] : text) json[utf8_without_nul(key)] = utf8_without_nul(value);
-  const std::string comment = std::string(kAsciiCode) + json.dump(-1, ' ', /*ensure_ascii=*/true);
-
-  const auto description = text.find("Description"), software = text.find("Software");
-  const bool has_description = description != text.end(), has_software = software != text.end();
-  DirectoryWriter first(8, 1 + has_description + has_software);
-  if (has_description) first.text(kDescription, utf8_without_nul(description->second));
-  if (has_software) first.text(kSoftware, utf8_without_nul(software->second));
-  const size_t exif_offset = first.end();
-  first.number(kExifDirectory, uint32_t(exif_offset));
-  DirectoryWriter exif(uint32_t(exif_offset), 1);
-  exif.field(kUserComment, kUndefined, comment);
-  return std::string("II*\0\x08\0\0\0"sv) + first.bytes() + exif.bytes();
 }
 
 PictureText read_exif_text(Bytes bytes) {

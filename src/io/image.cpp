@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "base/error.h"
+#include "io/exif.h"
 #include "io/picture_codecs.h"
 #include "io/picture_kind.h"
 
@@ -118,11 +119,15 @@ Image read_image(const Path& path, const ReadOptions& options) {
   return decode_image(as_bytes(file_bytes(path)), path.string(), options);
 }
 
-Image read_mask(const Path& path, const ReadOptions& options) {
+Image decode_mask(Bytes bytes, const std::string& where, const ReadOptions& options) {
   ReadOptions with_alpha = options;
   with_alpha.keep_alpha = !options.pillow_exact;
-  const Image painted = decode(as_bytes(file_bytes(path)), path.string(), with_alpha);
+  const Image painted = decode(bytes, where, with_alpha);
   return to_grey(painted.channels == 4 ? laid_on(painted, kBlack) : painted);
+}
+
+Image read_mask(const Path& path, const ReadOptions& options) {
+  return decode_mask(as_bytes(file_bytes(path)), path.string(), options);
 }
 
 Image to_grey(const Image& image) {
@@ -157,9 +162,19 @@ std::string read_colour_profile(const Path& path) {
   return read_colour_profile(as_bytes(file_bytes(path)), path.string());
 }
 
-StoredPicture read_picture(const Path& path, const ReadOptions& options) {
-  const std::string file = file_bytes(path), where = path.string();
-  const Bytes bytes = as_bytes(file);
+std::string read_photo_exif(Bytes bytes, const std::string& where, bool keep_location) {
+  switch (picture_kind(bytes, where)) {
+    case ImageFormat::kPng:
+      return photo_exif(as_bytes(read_png_exif(bytes, where)), keep_location);
+    case ImageFormat::kJpeg:
+      return photo_exif(as_bytes(read_jpeg_exif(bytes)), keep_location);
+    case ImageFormat::kWebp:
+      return photo_exif(as_bytes(read_webp_exif(bytes)), keep_location);
+  }
+  return {};
+}
+
+StoredPicture read_picture(Bytes bytes, const std::string& where, const ReadOptions& options) {
   return {decode_image(bytes, where, options), read_colour_profile(bytes, where),
           count_frames(bytes, where)};
 }
@@ -175,7 +190,7 @@ ImageFormat format_of(const Path& path) {
 }
 
 std::string encode_image(const Image& image, ImageFormat format, const PictureText& text,
-                         int quality, const std::string& profile) {
+                         int quality, const std::string& profile, const std::string& exif) {
   const int c = image.channels;
   if (image.width < 1 || image.height < 1 || (c != 1 && c != 3 && c != 4) ||
       image.pixels.size() != size_t(image.width) * image.height * c)
@@ -189,11 +204,11 @@ std::string encode_image(const Image& image, ImageFormat format, const PictureTe
     throw UsageError("a grey picture cannot have an RGB picture's colour profile");
   switch (format) {
     case ImageFormat::kPng:
-      return encode_png(image, text, profile);
+      return encode_png(image, text, profile, exif);
     case ImageFormat::kJpeg:
-      return encode_jpeg(image, text, quality, profile);
+      return encode_jpeg(image, text, quality, profile, exif);
     case ImageFormat::kWebp:
-      return encode_webp(image, text, quality, profile);
+      return encode_webp(image, text, quality, profile, exif);
   }
   throw UsageError("unknown picture format");
 }

@@ -41,6 +41,7 @@ Image read_image(const Path& path, const ReadOptions& options = {});
 Image decode_image(Bytes bytes, const std::string& where, const ReadOptions& options = {});
 // One channel, as Pillow's convert("L") (after composing alpha as above): for masks.
 Image read_mask(const Path& path, const ReadOptions& options = {});
+Image decode_mask(Bytes bytes, const std::string& where, const ReadOptions& options = {});
 Image to_grey(const Image& rgb);
 
 // Frames of an animated PNG or WebP, of which read_image gives the first; 1 of any other picture.
@@ -60,20 +61,25 @@ PictureText read_picture_text(Bytes bytes, const std::string& where);
 std::string read_colour_profile(const Path& path);
 std::string read_colour_profile(Bytes bytes, const std::string& where);
 
+// What goes along from a photo to its edit, as a TIFF block: photo_exif (io/exif.h) of its EXIF.
+std::string read_photo_exif(Bytes bytes, const std::string& where, bool keep_location);
+
 // All that an edit takes from a file, in one reading.
 struct StoredPicture {
   Image image;
   std::string profile;  // read_colour_profile's
   int64_t frames = 1;   // count_frames'
 };
-StoredPicture read_picture(const Path& path, const ReadOptions& options);
+StoredPicture read_picture(Bytes bytes, const std::string& where, const ReadOptions& options);
 
 // The format that a file's extension asks for. Throws UsageError for one we do not write.
 ImageFormat format_of(const Path& path);
 // `profile`: one of read_colour_profile's, or none. libpng refuses some that other programs take;
-// such a one is left out of a PNG with a warning. Throws UsageError, IoError.
+// such a one is left out of a PNG with a warning. `exif`: one of read_photo_exif's, or none. Throws
+// UsageError, IoError.
 std::string encode_image(const Image& image, ImageFormat format, const PictureText& text = {},
-                         int quality = 95, const std::string& profile = {});
+                         int quality = 95, const std::string& profile = {},
+                         const std::string& exif = {});
 // Encodes and writes atomically. Throws UsageError, IoError.
 void write_image(const Path& path, const Image& image, const PictureText& text = {},
                  int quality = 95, const std::string& profile = {});

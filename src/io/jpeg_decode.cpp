@@ -154,6 +154,10 @@ PictureText read_jpeg_text(Bytes bytes, const std::string&) {
   return read_exif_text(as_bytes(exif_of(segments_of(bytes))));
 }
 
+std::string read_jpeg_exif(Bytes bytes) {
+  return exif_of(segments_of(bytes));
+}
+
 StoredProfile read_jpeg_profile(Bytes bytes, const std::string& where) {
   JpegReader reader(bytes, where);
   jpeg_decompress_struct& info = reader.info();

@@ -49,13 +49,20 @@ class JpegWriter {
 }  // namespace
 
 std::string encode_jpeg(const Image& image, const PictureText& text, int quality,
-                        const std::string& profile) {
-  if (image.channels == 4) return encode_jpeg(laid_on(image, kWhite), text, quality, profile);
+                        const std::string& profile, const std::string& photo) {
+  if (image.channels == 4)
+    return encode_jpeg(laid_on(image, kWhite), text, quality, profile, photo);
   if (image.width > JPEG_MAX_DIMENSION || image.height > JPEG_MAX_DIMENSION)
     throw UsageError(str("a JPEG holds at most ", JPEG_MAX_DIMENSION, " pixels a side, not ",
                          image.width, "x", image.height, "; write a PNG"));
-  std::string exif = make_exif(text);
-  if (!exif.empty()) exif.insert(0, jpeg::kExifMark);
+  const auto marked = [](const std::string& exif) {
+    return exif.empty() ? exif : std::string(jpeg::kExifMark) + exif;
+  };
+  std::string exif = marked(make_exif(text, photo));
+  if (exif.size() > kMaxSegment && !photo.empty()) {
+    log::warn("the photo's EXIF is left out: with the recipe it is more than a JPEG holds");
+    exif = marked(make_exif(text));
+  }
   if (exif.size() > kMaxSegment) {  // the picture itself must not be lost for it
     log::warn(str("the picture's text of ", exif.size(),
                   " bytes is left out: a JPEG holds 65533, write a PNG to keep it"));

@@ -30,6 +30,11 @@ struct PictureHead {
   int orientation = 1;
 };
 
+// The EXIF block as stored; empty where there is none.
+std::string read_png_exif(Bytes bytes, const std::string& where);
+std::string read_jpeg_exif(Bytes bytes);
+std::string read_webp_exif(Bytes bytes);
+
 struct StoredProfile {
   std::string bytes;        // empty: none
   bool rgb_picture = true;  // false: of a grey or CMYK picture
@@ -51,11 +56,12 @@ std::string profile_fault(std::string_view profile);
 
 // quality: 1 ... 100. PNG has none. JPEG stores colour at full resolution from 90 on. WebP is
 // lossless at 100.
-std::string encode_png(const Image& image, const PictureText& text, const std::string& profile);
+std::string encode_png(const Image& image, const PictureText& text, const std::string& profile,
+                       const std::string& exif);
 std::string encode_jpeg(const Image& image, const PictureText& text, int quality,
-                        const std::string& profile);
+                        const std::string& profile, const std::string& exif);
 std::string encode_webp(const Image& image, const PictureText& text, int quality,
-                        const std::string& profile);
+                        const std::string& profile, const std::string& exif);
 
 // value / 255, rounded; of a product of two bytes, as Pillow does it.
 inline uint8_t divided_by_255(int value) {

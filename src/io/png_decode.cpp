@@ -308,6 +308,13 @@ int64_t png_frames(Bytes bytes, const std::string& where) {
   return 0;
 }
 
+std::string read_png_exif(Bytes bytes, const std::string& where) {
+  for (const PngChunk& chunk : chunks_of(bytes, where)) {
+    if (chunk.name == "eXIf") return std::string(chunk.whole.substr(8, chunk.whole.size() - 12));
+  }
+  return {};
+}
+
 PictureText read_png_text(Bytes bytes, const std::string& where) {
   PictureText found;
   each_text(bytes, where, [&](std::string_view key, std::string_view text, bool utf8) {

@@ -77,7 +77,8 @@ void set_profile(png_structp png, png_infop info, const std::string& profile) {
 
 }  // namespace
 
-std::string encode_png(const Image& image, const PictureText& text, const std::string& profile) {
+std::string encode_png(const Image& image, const PictureText& text, const std::string& profile,
+                       const std::string& exif) {
   std::vector<std::string> values;
   std::vector<png_text> chunks;
   values.reserve(text.size());  // the chunks point into them
@@ -96,13 +97,17 @@ std::string encode_png(const Image& image, const PictureText& text, const std::s
                                          : PNG_COLOR_TYPE_RGB_ALPHA;
   std::string out;
   PngWriter writer(&out);
-  writer.run([&writer, &image, &chunks, &profile, type] {
+  writer.run([&writer, &image, &chunks, &profile, &exif, type] {
     png_structp png = writer.png();
     png_set_write_fn(png, writer.state(), on_write, on_flush);
     png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
     png_set_IHDR(png, writer.info(), image.width, image.height, 8, type, PNG_INTERLACE_NONE,
                  PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     if (!profile.empty()) set_profile(png, writer.info(), profile);
+    if (!exif.empty()) {
+      png_set_eXIf_1(png, writer.info(), png_uint_32(exif.size()),
+                     reinterpret_cast<png_bytep>(const_cast<char*>(exif.data())));
+    }
     if (!chunks.empty()) png_set_text(png, writer.info(), chunks.data(), int(chunks.size()));
     png_write_info(png, writer.info());
     for (int y = 0; y < image.height; ++y) png_write_row(png, image.at(0, y));

@@ -84,6 +84,10 @@ PictureText read_webp_text(Bytes bytes, const std::string&) {
   return read_exif_text(as_bytes(chunk(container_of(bytes), "EXIF")));
 }
 
+std::string read_webp_exif(Bytes bytes) {
+  return std::string(chunk(container_of(bytes), "EXIF"));
+}
+
 StoredProfile read_webp_profile(Bytes bytes, const std::string&) {
   return {std::string(chunk(container_of(bytes), "ICCP")), /*rgb_picture=*/true};
 }

@@ -75,14 +75,14 @@ std::string extended_file(const std::string& file, const std::string& profile,
 }  // namespace
 
 std::string encode_webp(const Image& image, const PictureText& text, int quality,
-                        const std::string& profile) {
-  if (image.channels == 1) return encode_webp(grey_to_rgb(image), text, quality, profile);
+                        const std::string& profile, const std::string& exif) {
+  if (image.channels == 1) return encode_webp(grey_to_rgb(image), text, quality, profile, exif);
   if (image.width > WEBP_MAX_DIMENSION || image.height > WEBP_MAX_DIMENSION)
     throw UsageError(str("a WebP holds at most ", WEBP_MAX_DIMENSION, " pixels a side, not ",
                          image.width, "x", image.height, "; write a PNG"));
   const std::string file = WebpWriter().encode(image, quality);
-  if (text.empty() && profile.empty()) return file;
-  return extended_file(file, profile, make_exif(text));
+  if (text.empty() && profile.empty() && exif.empty()) return file;
+  return extended_file(file, profile, make_exif(text, exif));
 }
 
 }  // namespace icedit

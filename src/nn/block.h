@@ -1,6 +1,6 @@
 #pragma once
 // The seam around a block of a model: whatever happens to a block beside its formula (recomputing
-// it, tracing it, ending it for a signal) is a function that is called in its place.
+// it, tracing it, ending the work) is a function that is called in its place.
 #include <functional>
 #include <string>
 #include <vector>
@@ -22,8 +22,12 @@ struct BlockCall {
 
 using AroundBlock = std::function<Tensors(const BlockCall&)>;  // empty: only the block
 
-// A step of minutes ends within it when a signal comes: before each block, in the backward pass
-// too.
-Tensors interruptible(const BlockCall& call, const AroundBlock& around);
+// Asked again and again by long work: throws to end it. throw_if_interrupted (base/interrupt.h) is
+// one; a server has one for each job.
+using StopCheck = std::function<void()>;
+
+// `around`, but a step of minutes ends within it: `stop` is asked before each block, in the
+// backward pass too. Without `stop` it is `around` alone.
+AroundBlock stopping(StopCheck stop, AroundBlock around = {});
 
 }  // namespace icedit

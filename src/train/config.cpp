@@ -6,8 +6,10 @@
 #include <map>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/nearest.h"
 #include "data/buckets.h"
+#include "nn/recompute.h"
 #include "train/config_keys.h"
 #include "train/yaml.h"
 
@@ -174,7 +176,8 @@ ObjectiveOptions TrainConfig::objective() const {
   options.timesteps = timestep_sampling;
   options.use_offset_noise = use_offset_noise;
   options.loss = loss;
-  options.recompute = gradient_checkpointing;
+  options.around =
+      stopping(throw_if_interrupted, gradient_checkpointing ? recomputed_block : AroundBlock());
   return options;
 }
 

@@ -7,7 +7,6 @@
 
 #include "diffusion/flow.h"
 #include "models/flux/traced.h"
-#include "nn/recompute.h"
 
 namespace icedit {
 namespace {
@@ -91,9 +90,8 @@ StepOutput objective(const FluxTransformer& model, const StepInputs& in, const T
   const Tensor x_t = add_noise(in.x_0.to(at::kFloat), x_1, t);  // (1-t) x_0 + t x_1
   const Tensor x = x_t.to(in.conditioning.condition.scalar_type());
   const Tensor guidance = at::full_like(t, kTrainingGuidance);
-  const AroundBlock around = options.recompute ? recomputed_block : AroundBlock();
   const Tensor v = trace ? traced_forward(model, x, in.conditioning, t, guidance, *trace)
-                         : model.forward(x, in.conditioning, t, guidance, around);
+                         : model.forward(x, in.conditioning, t, guidance, options.around);
   const Tensor target = x_1 - in.x_0.to(at::kFloat), pred = v.to(at::kFloat);
   if (options.loss == LossTokens::kAll) return {at::mse_loss(pred, target), x_t, v};
   return {loss_of((pred - target).square(), in, options.loss), x_t, v};

@@ -31,7 +31,7 @@ struct ObjectiveOptions {
   SchedulerConfig scheduler;      // the model's, for kFluxShift
   bool use_offset_noise = false;  // x_1 + 0.1 randn[B, 1, C]
   LossTokens loss = LossTokens::kAll;
-  bool recompute = false;  // gradient checkpointing, a block at a time
+  AroundBlock around;  // in place of each block (nn/block.h); recomputed_block: checkpointing
 };
 
 // All that is random in a micro-batch, on the CPU in f32. B batch  I image tokens  C = 4 c channels

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "data/buckets.h"
 #include "data/transform.h"
@@ -85,6 +86,7 @@ Image Previews::make(Trainer& trainer, const std::function<void()>& on_progress)
     requests.push_back(std::move(request));
   }
   EditHooks hooks;
+  hooks.stop = throw_if_interrupted;
   hooks.on_step = [&](int64_t, int64_t, int64_t) { on_progress(); };
   hooks.on_stage = [&](const std::string& stage) {
     if (stage == kDenoisingStage && trainer.encoders_unused()) residency.release_text();

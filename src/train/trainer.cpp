@@ -129,10 +129,8 @@ std::string Trainer::skip(double loss) {
   std::string where = first_bad_gradient(trainable_.parameters);
   if (!where.empty()) where = "gradient of " + where;
   const at::NoGradGuard no_grad;
-  ObjectiveOptions kept = objective_;
-  kept.recompute = false;
   Trace trace;
-  objective(residency_.transformer(), last_->in, last_->t, last_->x_1, kept, &trace);
+  objective(residency_.transformer(), last_->in, last_->t, last_->x_1, objective_, &trace);
   for (const auto& [name, tensor] : trace.tensors()) {
     if (at::isfinite(tensor).all().item<bool>()) continue;
     where = name;

@@ -6,10 +6,10 @@
 #include "adapters/save.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "cli/adapter_warning.h"
 #include "cli/command.h"
 #include "cli/temporary_folder.h"
 #include "edit/model_files.h"
+#include "edit/warnings.h"
 #include "nn/weights.h"
 
 namespace icedit::cli {

@@ -245,6 +245,26 @@ TEST(Editor, LoadingTheTransformerIsAStageOfItsOwnAndComesOnce) {
   EXPECT_EQ(std::count(stages.begin(), stages.end(), "loading the transformer"), 1);
 }
 
+// Cancelling is an argument of an edit: it ends within a step, and the editor goes on to the next.
+TEST(Editor, StopsBeforeTheBlockAtWhichItsStopCheckThrows) {
+  Editor editor = tiny_editor();
+  editor.residency().set_keep(Keep::kAll);
+  const EditRequest request = request_of("0");
+  const Image whole = editor.edit(request).front().image;
+  struct Cancelled {};
+  bool denoising = false;
+  int steps = 0, blocks = 0;
+  EditHooks hooks;
+  hooks.on_stage = [&](const std::string& stage) { denoising = stage == kDenoisingStage; };
+  hooks.on_step = [&](int64_t, int64_t, int64_t) { ++steps; };
+  hooks.stop = [&] {
+    if (denoising && steps == 1 && ++blocks == 2) throw Cancelled();
+  };
+  EXPECT_THROW(editor.edit(request, hooks), Cancelled);
+  EXPECT_EQ(steps, 1);
+  EXPECT_EQ(editor.edit(request).front().image, whole);
+}
+
 TEST(Editor, WrongRequests) {
   Editor editor = tiny_editor();
   const EditRequest good = request_of("0");

@@ -117,13 +117,13 @@ Tensor FluxTransformer::forward(const Tensor& x, const Conditioning& conditionin
   Tensor txt = context_embedder_(conditioning.prompt_embeds);         // [B, T, C]
   for (size_t i = 0; i < double_blocks_.size(); ++i) {
     const auto call = call_of(double_blocks_[i], txt, img, m.double_blocks[i], rope);
-    const Tensors out = interruptible(call, around);
+    const Tensors out = around ? around(call) : call();
     txt = out[0], img = out[1];
   }
   Tensor joint = at::cat({txt, img}, 1);  // [B, S, C]
   for (size_t i = 0; i < single_blocks_.size(); ++i) {
     const auto call = call_of(single_blocks_[i], joint, m.single_blocks[i], rope);
-    joint = interruptible(call, around)[0];
+    joint = (around ? around(call) : call())[0];
   }
   img = joint.narrow(1, txt.size(1), img.size(1));
   return proj_out_(modulate(img, m.last));

@@ -1,9 +1,9 @@
-#include "cli/adapter_warning.h"
+#include "edit/warnings.h"
 
 #include "base/str.h"
 #include "edit/recipe.h"
 
-namespace icedit::cli {
+namespace icedit {
 
 std::string adapter_warning(const Residency& residency, bool none_is_meant) {
   const std::vector<MergedAdapter>& merged = residency.files().defaults().merged;
@@ -23,4 +23,12 @@ std::string adapter_warning(const Residency& residency, bool none_is_meant) {
   return "";
 }
 
-}  // namespace icedit::cli
+std::string width_warning(int64_t width, const ModelDefaults& defaults) {
+  const bool wide = width > 2 * defaults.width, narrow = 2 * width < defaults.width;
+  if (!wide && !narrow) return "";
+  return str("--width ", width, " is ", wide ? "more than twice" : "less than half of", " the ",
+             defaults.width, " pixels that the model is made for, so the edit may be no more than ",
+             "a texture; leave --width out for the model's own");
+}
+
+}  // namespace icedit

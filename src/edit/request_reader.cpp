@@ -1,0 +1,73 @@
+#include "edit/request_reader.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "edit/mask.h"
+#include "io/bytes.h"
+
+namespace icedit {
+
+RequestReader::RequestReader(const ReadOptions& read, const Residency& residency)
+    : read_(read), residency_(residency), memory_(residency) {}
+
+Size RequestReader::half(const EditRequest& request) const {
+  const auto multiple = static_cast<int>(2 * residency_.vae_config().downscale());
+  const int64_t width = request.width.value_or(residency_.files().defaults().width);
+  return half_size({request.source.width, request.source.height}, static_cast<int>(width),
+                   request.sizing, multiple);
+}
+
+EditRequest RequestReader::read(const EditSettings& settings) {
+  const std::string source = read_file(settings.image);
+  const std::string mask = settings.mask.empty() ? "" : read_file(settings.mask);
+  return read(settings, as_bytes(source), as_bytes(mask));
+}
+
+EditRequest RequestReader::read(const EditSettings& settings, Bytes source, Bytes mask) {
+  EditRequest request = settings.request;
+  request.seed = *settings.seed;
+  StoredPicture picture = read_picture(source, settings.image, read_);
+  request.source = std::move(picture.image);
+  request.colour_profile = std::move(picture.profile);
+  if (picture.frames > 1) {
+    log::warn(str(settings.image, " is an animation of ", picture.frames,
+                  " frames; the first is edited"));
+  }
+  if (!settings.mask.empty()) add_mask(settings, mask, request);
+  const std::string shortage = memory_.shortage(request, half(request));
+  if (!shortage.empty()) throw Error(ExitCode::kFailure, settings.image + ": " + shortage);
+  return request;
+}
+
+void RequestReader::add_mask(const EditSettings& s, Bytes mask, EditRequest& request) const {
+  ReadOptions with_alpha = read_;
+  with_alpha.keep_alpha = true;
+  if (is_erased_copy(decode_image(mask, s.mask, with_alpha), request.source)) {
+    log::warn(str(s.mask, " is a copy of ", s.image,
+                  " with a transparent hole, as APIs take it that edit where alpha is 0; here ",
+                  "white is edited and transparent is not: save the hole as white on black"));
+  }
+  request.mask = decode_mask(mask, s.mask, read_);
+  check_mask(*request.mask, {request.source.width, request.source.height}, s.mask, s.image);
+  const Size size = half(request);
+  if (has_white(resize(*request.mask, size.width, size.height, Filter::kLanczos))) return;
+  throw UsageError(str(s.mask, ": so little of it is white that nothing is left at ", size.width,
+                       "x", size.height, " pixels, at which the model works; paint more white, ",
+                       "or give a larger --width"));
+}
+
+uint64_t RequestReader::output_bytes(const EditRequest& request, int64_t preview_every,
+                                     bool preview_full) const {
+  const auto bytes_of = [](int64_t w, int64_t h) { return uint64_t(w) * h * 3 + (64 << 10); };
+  const Size edit = half(request);
+  const uint64_t picture = request.source_size
+                               ? bytes_of(request.source.width, request.source.height)
+                               : bytes_of(edit.width, edit.height);
+  if (preview_every == 0) return picture;
+  const int64_t steps = request.steps.value_or(residency_.files().defaults().num_inference_steps);
+  const int64_t smaller = preview_full ? 1 : residency_.vae_config().downscale();
+  return picture +
+         uint64_t(steps / preview_every) * bytes_of(edit.width / smaller, edit.height / smaller);
+}
+
+}  // namespace icedit

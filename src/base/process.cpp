@@ -72,7 +72,27 @@ uint64_t left_in_group(const std::string& folder, const char* limit_name, const 
   return limit - std::min(limit, used - std::min(used, files));
 }
 
+// What stands behind `key` and its colon in /proc/cpuinfo; "" where it does not.
+std::string cpu_line(const std::string& key) {
+  std::ifstream in("/proc/cpuinfo");
+  for (std::string line; std::getline(in, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with(key) && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "";
+}
+
 }  // namespace
+
+std::string cpu_kind() {
+  std::string kind = cpu_line("vendor_id");
+  const std::string flags = " " + cpu_line("flags") + " ";
+  for (const char* set : {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16"}) {
+    if (flags.find(" " + std::string(set) + " ") != std::string::npos)
+      kind += (kind.empty() ? "" : " ") + std::string(set);
+  }
+  return kind.empty() ? "unknown" : kind;
+}
 
 void tune_malloc() {
   // 32 MiB is the largest threshold that glibc takes (an edit of 512 x 512 pixels: a third fewer

@@ -21,7 +21,6 @@
 #include "edit/request_reader.h"
 #include "edit/threads.h"
 #include "edit/warnings.h"
-#include "io/disk_space.h"
 #include "io/process_lock.h"
 
 namespace icedit::cli {
@@ -50,7 +49,8 @@ class EditRun {
         clock_(jobs.size()),
         editor_(files, residency_options(options.model, files)),
         reader_(options.read, editor_.residency()) {
-    const bool several = jobs.size() > 1 || jobs[0].settings.request.num_images > 1;
+    const bool several =
+        jobs.size() > 1 || jobs[0].steps() > 1 || jobs[0].settings.request.num_images > 1;
     editor_.residency().set_keep(
         choose_keep(estimate_parts(editor_.residency(), {}), options.model.low_memory, several));
     announce();
@@ -86,7 +86,7 @@ class EditRun {
 
   void compare_with_recipe() {
     const Recipe recipe = parse_recipe(read_recipe_text(options_.recipe), options_.recipe);
-    if (recipe.mask && jobs_[0].settings.mask.empty()) {
+    if (recipe.steps.back().mask && jobs_[0].settings.mask.empty()) {
       log::warn(
           str(options_.recipe, " was made with a mask, which is not in it; give it with --mask"));
     }
@@ -97,36 +97,68 @@ class EditRun {
   }
 
   size_t group(size_t begin) {
+    if (jobs_[begin].is_chain()) {
+      claims_.clear();
+      chain(jobs_[begin]);
+      return begin + 1;
+    }
     std::vector<EditRequest> requests;
     group_.clear();
     claims_.clear();
     size_t bytes = 0, end = begin;
     for (; end < jobs_.size() && bytes < kBytesAtOnce && claims_.size() < kClaimedAtOnce; ++end) {
-      if (!load(jobs_[end], requests)) continue;
+      if (jobs_[end].is_chain()) break;
+      const std::optional<EditRequest> request = load(jobs_[end]);
+      if (!request) continue;
+      requests.push_back(*request);
       group_.push_back(&jobs_[end]);
       bytes += requests.back().source.pixels.size();
     }
     next_ = 0;
-    editor_.edit(requests, hooks(),
-                 [&](size_t i, std::vector<EditedImage> images) { write(*group_[i], images); });
+    editor_.edit(requests, hooks(), [&](size_t i, std::vector<EditedImage> images) {
+      write(*group_[i], requests[i], images);
+    });
     return end;
   }
 
-  // Of several pictures one that cannot be edited is left out; false says so.
-  bool load(const EditJob& job, std::vector<EditRequest>& requests) {
-    if (options_.skip_existing && job.outputs[0] != kStandardOutput && !claim(job)) return false;
+  // Each step edits the file that the one before it has become.
+  void chain(const EditJob& job) {
+    std::optional<EditRequest> request = load(job);
+    Recipe recipe = job.before;
+    if (recipe.steps.empty()) recipe.source = source_record(job.settings.image);
+    std::string taken;
+    for (size_t i = 0; request && i < job.steps(); ++i) {
+      group_ = {&job};
+      next_ = 0;
+      const EditedImage edited = std::move(editor_.edit(*request, hooks(i)).front());
+      recipe.run = run();
+      recipe.steps.push_back(step_record(job.step(i), *request, job.outputs[i], edited.seed));
+      const std::string bytes = encode_with_recipe(edited, recipe);
+      save(job, i, bytes, edited, recipe.steps.back(), taken);
+      if (i + 1 == job.steps()) break;
+      const std::string& mask = job.step(i + 1).mask;
+      const std::string mask_bytes = mask.empty() ? "" : read_file(mask);
+      request = reader_.read(job.step(i + 1), as_bytes(bytes), as_bytes(mask_bytes));
+    }
+    end_of(job, taken);
+  }
+
+  // Of several pictures one that cannot be edited is left out; nothing says so.
+  std::optional<EditRequest> load(const EditJob& job) {
+    if (options_.skip_existing && job.outputs[0] != kStandardOutput && !claim(job)) return {};
+    std::optional<EditRequest> request;
     try {
-      requests.push_back(reader_.read(job.settings));
+      request = reader_.read(job.settings);
     } catch (const Error& error) {
       const std::string message = located(job, error.what());
       if (jobs_.size() == 1 && message == error.what()) throw;
       if (jobs_.size() == 1) throw Error(error.code(), message);
       failures_.push_back({&job, message, error.code()});
       log::warn(str("left out: ", message));
-      return false;
+      return {};
     }
-    expect_disk_space(job, requests.back());
-    return true;
+    expect_disk_space(job, *request);
+    return request;
   }
 
   void expect_disk_space(const EditJob& job, const EditRequest& request) const {
@@ -154,7 +186,8 @@ class EditRun {
     return false;
   }
 
-  EditHooks hooks() {
+  // `first`: which of the job's outputs is its first image's.
+  EditHooks hooks(size_t first = 0) {
     EditHooks hooks;
     hooks.stop = throw_if_interrupted;
     hooks.on_stage = [this](const std::string& stage) {
@@ -172,8 +205,8 @@ class EditRun {
     if (options_.preview_every == 0) return hooks;
     hooks.preview_every = options_.preview_every;
     hooks.preview_full = options_.preview_full;
-    hooks.on_preview = [this](const Image& preview, int64_t step) {
-      const Path file = preview_name(current_->outputs[image_], step + 1);
+    hooks.on_preview = [this, first](const Image& preview, int64_t step) {
+      const Path file = preview_name(current_->outputs[first + image_], step + 1);
       if (options_.skip_existing && is_taken(file)) return;
       write_text_atomically(file, encode_image(preview, ImageFormat::kPng),
                             if_taken(options_.force));
@@ -181,39 +214,50 @@ class EditRun {
     return hooks;
   }
 
-  void write(const EditJob& job, const std::vector<EditedImage>& images) {
-    const EditSettings& s = job.settings;
-    const int quality = static_cast<int>(s.quality.value_or(kQuality));
-    const SourceRecord source = source_record(s.image);
-    std::optional<SourceRecord> mask;
-    if (!s.mask.empty()) mask = source_record(s.mask);
+  void write(const EditJob& job, const EditRequest& request,
+             const std::vector<EditedImage>& images) {
+    Recipe recipe{run(), source_record(job.settings.image), {}, {}};
     std::string taken;
     for (size_t i = 0; i < images.size(); ++i) {
-      const EditedImage& edited = images[i];
-      const Path& wanted = job.outputs[i];
-      if (options_.skip_existing && is_taken(wanted)) continue;  // of several images this one
-      Recipe recipe{run(),
-                    resolved(s, editor_.residency().files().defaults(), edited.seed),
-                    {},
-                    source,
-                    mask};
-      if (recipe.edit.request.num_images > 1) recipe.picture = static_cast<int64_t>(i);
-      const std::string bytes = encode_image(
-          edited.image, wanted == kStandardOutput ? ImageFormat::kPng : format_of(wanted),
-          recipe_text(recipe), quality, edited.colour_profile);
-      Written written = {wanted, &job, edited.image.width, edited.image.height, recipe.edit};
-      if (wanted == kStandardOutput) {
-        std::cout << bytes;
-        log::info(str("seed ", edited.seed));
-      } else {
-        written.file = write_text_atomically(wanted, bytes, if_taken(options_.force));
-        if (!options_.json)
-          std::cout << written.file.string() << "  seed " << edited.seed << std::endl;
-      }
-      // What took so long is not thrown away.
-      if (written.file != wanted && !job.any_name) taken = taken_meanwhile(wanted, written.file);
-      written_.push_back(std::move(written));
+      recipe.steps = {step_record(job.settings, request, job.outputs[i], images[i].seed)};
+      StepRecord& step = recipe.steps.back();
+      if (step.edit.request.num_images > 1) step.picture = static_cast<int64_t>(i);
+      save(job, i, encode_with_recipe(images[i], recipe), images[i], step, taken);
     }
+    end_of(job, taken);
+  }
+
+  StepRecord step_record(const EditSettings& settings, const EditRequest& request,
+                         const Path& output, uint64_t seed) {
+    StepRecord step;
+    step.edit = resolved(settings, editor_.residency().files().defaults(), seed);
+    step.edit.request.region = request.region;  // "auto" is now a box
+    if (!settings.mask.empty()) step.mask = source_record(settings.mask);
+    step.file.format = output == kStandardOutput ? ImageFormat::kPng : format_of(output);
+    step.file.quality = static_cast<int>(settings.quality.value_or(kQuality));
+    return step;
+  }
+
+  // The job's output `i`. Where its name was taken meanwhile, `taken` says so.
+  void save(const EditJob& job, size_t i, const std::string& bytes, const EditedImage& edited,
+            const StepRecord& step, std::string& taken) {
+    const Path& wanted = job.outputs[i];
+    if (options_.skip_existing && is_taken(wanted)) return;  // of several images this one
+    Written written = {wanted, &job, edited.image.width, edited.image.height, step.edit};
+    if (wanted == kStandardOutput) {
+      std::cout << bytes;
+      log::info(str("seed ", edited.seed));
+    } else {
+      written.file = write_text_atomically(wanted, bytes, if_taken(options_.force));
+      if (!options_.json)
+        std::cout << written.file.string() << "  seed " << edited.seed << std::endl;
+    }
+    // What took so long is not thrown away.
+    if (written.file != wanted && !job.any_name) taken = taken_meanwhile(wanted, written.file);
+    written_.push_back(std::move(written));
+  }
+
+  void end_of(const EditJob& job, const std::string& taken) {
     claims_.erase(&job);
     if (taken.empty()) return;
     if (jobs_.size() == 1) throw UsageError(taken);

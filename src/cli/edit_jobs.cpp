@@ -1,12 +1,14 @@
 #include "cli/edit_jobs.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <sstream>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/shell.h"
+#include "cli/edit_chain.h"
 #include "cli/output_names.h"
 #include "cli/paths.h"
 #include "io/utf8.h"
@@ -50,6 +52,40 @@ std::string beside(const Path& file, const std::string& relative) {
   return relative.empty() ? "" : (file.parent_path() / relative).string();
 }
 
+// Takes "then", a list, out of a batch's line.
+Json take_then(std::string& line, const std::string& where) {
+  Json object = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object() || !object.contains("then")) return Json::array();
+  Json then = object["then"];
+  if (!then.is_array()) {
+    throw UsageError(str(where, ": 'then' is ", dumped(then),
+                         ", expected a list of instructions, as [\"remove the cup\"]"));
+  }
+  object.erase("then");
+  line = dumped(object);
+  return then;
+}
+
+// A step is an instruction, or an object that also says what is different from the line's.
+void add_then(EditJob& job, const Json& then, const Path& file) {
+  for (size_t i = 0; i < then.size(); ++i) {
+    EditSettings& step = job.then.emplace_back(job.settings);
+    const std::string where = str(job.where, ", step ", i + 2);
+    step.request.instruction.clear();
+    if (then[i].is_string()) {
+      step.request.instruction = then[i].get<std::string>();
+      continue;
+    }
+    for (const char* key : {"image", "output", "num_images", "num-images"}) {
+      if (then[i].is_object() && then[i].contains(key))
+        throw UsageError(str(where, ": '", key, "' is of the whole line, not of a step"));
+    }
+    step.mask.clear();
+    set_from_json(step, dumped(then[i]), where);
+    step.mask = step.mask.empty() ? job.settings.mask : beside(file, step.mask);
+  }
+}
+
 // Empty lines are allowed; whatever a line does not say is as on the command line.
 std::vector<EditJob> read_batch(const Path& file, const EditSettings& common) {
   std::vector<EditJob> jobs;
@@ -60,15 +96,19 @@ std::vector<EditJob> read_batch(const Path& file, const EditSettings& common) {
     const std::string where = str(file.string(), ", line ", number);
     expect_utf8(line, where);
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    EditJob job{common, {}, where};
+    EditJob job;
+    job.settings = common;
+    job.where = where;
     job.settings.image.clear();
     job.settings.output.clear();
     job.settings.mask.clear();
+    const Json then = take_then(line, where);
     set_from_json(job.settings, line, job.where);
     if (job.settings.image.empty())
       throw UsageError(str(job.where, ": 'image' is missing: which picture?"));
     job.settings.image = beside(file, job.settings.image);
     job.settings.mask = job.settings.mask.empty() ? common.mask : beside(file, job.settings.mask);
+    add_then(job, then, file);
     jobs.push_back(std::move(job));
   }
   if (jobs.empty()) throw NoInputError(str(file.string(), ": there is no line in it"));
@@ -80,8 +120,9 @@ std::vector<EditJob> expand(const EditOptions& options) {
   common.output.clear();  // of the run, not of a job
   std::vector<EditJob> jobs;
   const auto add = [&](const Path& picture) {
-    jobs.push_back({common, {}, picture.string()});
-    jobs.back().settings.image = picture.string();
+    EditJob& job = jobs.emplace_back();
+    job.settings = common;
+    job.settings.image = job.where = picture.string();
   };
   for (const std::string& input : options.inputs) {
     if (is_folder(input)) {
@@ -162,6 +203,7 @@ void complete(EditJob& job) {
     s.seed = std::uniform_int_distribution<uint64_t>(0, kLargestRandomSeed)(device);
   }
   expect_seeds(*s.seed, s.request.num_images, job.where);
+  complete_chain(job);
 }
 
 }  // namespace
@@ -179,6 +221,7 @@ std::vector<EditJob> plan_jobs(const EditOptions& options) {
   }
   std::vector<EditJob> jobs = expand(options);
   for (const EditJob& job : jobs) expect_inputs(job);
+  for (EditJob& job : jobs) plan_chain(job, options);
   expect_feather_has_mask(jobs, options);
   for (EditJob& job : jobs) complete(job);
   name_outputs(jobs, options);

@@ -34,6 +34,14 @@ SettingGroup file_group(EditOptions& o) {
             into(o.skip_existing)},
            {"recipe", "PICTURE", "take the settings that made PICTURE; other options override them",
             "", into(o.recipe)},
+           {"then", "TEXT",
+            "edit the result again by TEXT, at full size; may be given several times. Without an "
+            "instruction: go on with the chain that PICTURE's recipe holds",
+            "", [&o](const Given& given) { o.then.push_back(text_value(given)); }},
+           {"without", "N",
+            "make PICTURE's chain again from its original (beside it, or --image) without step N; "
+            "may be given several times",
+            "", [&o](const Given& given) { o.without.push_back(integer_value(given, 1)); }},
            {"max-pixels", "N", "refuse larger pictures", std::to_string(kMaxPixels),
             integer(o.read.max_pixels, 1, kMostPixels)},
            {"pillow-exact", "",
@@ -59,7 +67,7 @@ void apply_recipe(EditOptions& options, const std::string& picture) {
     throw DataError(
         str(picture, ": there is no recipe in it; only pictures that icedit wrote have one"));
   }
-  options.settings = parse_recipe(recipe, picture).edit;
+  options.settings = parse_recipe(recipe, picture).steps.back().edit;
 }
 
 bool is_batch(const std::string& path) {
@@ -75,6 +83,10 @@ bool is_instruction(const std::string& word) {
 // The last word that is no option is the instruction, unless it was given otherwise or is a file.
 // An instruction of several words is known as such in any place.
 void take_instruction(EditOptions& options, std::vector<std::string> rest) {
+  if (!options.without.empty()) {  // --image names the original of the picture's chain
+    if (!options.inputs.empty()) options.original = options.inputs.back();
+    options.inputs.clear();
+  }
   std::string& instruction = options.settings.request.instruction;
   if (instruction.empty() && !rest.empty()) {
     auto found = rest.end() - 1;

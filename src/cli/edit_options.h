@@ -14,6 +14,9 @@ struct EditOptions {
   ModelOptions model;
   ReadOptions read;
   std::string output_dir, recipe;
+  std::vector<std::string> then;  // instructions of further edits
+  std::vector<int64_t> without;   // steps of the picture's chain that are left out, from 1
+  std::string original;           // of that chain, where it is not beside the picture
   bool force = false, skip_existing = false, json = false, dry_run = false, help = false;
   int64_t preview_every = 0;
   bool preview_full = false;

@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 // Without a folder an edit is called after its input.
 constexpr const char* kEditMark = "-edit";
 constexpr const char* kPreviewMark = ".preview";
+constexpr std::string_view kStepMark = "-step";
 constexpr size_t kTemporaryRoom = 160;        // of a temporary name: io/files_write.cpp
 constexpr int64_t kMostPreviewSteps = 10000;  // in a preview's name
 
@@ -37,6 +38,36 @@ std::vector<Path> for_each_image(const Path& file, int64_t count) {
   if (count == 1) return {file};
   std::vector<Path> files;
   for (int64_t i = 1; i <= count; ++i) files.push_back(numbered(file, i));
+  return files;
+}
+
+// "a-step2" -> "a"; another name stays.
+std::string without_step(const std::string& stem) {
+  const size_t last = stem.find_last_not_of("0123456789");
+  if (last == std::string::npos || last + 1 == stem.size()) return stem;
+  const std::string_view marked(stem.data(), last + 1);
+  return std::string(marked.ends_with(kStepMark)
+                         ? marked.substr(0, marked.size() - kStepMark.size())
+                         : std::string_view(stem));
+}
+
+// "a/b.png", 2 -> "a/b-step2.png".
+Path stepped(const Path& file, size_t step) {
+  Path name = file.stem();
+  name += str(kStepMark, step);
+  name += file.extension();
+  return file.parent_path() / name;
+}
+
+// One an image, or one a step; a chain that goes on counts on.
+std::vector<Path> files_of(const EditJob& job, const Path& file) {
+  if (!job.is_chain()) return for_each_image(file, job.settings.request.num_images);
+  const size_t before = job.before.steps.size();
+  Path first = file;
+  if (before > 0)
+    first.replace_filename(without_step(file.stem().string()) + file.extension().string());
+  std::vector<Path> files;
+  for (size_t i = 0; i < job.steps(); ++i) files.push_back(stepped(first, before + i + 1));
   return files;
 }
 
@@ -68,7 +99,7 @@ class Names {
 
   void name(std::vector<EditJob>& jobs) {
     if (file_ == kStandardOutput) {
-      if (jobs.size() == 1 && jobs[0].settings.request.num_images == 1) {
+      if (jobs.size() == 1 && jobs[0].steps() == 1 && jobs[0].settings.request.num_images == 1) {
         jobs[0].outputs = {file_};
         return;
       }
@@ -82,21 +113,19 @@ class Names {
     std::map<Path, int64_t> sharing, used;
     for (const EditJob& job : jobs) ++sharing[name_in_folder(folder_, job.settings.image)];
     for (EditJob& job : jobs) {
-      const int64_t count = job.settings.request.num_images;
       if (!job.settings.output.empty()) {
         expect_below(job);
-        job.outputs = for_each_image(folder_ / job.settings.output, count);
+        job.outputs = files_of(job, folder_ / job.settings.output);
       } else if (!file_.empty()) {
-        job.outputs = for_each_image(file_, count);
+        job.outputs = files_of(job, file_);
       } else if (in_folder_) {
         const Path file = name_in_folder(folder_, job.settings.image);
-        job.outputs =
-            for_each_image(sharing[file] > 1 ? numbered(file, ++used[file]) : file, count);
+        job.outputs = files_of(job, sharing[file] > 1 ? numbered(file, ++used[file]) : file);
       } else if (skip_existing_) {
         throw UsageError(
             "--skip-existing needs to know what the outputs are called: name a folder with -o");
       } else {
-        job.outputs = free_names(job.settings.image, count);
+        job.outputs = free_names(job);
         job.any_name = true;
       }
     }
@@ -112,15 +141,30 @@ class Names {
                          "; give a name below it, or an absolute path"));
   }
 
-  // INPUT-edit-K.png to INPUT-edit-(K + count - 1).png, which neither exist nor are taken in this
-  // run.
-  std::vector<Path> free_names(const std::string& image, int64_t count) {
-    const std::string stem = Path(image).stem().string() + kEditMark + ".png";
+  // INPUT-edit-K.png and on, or INPUT-edit-K-step1.png and on, none of which exists or is taken in
+  // this run. A chain that goes on keeps its name, where its next steps are free.
+  std::vector<Path> free_names(const EditJob& job) {
+    const auto is_free = [&](const Path& file) {
+      return !is_taken(file) && taken_.count(file) == 0;
+    };
+    const auto all_free = [&](const std::vector<Path>& files) {
+      return std::all_of(files.begin(), files.end(), is_free);
+    };
+    std::string stem = Path(job.settings.image).stem().string();
     std::vector<Path> files;
-    for (int64_t k = 1; static_cast<int64_t>(files.size()) < count; ++k) {
-      const Path file = numbered(stem, k);
-      const bool free = !is_taken(file) && taken_.count(file) == 0;
-      free ? files.push_back(file) : files.clear();
+    if (!job.before.steps.empty()) {
+      stem = without_step(stem);
+      files = files_of(job, stem + ".png");
+    }
+    const std::string edit = stem + kEditMark + ".png";
+    for (int64_t k = 1; files.empty() || !all_free(files); ++k) {
+      if (job.is_chain()) {
+        files = files_of(job, numbered(edit, k));
+      } else {
+        files.clear();
+        for (int64_t i = 0; i < job.settings.request.num_images; ++i)
+          files.push_back(numbered(edit, k + i));
+      }
     }
     taken_.insert(files.begin(), files.end());
     return files;
@@ -177,13 +221,6 @@ std::map<Path, const EditJob*> inputs_of(const std::vector<EditJob>& jobs) {
 
 }  // namespace
 
-bool is_picture_name(const Path& file) {
-  std::string extension = file.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return std::tolower(c); });
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg" || extension == ".webp";
-}
-
 Path preview_name(const Path& output, int64_t step) {
   const std::string number = std::to_string(step);
   Path name = output.stem();
@@ -193,7 +230,8 @@ Path preview_name(const Path& output, int64_t step) {
 }
 
 bool is_our_name(const Path& file) {
-  const std::string name = file.stem().string();
+  const std::string stem = file.stem().string(), name = without_step(stem);
+  if (name != stem) return is_our_name(file.parent_path() / (name + ".png"));
   const size_t dash = name.find_last_not_of("0123456789");
   if (file.extension() != ".png" || dash == std::string::npos || name[dash] != '-' ||
       dash + 1 == name.size())

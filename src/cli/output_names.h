@@ -8,8 +8,6 @@ namespace icedit::cli {
 
 inline constexpr const char* kStandardOutput = "-";  // -o -: one PNG to stdout
 
-bool is_picture_name(const Path& file);  // by its extension, one that can be read and written
-
 // "out.png", 3 -> "out.preview-003.png".
 Path preview_name(const Path& output, int64_t step);
 

@@ -51,6 +51,18 @@ Variable seed_into(std::optional<uint64_t>& seed) {
           [&seed]() -> SettingValue { return seed ? SettingValue(*seed) : SettingValue(); }};
 }
 
+Variable box_into(EditRequest& r) {
+  const auto set = [&r](const Given& given) {
+    if (given.kind == Given::Kind::kText) r.region = parse_box(given.text);
+    if (!r.region) throw_value_error(given, "four numbers, as 100,50,512,512, or auto");
+    r.source_size = true;
+  };
+  const auto get = [&r]() -> SettingValue {
+    return r.region ? SettingValue(box_text(*r.region)) : SettingValue();
+  };
+  return {set, get};
+}
+
 std::vector<Setting> how_to_sample(EditSettings& s) {
   EditRequest& r = s.request;
   return {
@@ -84,6 +96,17 @@ std::vector<Setting> how_large(EditSettings& s) {
        "model", choice(r.source_size, kOutputSizes)},
       {"quality", "N", "1 to 100, of JPEG and WebP", std::to_string(kQuality),
        integer(s.quality, 1, 100)},
+      {"region",
+       "X,Y,W,H",
+       "edit only this part, in pixels of the upright picture, at the model's full width; auto: "
+       "around the mask's white; implies --output-size source",
+       "all",
+       box_into(r)},
+      {"keep-location",
+       "",
+       "keep where the photo was taken (GPS) in a full-size edit; date and camera always stay",
+       "",
+       into(s.keep_location)},
   };
 }
 
@@ -135,7 +158,7 @@ void expect_seeds(uint64_t seed, int64_t images, const std::string& where) {
 
 Json settings_json(EditSettings settings) {
   std::vector<Setting> shown = edit_options(settings);
-  const std::set<std::string> of_files = {"image", "output", "mask", "quality"};
+  const std::set<std::string> of_files = {"image", "output", "mask", "quality", "keep-location"};
   std::erase_if(shown, [&](const Setting& setting) { return of_files.count(setting.name) != 0; });
   // What people look for comes first: the instruction, then the seed.
   const auto feather = std::find_if(shown.begin(), shown.end(),

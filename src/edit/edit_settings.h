@@ -16,6 +16,7 @@ struct EditSettings {
   std::string image, mask, output;  // paths as they were given; "" for none
   std::optional<uint64_t> seed;     // unset: a random one; -1 is 2^64 - 1, as torch takes it
   std::optional<int64_t> quality;   // of JPEG and WebP; unset: kQuality
+  bool keep_location = false;       // the photo's GPS goes along with a full-size edit
   EditRequest request;  // everything else; its pictures and its seed are filled in later
 };
 

@@ -6,7 +6,7 @@
 namespace icedit {
 
 bool has_white(const Image& mask) {
-  return std::any_of(mask.pixels.begin(), mask.pixels.end(), [](uint8_t v) { return v >= 128; });
+  return std::any_of(mask.pixels.begin(), mask.pixels.end(), is_white);
 }
 
 bool is_erased_copy(const Image& painted, const Image& source) {

@@ -4,6 +4,9 @@
 
 namespace icedit {
 
+constexpr bool is_white(uint8_t value) {
+  return value >= 128;
+}
 bool has_white(const Image& mask);
 
 // Whether a mask is the picture itself with a transparent hole, by which several APIs (OpenAI's

@@ -196,6 +196,10 @@ EditedImage Editor::finish(const EditRequest& request, const Prepared& p, int64_
     out.image = paste_outside(out.image, resize(source, w, h, Filter::kBicubic),
                               resize(*request.mask, w, h, Filter::kLanczos), request.feather);
   }
+  if (!request.source_size) return out;
+  if (request.region) out.image = put_back(request.photo, out.image, *request.region);
+  if (!request.with_alpha.pixels.empty()) out.image = with_alpha_of(request.with_alpha, out.image);
+  out.exif = request.exif;
   return out;
 }
 

@@ -12,6 +12,7 @@
 #include "diffusion/schedule.h"
 #include "edit/conditioning.h"
 #include "edit/diptych.h"
+#include "edit/local_edit.h"
 #include "edit/residency.h"
 
 namespace icedit {
@@ -36,11 +37,18 @@ struct EditRequest {
   Sizing sizing = Sizing::kFit;
   Layout layout = Layout::kCopy;
   bool source_size = false;  // bring the edit back to the source's size by Lanczos
+
+  // Only this part of the photo is edited: `source` and `mask` are it, `photo` is all.
+  std::optional<Box> region;
+  Image photo;
+  Image with_alpha;  // RGBA of the photo where it has alpha; a full-size edit keeps it
+  std::string exif;  // of the photo (io/image.h), for a full-size edit; not looked at
 };
 
 struct EditedImage {
-  Image image;                 // the edit
+  Image image;                 // the edit: RGB, or RGBA of a photo with alpha at full size
   std::string colour_profile;  // the source's: the model sees its values as they are
+  std::string exif;            // the source's, of an edit at full size
   Image diptych;               // the pipeline's whole picture
   uint64_t seed = 0;
 };

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/process.h"
 #include "base/version.h"
 
 namespace icedit {
@@ -62,6 +64,47 @@ std::string what_counts(const std::vector<AdapterRecord>& adapters) {
   return text;
 }
 
+void compare(std::vector<std::string>& lines, const char* what, const std::string& was,
+             const std::string& is) {
+  if (was != is) lines.push_back(str(what, " was ", was.empty() ? "unknown" : was, ", is ", is));
+}
+
+const Choices<ImageFormat> kFormats = {
+    {"png", ImageFormat::kPng}, {"jpeg", ImageFormat::kJpeg}, {"webp", ImageFormat::kWebp}};
+
+// The parts of a recipe that are of one step.
+void add_step(Json& json, const StepRecord& step) {
+  json["edit"] = settings_json(step.edit);
+  if (step.picture) json["picture"] = *step.picture;
+  if (step.mask) json["mask"] = source_json(*step.mask);
+  json["file"] = {{"format", name_of(kFormats, step.file.format)}};
+  if (step.file.format != ImageFormat::kPng) json["file"]["quality"] = step.file.quality;
+}
+
+StepRecord step_from(const Json& json, const std::string& where) {
+  if (!json.is_object() || !json.contains("edit") || !json["edit"].is_object()) {
+    throw DataError(
+        str(where, ": its recipe is damaged (no object 'edit' in the text '", kRecipeKey, "')"));
+  }
+  StepRecord step;
+  set_from_json(edit_options(step.edit), json["edit"], where + ", recipe");
+  if (json.contains("picture")) step.picture = get<int64_t>(json, "picture");
+  if (json.contains("mask")) step.mask = source_from(json["mask"]);
+  const Json file = get<Json>(json, "file");
+  const std::string format = get<std::string>(file, "format");
+  for (const auto& [name, value] : kFormats)
+    if (name == format) step.file.format = value;
+  if (const int quality = get<int>(file, "quality"); quality >= 1 && quality <= 100)
+    step.file.quality = quality;
+  return step;
+}
+
+// Whether a format at this quality gives the pixels back.
+bool is_lossless(const FileRecord& file) {
+  return file.format == ImageFormat::kPng ||
+         (file.format == ImageFormat::kWebp && file.quality == 100);
+}
+
 ComponentRecord component_record(const ModelFiles& files, Part part) {
   const Component component = files.open(part);
   const std::vector<Path> paths = component.checkpoint.files();
@@ -110,6 +153,7 @@ RunRecord describe_run(const Residency& residency) {
   run.device = residency.device().str();
   run.dtype = dtype_text(residency.precision().compute);
   run.noise_dtype = dtype_text(residency.precision().noise);
+  run.cpu = cpu_kind();
   run.threads = at::get_num_threads();
   return run;
 }
@@ -131,6 +175,7 @@ Json run_json(const RunRecord& run) {
   json["device"] = run.device;
   json["dtype"] = run.dtype;
   json["noise_dtype"] = run.noise_dtype;
+  json["cpu"] = run.cpu;
   json["threads"] = run.threads;
   return json;
 }
@@ -151,6 +196,7 @@ RunRecord run_from_json(const Json& json) {
   run.device = get<std::string>(json, "device");
   run.dtype = get<std::string>(json, "dtype");
   run.noise_dtype = get<std::string>(json, "noise_dtype");
+  run.cpu = get<std::string>(json, "cpu");
   run.threads = get<int>(json, "threads");
   return run;
 }
@@ -165,12 +211,17 @@ std::vector<std::string> differences(const RunRecord& then, const RunRecord& now
   }
   if (what_counts(then.adapters) != what_counts(now.adapters))
     lines.emplace_back("other adapters or scales");
-  const auto compare = [&](const char* what, const std::string& was, const std::string& is) {
-    if (was != is) lines.push_back(str(what, " was ", was.empty() ? "unknown" : was, ", is ", is));
-  };
-  compare("version", then.version, now.version);
-  compare("dtype", then.dtype, now.dtype);
-  compare("noise_dtype", then.noise_dtype, now.noise_dtype);
+  compare(lines, "version", then.version, now.version);
+  compare(lines, "dtype", then.dtype, now.dtype);
+  compare(lines, "noise_dtype", then.noise_dtype, now.noise_dtype);
+  return lines;
+}
+
+std::vector<std::string> small_differences(const RunRecord& then, const RunRecord& now) {
+  std::vector<std::string> lines;
+  compare(lines, "device", then.device, now.device);
+  compare(lines, "cpu", then.cpu, now.cpu);
+  compare(lines, "threads", then.threads == 0 ? "" : str(then.threads), str(now.threads));
   return lines;
 }
 
@@ -178,18 +229,47 @@ SourceRecord source_record(const Path& file) {
   return {file.filename().string(), sha256_file(file)};
 }
 
+Image stored_pixels(Bytes bytes, const std::string& where) {
+  ReadOptions options;
+  options.max_pixels = std::numeric_limits<int64_t>::max();
+  options.keep_alpha = true;
+  return decode_image(bytes, where, options);
+}
+
+std::string pixels_hash(const Image& image) {
+  std::string bytes = str(image.width, "x", image.height, "x", image.channels, "\n");
+  bytes.append(reinterpret_cast<const char*>(image.pixels.data()), image.pixels.size());
+  return sha256(bytes);
+}
+
 PictureText recipe_text(const Recipe& recipe) {
   RunRecord run = recipe.run;
   run.model = without_folders(run.model);
   for (AdapterRecord& adapter : run.adapters) adapter.name = without_folders(adapter.name);
   Json json = run_json(run);
-  json["edit"] = settings_json(recipe.edit);
-  if (recipe.picture) json["picture"] = *recipe.picture;
+  add_step(json, recipe.steps.back());
   json["source"] = source_json(recipe.source);
-  if (recipe.mask) json["mask"] = source_json(*recipe.mask);
+  for (size_t i = 0; i + 1 < recipe.steps.size(); ++i)
+    add_step(json["before"].emplace_back(), recipe.steps[i]);
+  if (!recipe.result.empty()) json["result_sha256"] = recipe.result;
   return {{kRecipeKey, dumped(json)},
-          {"Description", recipe.edit.request.instruction},
+          {"Description", recipe.steps.back().edit.request.instruction},
           {"Software", str("icedit ", version())}};
+}
+
+std::string encode_with_recipe(const EditedImage& edited, Recipe recipe) {
+  const FileRecord& file = recipe.steps.back().file;
+  const auto encode = [&](const PictureText& text) {
+    return encode_image(edited.image, file.format, text, file.quality, edited.colour_profile,
+                        edited.exif);
+  };
+  if (is_lossless(file)) {
+    recipe.result = pixels_hash(edited.image);
+  } else {
+    const std::string bytes = encode({});
+    recipe.result = pixels_hash(stored_pixels(as_bytes(bytes), "the edit"));
+  }
+  return encode(recipe_text(recipe));
 }
 
 std::string read_recipe_text(const Path& picture) {
@@ -200,17 +280,38 @@ std::string read_recipe_text(const Path& picture) {
 
 Recipe parse_recipe(const std::string& text, const std::string& where) {
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("edit") || !json["edit"].is_object()) {
-    throw DataError(
-        str(where, ": its recipe is damaged (no object 'edit' in the text '", kRecipeKey, "')"));
-  }
   Recipe recipe;
+  for (const Json& before : get<std::vector<Json>>(json, "before"))
+    recipe.steps.push_back(step_from(before, where));
+  recipe.steps.push_back(step_from(json, where));
   recipe.run = run_from_json(json);
-  set_from_json(edit_options(recipe.edit), json["edit"], where + ", recipe");
-  if (json.contains("picture")) recipe.picture = get<int64_t>(json, "picture");
   recipe.source = source_from(get<Json>(json, "source"));
-  if (json.contains("mask")) recipe.mask = source_from(json["mask"]);
+  recipe.result = get<std::string>(json, "result_sha256");
   return recipe;
+}
+
+Path find_source(const SourceRecord& source, const Path& picture, const std::string& given,
+                 const std::string& what, const char* flag) {
+  if (!given.empty()) {
+    if (sha256_file(given) == source.sha256) return given;
+    throw NoInputError(str(given, " is not ", what, " of ", picture.string(), ", which was ",
+                           source.file, " with SHA-256 ", source.sha256, "; give that file with ",
+                           flag));
+  }
+  const Path folder = picture.has_parent_path() ? picture.parent_path() : Path(".");
+  const auto is_it = [&](const Path& file) {
+    std::error_code ignored;
+    return fs::is_regular_file(file, ignored) && sha256_file(file) == source.sha256;
+  };
+  if (!source.file.empty() && is_it(folder / Path(source.file).filename()))
+    return folder / Path(source.file).filename();
+  std::error_code error;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (is_picture_name(it->path()) && is_it(it->path())) return it->path();
+  }
+  throw NoInputError(str(what, " of ", picture.string(), " is not beside it: ", source.file,
+                         " with SHA-256 ", source.sha256, "; put it there, or give it with ",
+                         flag));
 }
 
 std::string dtype_text(at::ScalarType type) {

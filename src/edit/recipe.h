@@ -40,7 +40,8 @@ struct RunRecord {
   std::map<std::string, ComponentRecord> components;  // by part_name
   std::vector<AdapterRecord> adapters;
   std::string device, dtype, noise_dtype;
-  int threads = 0;  // the last bits hang on them
+  std::string cpu;  // cpu_kind(); with `threads`, what the last bits hang on
+  int threads = 0;
 };
 
 // Opens every component; weights are read only as far as the fingerprints need.
@@ -48,29 +49,58 @@ RunRecord describe_run(const Residency& residency);
 Json run_json(const RunRecord& run);
 // What an object says; what is missing or of another type stays empty.
 RunRecord run_from_json(const Json& json);
-// What is not as it was, a line each: another model, other adapters, another dtype or version.
+// What is not as it was, a line each: another model, other adapters, another dtype or version; and
+// what only the last bits hang on: CPU and threads.
 std::vector<std::string> differences(const RunRecord& then, const RunRecord& now);
+std::vector<std::string> small_differences(const RunRecord& then, const RunRecord& now);
 
 struct SourceRecord {
   std::string file, sha256;  // the name without folders
 };
 SourceRecord source_record(const Path& file);
 
-struct Recipe {
-  RunRecord run;
+// How a picture was written.
+struct FileRecord {
+  ImageFormat format = ImageFormat::kPng;
+  int quality = kQuality;
+};
+
+// One edit of a chain, each on the full-size result of the one before.
+struct StepRecord {
   EditSettings edit;               // resolved (edit/edit_settings.h); without paths
   std::optional<int64_t> picture;  // of several that share a draw of noise
-  SourceRecord source;
   std::optional<SourceRecord> mask;
+  FileRecord file;
 };
+
+struct Recipe {
+  RunRecord run;                  // of the last step
+  SourceRecord source;            // what the first step edited
+  std::vector<StepRecord> steps;  // the last one made the picture
+  std::string result;             // pixels_hash of it, as it is in the file; "" in older recipes
+};
+
+// A picture's pixels as results are compared: with alpha where there is some.
+Image stored_pixels(Bytes bytes, const std::string& where);
+// SHA-256 of them and their size: another program's change of a picture is told by it.
+std::string pixels_hash(const Image& image);
 
 // The recipe, without the folders of this machine, and what other programs show of a picture.
 PictureText recipe_text(const Recipe& recipe);
+
+// A picture as a file, in the last step's format, with its recipe, whose `result` is filled in.
+std::string encode_with_recipe(const EditedImage& edited, Recipe recipe);
 // The recipe's text in a picture, "" when there is none. Throws NoInputError.
 std::string read_recipe_text(const Path& picture);
 // Throws DataError when the text is no recipe, UsageError for a setting that this version has not;
 // `where` names the picture.
 Recipe parse_recipe(const std::string& text, const std::string& where);
+
+// The file with these bytes: beside `picture`, under its name there or another; else `given` (a
+// path, "" for none). Throws NoInputError where there is none, or `given` is another file. `what`:
+// "the original", for the error; `flag`: what it is given with.
+Path find_source(const SourceRecord& source, const Path& picture, const std::string& given,
+                 const std::string& what, const char* flag);
 
 // An id stays; of a path only the last name goes along with what may be given away.
 std::string without_folders(const std::string& name);

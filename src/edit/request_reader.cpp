@@ -3,7 +3,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "edit/mask.h"
-#include "io/bytes.h"
 
 namespace icedit {
 
@@ -26,14 +25,24 @@ EditRequest RequestReader::read(const EditSettings& settings) {
 EditRequest RequestReader::read(const EditSettings& settings, Bytes source, Bytes mask) {
   EditRequest request = settings.request;
   request.seed = *settings.seed;
-  StoredPicture picture = read_picture(source, settings.image, read_);
+  StoredPicture picture = read_picture(source, settings.image, read_, settings.keep_location);
   request.source = std::move(picture.image);
   request.colour_profile = std::move(picture.profile);
+  if (request.source_size) {
+    request.with_alpha = std::move(picture.with_alpha);
+    request.exif = std::move(picture.exif);
+    if (!picture.reduced.empty()) {
+      log::warn(str(settings.image, " has ", picture.reduced,
+                    "; it is read, compared and written as 8-bit RGB"));
+    }
+  }
   if (picture.frames > 1) {
     log::warn(str(settings.image, " is an animation of ", picture.frames,
                   " frames; the first is edited"));
   }
   if (!settings.mask.empty()) add_mask(settings, mask, request);
+  if (request.region) take_region(request);
+  if (request.mask) expect_selection(settings, request);
   const std::string shortage = memory_.shortage(request, half(request));
   if (!shortage.empty()) throw Error(ExitCode::kFailure, settings.image + ": " + shortage);
   return request;
@@ -49,6 +58,23 @@ void RequestReader::add_mask(const EditSettings& s, Bytes mask, EditRequest& req
   }
   request.mask = decode_mask(mask, s.mask, read_);
   check_mask(*request.mask, {request.source.width, request.source.height}, s.mask, s.image);
+}
+
+void RequestReader::take_region(EditRequest& request) const {
+  const Image* mask = request.mask ? &*request.mask : nullptr;
+  const int64_t width = request.width.value_or(residency_.files().defaults().width);
+  const Box box = resolved_box(*request.region, {request.source.width, request.source.height}, mask,
+                               static_cast<int>(width));
+  const auto part = [&](const Image& picture) {
+    return crop(picture, box.x, box.y, box.x + box.width, box.y + box.height);
+  };
+  request.photo = std::move(request.source);
+  request.source = part(request.photo);
+  if (mask != nullptr) request.mask = part(*request.mask);
+  request.region = box;
+}
+
+void RequestReader::expect_selection(const EditSettings& s, const EditRequest& request) const {
   const Size size = half(request);
   if (has_white(resize(*request.mask, size.width, size.height, Filter::kLanczos))) return;
   throw UsageError(str(s.mask, ": so little of it is white that nothing is left at ", size.width,

@@ -26,6 +26,8 @@ class RequestReader {
 
  private:
   void add_mask(const EditSettings& settings, Bytes mask, EditRequest& request) const;
+  void take_region(EditRequest& request) const;
+  void expect_selection(const EditSettings& settings, const EditRequest& request) const;
 
   ReadOptions read_;
   const Residency& residency_;

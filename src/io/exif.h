@@ -9,6 +9,8 @@
 
 namespace icedit {
 
+inline constexpr std::string_view kAsciiCode{"ASCII\0\0\0", 8};  // UserComment's coding
+
 // 1 ... 8 of a TIFF block (with or without "Exif\0\0" in front); 0 when there is none or it cannot
 // be read.
 int exif_orientation(Bytes tiff);

@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
-#include "io/bytes.h"
 #include "io/exif.h"
 #include "io/utf8.h"
 
@@ -18,7 +17,6 @@ namespace {
 using std::literals::operator""sv;
 
 constexpr std::string_view kHeader = "Exif\0\0"sv;        // libexif wants and writes it
-constexpr std::string_view kAsciiCode = "ASCII\0\0\0"sv;  // UserComment's coding
 constexpr size_t kLargestExif = 1 << 20;
 
 using ExifBlock = std::unique_ptr<ExifData, decltype(&exif_data_unref)>;

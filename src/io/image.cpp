@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
 
 #include "base/error.h"
 #include "io/exif.h"
@@ -47,12 +48,15 @@ Image upright(const Image& stored, int orientation) {
   return shown;
 }
 
+Image on_white(const Image& rgba, const ReadOptions& options) {
+  return options.pillow_exact ? without_alpha(rgba) : laid_on(rgba, kWhite);
+}
+
 // Upright; 1, 3 or, with keep_alpha, 4 channels.
 Image decode(Bytes bytes, const std::string& where, const ReadOptions& options) {
   Decoded decoded = codec_of(bytes, where).decode(bytes, where, options);
   Image image = std::move(decoded.image);
-  if (image.channels == 4 && !options.keep_alpha)
-    image = options.pillow_exact ? without_alpha(image) : laid_on(image, kWhite);
+  if (image.channels == 4 && !options.keep_alpha) image = on_white(image, options);
   return decoded.orientation > 1 ? upright(image, decoded.orientation) : image;
 }
 
@@ -163,29 +167,59 @@ std::string read_colour_profile(const Path& path) {
 }
 
 std::string read_photo_exif(Bytes bytes, const std::string& where, bool keep_location) {
-  switch (picture_kind(bytes, where)) {
-    case ImageFormat::kPng:
-      return photo_exif(as_bytes(read_png_exif(bytes, where)), keep_location);
-    case ImageFormat::kJpeg:
-      return photo_exif(as_bytes(read_jpeg_exif(bytes)), keep_location);
-    case ImageFormat::kWebp:
-      return photo_exif(as_bytes(read_webp_exif(bytes)), keep_location);
+  return photo_exif(as_bytes(codec_of(bytes, where).exif(bytes, where)), keep_location);
+}
+
+StoredPicture read_picture(Bytes bytes, const std::string& where, const ReadOptions& options,
+                           bool keep_location) {
+  ReadOptions keep_alpha = options;
+  keep_alpha.keep_alpha = true;
+  StoredPicture picture;
+  picture.image = decode_image(bytes, where, keep_alpha);
+  if (picture.image.channels == 4) {
+    Image stored = std::move(picture.image);
+    picture.image = on_white(stored, options);
+    if (!options.pillow_exact) picture.with_alpha = std::move(stored);
   }
-  return {};
+  picture.profile = read_colour_profile(bytes, where);
+  picture.exif = read_photo_exif(bytes, where, keep_location);
+  picture.frames = count_frames(bytes, where);
+  picture.reduced = codec_of(bytes, where).head(bytes, where).reduced;
+  return picture;
 }
 
-StoredPicture read_picture(Bytes bytes, const std::string& where, const ReadOptions& options) {
-  return {decode_image(bytes, where, options), read_colour_profile(bytes, where),
-          count_frames(bytes, where)};
+Image with_alpha_of(const Image& rgba, const Image& edited) {
+  const Image before = laid_on(rgba, kWhite);
+  Image out = rgba;
+  const size_t pixels = size_t(rgba.width) * rgba.height;
+  for (size_t i = 0; i < pixels; ++i) {
+    const uint8_t *was = &before.pixels[3 * i], *is = &edited.pixels[3 * i];
+    uint8_t* to = &out.pixels[4 * i];
+    if (std::equal(was, was + 3, is) || to[3] == 0) continue;
+    for (int c = 0; c < 3; ++c) {  // is = to * alpha + 255 (1 - alpha)
+      const int alpha = to[3], colour = (255 * is[c] - 255 * (255 - alpha) + alpha / 2) / alpha;
+      to[c] = uint8_t(std::clamp(colour, 0, 255));
+    }
+  }
+  return out;
 }
 
-ImageFormat format_of(const Path& path) {
+std::optional<ImageFormat> format_named(const Path& path) {
   std::string extension = path.extension().string();
   for (char& c : extension) c = char(std::tolower(uint8_t(c)));
   if (extension == ".png") return ImageFormat::kPng;
   if (extension == ".jpg" || extension == ".jpeg") return ImageFormat::kJpeg;
   if (extension == ".webp") return ImageFormat::kWebp;
-  throw UsageError(str(path.string(), ": the name ends in '", extension,
+  return {};
+}
+
+bool is_picture_name(const Path& path) {
+  return format_named(path).has_value();
+}
+
+ImageFormat format_of(const Path& path) {
+  if (const auto format = format_named(path)) return *format;
+  throw UsageError(str(path.string(), ": the name ends in '", path.extension().string(),
                        "', pictures are written as .png, .jpg, .jpeg or .webp"));
 }
 

@@ -66,12 +66,21 @@ std::string read_photo_exif(Bytes bytes, const std::string& where, bool keep_loc
 
 // All that an edit takes from a file, in one reading.
 struct StoredPicture {
-  Image image;
+  Image image;          // decode_image's
+  Image with_alpha;     // RGBA where it has alpha that counts; else empty
   std::string profile;  // read_colour_profile's
+  std::string exif;     // read_photo_exif's
   int64_t frames = 1;   // count_frames'
+  std::string reduced;  // what 8-bit RGB does not hold of it: "CMYK", "16 bits a channel"; or empty
 };
-StoredPicture read_picture(Bytes bytes, const std::string& where, const ReadOptions& options);
+StoredPicture read_picture(Bytes bytes, const std::string& where, const ReadOptions& options,
+                           bool keep_location = false);
 
+// A picture with alpha, whose colours on white are `edited`'s: where these are as they were, the
+// pixel is the stored one. All of one size.
+Image with_alpha_of(const Image& rgba, const Image& edited);
+
+bool is_picture_name(const Path& path);  // by its extension, one that can be read and written
 // The format that a file's extension asks for. Throws UsageError for one we do not write.
 ImageFormat format_of(const Path& path);
 // `profile`: one of read_colour_profile's, or none. libpng refuses some that other programs take;

@@ -115,6 +115,7 @@ PictureHead jpeg_head(Bytes bytes, const std::string&) {
       return uint8_t(s.data[at]) << 8 | uint8_t(s.data[at + 1]);
     };
     head.height = number(1), head.width = number(3);
+    if (s.data.size() > 5 && s.data[5] == 4) head.reduced = "CMYK";
     break;
   }
   head.orientation = orientation_of(segments);
@@ -154,7 +155,7 @@ PictureText read_jpeg_text(Bytes bytes, const std::string&) {
   return read_exif_text(as_bytes(exif_of(segments_of(bytes))));
 }
 
-std::string read_jpeg_exif(Bytes bytes) {
+std::string read_jpeg_exif(Bytes bytes, const std::string&) {
   return exif_of(segments_of(bytes));
 }
 
@@ -181,6 +182,6 @@ int64_t one_frame(Bytes, const std::string&) {
 
 }  // namespace
 
-const Codec kJpegCodec = {decode_jpeg, jpeg_head, read_jpeg_text, read_jpeg_profile, one_frame};
+const Codec kJpegCodec = {decode_jpeg, jpeg_head, read_jpeg_text, read_jpeg_exif, read_jpeg_profile, one_frame};
 
 }  // namespace icedit

@@ -28,12 +28,8 @@ void check_size(int64_t width, int64_t height, const ReadOptions& options,
 struct PictureHead {
   int64_t width = 0, height = 0;
   int orientation = 1;
+  const char* reduced = "";  // what 8-bit RGB does not hold of it
 };
-
-// The EXIF block as stored; empty where there is none.
-std::string read_png_exif(Bytes bytes, const std::string& where);
-std::string read_jpeg_exif(Bytes bytes);
-std::string read_webp_exif(Bytes bytes);
 
 struct StoredProfile {
   std::string bytes;        // empty: none
@@ -45,6 +41,7 @@ struct Codec {
   Decoded (*decode)(Bytes bytes, const std::string& where, const ReadOptions& options);
   PictureHead (*head)(Bytes bytes, const std::string& where);
   PictureText (*text)(Bytes bytes, const std::string& where);
+  std::string (*exif)(Bytes bytes, const std::string& where);  // as stored; empty: none
   StoredProfile (*profile)(Bytes bytes, const std::string& where);  // of whatever colour space
   int64_t (*frames)(Bytes bytes, const std::string& where);         // of an animation; else 1, or 0
 };

@@ -275,10 +275,11 @@ std::string from_latin1(std::string_view text) {
 
 PictureHead png_head(Bytes bytes, const std::string& where) {
   const std::vector<PngChunk> chunks = chunks_of(bytes, where);
-  if (chunks.empty() || chunks[0].name != "IHDR" || chunks[0].whole.size() < 16) return {};
+  if (chunks.empty() || chunks[0].name != "IHDR" || chunks[0].whole.size() < 17) return {};
   const auto* header = reinterpret_cast<png_const_bytep>(chunks[0].whole.data());
   return {png_get_uint_32(header + 8), png_get_uint_32(header + 12),
-          orientation(chunks, bytes, where)};
+          orientation(chunks, bytes, where),
+          chunks[0].whole[16] == 16 ? "16 bits a channel" : ""};
 }
 
 Decoded decode_png(Bytes bytes, const std::string& where, const ReadOptions& options) {
@@ -344,6 +345,6 @@ StoredProfile read_png_profile(Bytes bytes, const std::string& where) {
 
 }  // namespace
 
-const Codec kPngCodec = {decode_png, png_head, read_png_text, read_png_profile, png_frames};
+const Codec kPngCodec = {decode_png, png_head, read_png_text, read_png_exif, read_png_profile, png_frames};
 
 }  // namespace icedit

@@ -52,7 +52,7 @@ PictureHead webp_head(Bytes bytes, const std::string&) {
   const Container file = container_of(bytes);
   if (!file) return {};
   return {WebPDemuxGetI(file.get(), WEBP_FF_CANVAS_WIDTH),
-          WebPDemuxGetI(file.get(), WEBP_FF_CANVAS_HEIGHT), orientation_of(file)};
+          WebPDemuxGetI(file.get(), WEBP_FF_CANVAS_HEIGHT), orientation_of(file), ""};
 }
 
 Decoded decode_webp(Bytes bytes, const std::string& where, const ReadOptions& options) {
@@ -84,7 +84,7 @@ PictureText read_webp_text(Bytes bytes, const std::string&) {
   return read_exif_text(as_bytes(chunk(container_of(bytes), "EXIF")));
 }
 
-std::string read_webp_exif(Bytes bytes) {
+std::string read_webp_exif(Bytes bytes, const std::string&) {
   return std::string(chunk(container_of(bytes), "EXIF"));
 }
 
@@ -94,6 +94,6 @@ StoredProfile read_webp_profile(Bytes bytes, const std::string&) {
 
 }  // namespace
 
-const Codec kWebpCodec = {decode_webp, webp_head, read_webp_text, read_webp_profile, webp_frames};
+const Codec kWebpCodec = {decode_webp, webp_head, read_webp_text, read_webp_exif, read_webp_profile, webp_frames};
 
 }  // namespace icedit

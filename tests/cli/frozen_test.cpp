@@ -32,7 +32,7 @@ TEST(Frozen, OptionsOfEdit) {  // NAME|ALIAS, ! for a switch
       "image instruction output|o mask feather seed num-images steps|num-inference-steps "
       "guidance|guidance-scale "
       "max-sequence-length noise-order batch-noise width sizing layout output-size quality "
-      "output-dir force|f! skip-existing! recipe max-pixels pillow-exact! "
+      "region keep-location! output-dir force|f! skip-existing! recipe then without max-pixels pillow-exact! "
       "model|flux-path lora|lora-path no-lora! lora-allow-partial! transformer t5|text-encoder-2 "
       "clip|text-encoder vae tokenizer tokenizer-2 "
       "device dtype noise-dtype low-memory|enable-model-cpu-offload! threads "
@@ -86,7 +86,7 @@ TEST(Frozen, OptionsOfData) {
 TEST(Frozen, Commands) {
   std::string names;
   for (const Command& command : commands()) names += command.name + " ";
-  EXPECT_EQ(names, "edit eval convert inspect stage train data ");
+  EXPECT_EQ(names, "edit reproduce eval convert inspect stage train data ");
 }
 
 TEST(Frozen, EveryOptionIsInTheHelpAndHasOneSpelling) {

@@ -64,20 +64,76 @@ TEST_F(RecipeTest, GoesIntoAPictureAndComesOutAgain) {
   EditSettings settings;
   settings.request.instruction = "make it <blue> \xF0\x9F\x8C\x8A";
   const SourceRecord source = source_record(write("source", "bytes"));
-  const Recipe recipe{a_run(), resolved(settings, ModelDefaults(), 5), {}, source, source};
+  const Recipe recipe{
+      a_run(), source, {{resolved(settings, ModelDefaults(), 5), {}, source, {}}}, "hash"};
   for (const char* name : {"a.png", "a.jpg", "a.webp"}) {
     write_image(folder_ / name, Image(8, 8), recipe_text(recipe));
     const Recipe read = parse_recipe(read_recipe_text(folder_ / name), name);
     EXPECT_EQ(read.source.file, "source") << name;
     EXPECT_EQ(read.source.sha256, sha256_file(folder_ / "source"));
-    ASSERT_TRUE(read.mask);
-    EXPECT_EQ(read.mask->file, "source");
-    EXPECT_EQ(read.edit.request.instruction, settings.request.instruction);
-    EXPECT_EQ(read.edit.seed, 5u);
+    ASSERT_EQ(read.steps.size(), 1u);
+    ASSERT_TRUE(read.steps[0].mask);
+    EXPECT_EQ(read.steps[0].mask->file, "source");
+    EXPECT_EQ(read.steps[0].edit.request.instruction, settings.request.instruction);
+    EXPECT_EQ(read.steps[0].edit.seed, 5u);
+    EXPECT_EQ(read.result, "hash");
     EXPECT_TRUE(differences(read.run, a_run()).empty());
   }
   write_image(folder_ / "plain.png", Image(8, 8));
   EXPECT_EQ(read_recipe_text(folder_ / "plain.png"), "");
+}
+
+TEST_F(RecipeTest, AChainKeepsItsStepsAndHowTheyWereWritten) {
+  EditSettings first, second;
+  first.request.instruction = "make it night";
+  second.request.instruction = "remove the cup";
+  second.request.region = Box{1, 2, 30, 40};
+  Recipe recipe{a_run(), {"photo.jpg", "aa"}, {}, ""};
+  recipe.steps = {{resolved(first, {}, 5), {}, {}, {ImageFormat::kJpeg, 80}},
+                  {resolved(second, {}, 6), {}, SourceRecord{"mask.png", "bb"}, {}}};
+  const Recipe read = parse_recipe(recipe_text(recipe).at(kRecipeKey), "x");
+  ASSERT_EQ(read.steps.size(), 2u);
+  EXPECT_EQ(read.source.sha256, "aa");
+  EXPECT_EQ(read.steps[0].edit.request.instruction, "make it night");
+  EXPECT_EQ(read.steps[0].edit.seed, 5u);
+  EXPECT_EQ(read.steps[0].file.format, ImageFormat::kJpeg);
+  EXPECT_EQ(read.steps[0].file.quality, 80);
+  EXPECT_FALSE(read.steps[0].mask);
+  EXPECT_EQ(read.steps[1].edit.request.instruction, "remove the cup");
+  EXPECT_EQ(read.steps[1].edit.request.region, (Box{1, 2, 30, 40}));
+  EXPECT_EQ(read.steps[1].mask->sha256, "bb");
+}
+
+// What the recipe says of the pixels is what a reader of the file finds.
+TEST_F(RecipeTest, TheResultsHashIsThatOfTheFile) {
+  EditedImage edited;
+  edited.image = Image(24, 16);
+  for (size_t i = 0; i < edited.image.pixels.size(); ++i)
+    edited.image.pixels[i] = static_cast<uint8_t>(i * 37 % 251);
+  for (const FileRecord& file :
+       {FileRecord{ImageFormat::kPng, 95}, FileRecord{ImageFormat::kJpeg, 80},
+        FileRecord{ImageFormat::kWebp, 90}, FileRecord{ImageFormat::kWebp, 100}}) {
+    const Recipe recipe{a_run(), {"photo.jpg", "aa"}, {{resolved({}, {}, 1), {}, {}, file}}, ""};
+    const std::string bytes = encode_with_recipe(edited, recipe);
+    write("picture", bytes);
+    const Recipe read = parse_recipe(read_recipe_text(folder_ / "picture"), "x");
+    EXPECT_EQ(read.result, pixels_hash(stored_pixels(as_bytes(bytes), "x")));
+  }
+}
+
+TEST_F(RecipeTest, TheOriginalIsFoundByItsBytes) {
+  write_image(folder_ / "photo.png", Image(8, 8));
+  const SourceRecord source = source_record(folder_ / "photo.png");
+  const Path edit = folder_ / "edit.png";
+  EXPECT_EQ(find_source(source, edit, "", "the original", "--image"), folder_ / "photo.png");
+  std::filesystem::rename(folder_ / "photo.png", folder_ / "renamed.png");
+  EXPECT_EQ(find_source(source, edit, "", "the original", "--image"), folder_ / "renamed.png");
+  EXPECT_EQ(find_source(source, edit, (folder_ / "renamed.png").string(), "x", "--image"),
+            folder_ / "renamed.png");
+  write_image(folder_ / "renamed.png", Image(8, 9));
+  EXPECT_THROW(find_source(source, edit, "", "the original", "--image"), NoInputError);
+  EXPECT_THROW(find_source(source, edit, (folder_ / "renamed.png").string(), "x", "--image"),
+               NoInputError);
 }
 
 TEST_F(RecipeTest, ARunIsTheSameBehindItsJson) {
@@ -88,9 +144,11 @@ TEST_F(RecipeTest, FoldersOfThisMachineStayHere) {
   RunRecord run = a_run();
   run.model = folder_.path().string() + "/";
   run.adapters[0].name = write("lora.safetensors", "").string();
-  const std::string text =
-      recipe_text({run, resolved({}, ModelDefaults(), 1), {}, source_record(write("s", "")), {}})
-          .at(kRecipeKey);
+  const std::string text = recipe_text({run,
+                                        source_record(write("s", "")),
+                                        {{resolved({}, ModelDefaults(), 1), {}, {}, {}}},
+                                        ""})
+                               .at(kRecipeKey);
   EXPECT_EQ(text.find(folder_.path().parent_path().string() + "/"), std::string::npos);
   EXPECT_EQ(Json::parse(text)["model"]["name"], folder_.path().filename().string());
 }

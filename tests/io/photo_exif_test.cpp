@@ -3,7 +3,6 @@
 
 #include <map>
 
-#include "io/bytes.h"
 #include "io/exif.h"
 #include "io/image.h"
 #include "io/picture_goldens.h"

@@ -1,0 +1,130 @@
+#include "cli/edit_chain.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace icedit::cli {
+namespace {
+
+// As their instructions, "1 make it night, 2 remove the cup".
+std::string listed(const std::vector<StepRecord>& steps) {
+  std::string text;
+  for (size_t i = 0; i < steps.size(); ++i)
+    text += str(i > 0 ? ", " : "", i + 1, " \"", steps[i].edit.request.instruction, "\"");
+  return text;
+}
+
+bool was_changed(const Recipe& recipe, const std::string& picture) {
+  if (recipe.result.empty()) return false;  // written before results were hashed
+  const std::string bytes = read_file(picture);
+  return pixels_hash(stored_pixels(as_bytes(bytes), picture)) != recipe.result;
+}
+
+void expect_no_settings(const EditOptions& options) {
+  if (settings_json(options.settings) == settings_json({}) && options.settings.mask.empty()) return;
+  throw UsageError(
+      "--without makes every other step again with the settings that the picture's recipe holds; "
+      "leave out the instruction and the options of the edit, or say with --then what is to "
+      "follow");
+}
+
+void leave_out(EditJob& job, const EditOptions& options) {
+  expect_no_settings(options);
+  const std::string picture = job.settings.image;
+  const std::string text = read_recipe_text(picture);
+  if (text.empty()) {
+    throw DataError(
+        str(picture, ": there is no recipe in it; only pictures that icedit wrote have one"));
+  }
+  const Recipe recipe = parse_recipe(text, picture);
+  if (was_changed(recipe, picture)) {
+    throw DataError(
+        str(picture,
+            " was changed by another program since icedit wrote it, and --without would "
+            "lose that; go on from it with --then, or name a picture as it was written"));
+  }
+  const std::set<int64_t> left_out(options.without.begin(), options.without.end());
+  const auto steps = static_cast<int64_t>(recipe.steps.size());
+  if (*left_out.rbegin() > steps) {
+    throw UsageError(str("--without ", *left_out.rbegin(), ": the chain of ", picture, " has ",
+                         steps, steps == 1 ? " step: " : " steps: ", listed(recipe.steps)));
+  }
+  const auto output = job.settings.output;
+  std::vector<EditSettings> rest;
+  for (int64_t i = 0; i < steps; ++i) {
+    if (left_out.count(i + 1) != 0) continue;
+    const StepRecord& step = recipe.steps[i];
+    rest.push_back(step.edit);
+    if (step.mask) {
+      rest.back().mask = find_source(*step.mask, picture, "", str("the mask of step ", i + 1),
+                                     "a copy beside the picture")
+                             .string();
+    }
+  }
+  if (rest.empty() && options.then.empty()) {
+    throw UsageError(str("without ", steps == 1 ? "its one step" : "all its steps", " ", picture,
+                         " is the original; leave fewer out"));
+  }
+  const Path original =
+      find_source(recipe.source, picture, options.original, "the original", "--image");
+  if (!rest.empty()) {
+    job.settings = rest.front();
+    job.then.assign(rest.begin() + 1, rest.end());
+  }
+  job.settings.output = output;
+  job.settings.image = original.string();
+}
+
+// A picture without an instruction: its chain goes on, where it has one.
+void go_on(EditJob& job) {
+  const std::string picture = job.settings.image;
+  const std::string text = read_recipe_text(picture);
+  if (text.empty()) return;
+  Recipe recipe = parse_recipe(text, picture);
+  if (was_changed(recipe, picture)) {
+    log::warn(
+        str(picture,
+            " was changed by another program since icedit wrote it; the edit is of the picture "
+            "as it is, and a new chain begins with it"));
+    return;
+  }
+  job.before = std::move(recipe);
+}
+
+}  // namespace
+
+void plan_chain(EditJob& job, const EditOptions& options) {
+  std::vector<std::string> then = options.then;
+  if (!options.without.empty()) leave_out(job, options);
+  std::string& instruction = job.settings.request.instruction;
+  if (only_space(instruction) && !then.empty()) {
+    if (options.without.empty()) go_on(job);
+    instruction = then.front();
+    then.erase(then.begin());
+  }
+  for (const std::string& text : then) {
+    job.then.push_back(job.settings);
+    job.then.back().request.instruction = text;
+  }
+}
+
+void complete_chain(EditJob& job) {
+  if (!job.is_chain()) return;
+  if (job.settings.request.num_images > 1) {
+    throw UsageError(str(job.where, ": a chain of edits has one picture a step, but num-images is ",
+                         job.settings.request.num_images, "; leave it out, or --then"));
+  }
+  job.settings.request.source_size = true;
+  for (EditSettings& step : job.then) {
+    if (only_space(step.request.instruction))
+      throw UsageError(str(job.where, ": an instruction after --then is empty"));
+    step.seed = step.seed.value_or(*job.settings.seed);
+    step.request.num_images = 1;
+    step.request.source_size = true;
+  }
+}
+
+}  // namespace icedit::cli

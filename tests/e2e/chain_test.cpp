@@ -1,0 +1,194 @@
+// Several edits in a row, parts of photos, and making a picture again, as a user does it.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "e2e/program.h"
+
+namespace icedit::e2e {
+namespace {
+
+using Json = nlohmann::json;
+
+class Chain : public Program {
+ protected:
+  Chain() { copy(asset("desert-car.png"), "car.png"); }
+
+  // Three steps: c-step1.png, c-step2.png, c-step3.png.
+  void make_chain(const std::string& output = "c.png") {
+    const Result made =
+        run({"edit", "car.png", "make it night", "--then", "make the car red", "--then",
+             "without the cloud", "--steps", "2", "--seed", "7", "-o", output});
+    ASSERT_EQ(made.code, 0) << made.err;
+  }
+  Image picture(const std::string& name) { return read_image(work() / name); }
+  Json recipe(const std::string& name) {
+    return Json::parse(run({"inspect", name, "--json"}).out)["recipe"];
+  }
+};
+
+TEST_F(Chain, EveryStepIsWrittenAtFullSizeAndTheLastKnowsAll) {
+  make_chain();
+  EXPECT_EQ(files(),
+            (std::set<std::string>{"c-step1.png", "c-step2.png", "c-step3.png", "car.png"}));
+  EXPECT_EQ(picture("c-step1.png").width, 384);
+  const Json last = recipe("c-step3.png");
+  ASSERT_EQ(last["before"].size(), 2u);
+  EXPECT_EQ(last["before"][0]["edit"]["instruction"], "make it night");
+  EXPECT_EQ(last["before"][1]["edit"]["instruction"], "make the car red");
+  EXPECT_EQ(last["edit"]["instruction"], "without the cloud");
+  for (const Json& step : {last["before"][0], last["before"][1], last})
+    EXPECT_EQ(step["edit"]["seed"], 7);
+  EXPECT_EQ(last["source"]["sha256"], sha256_file(work() / "car.png"));
+  // A step is the edit of the file that the one before has become.
+  ASSERT_EQ(run({"edit", "c-step1.png", "make the car red", "--steps", "2", "--seed", "7",
+                 "--output-size", "source", "-o", "alone.png"})
+                .code,
+            0);
+  EXPECT_EQ(picture("alone.png"), picture("c-step2.png"));
+}
+
+TEST_F(Chain, GoesOnFromAPictureAsIfItHadBeenOneRun) {
+  make_chain();
+  ASSERT_EQ(run({"edit", "car.png", "make it night", "--then", "make the car red", "--steps", "2",
+                 "--seed", "7", "-o", "d.png"})
+                .code,
+            0);
+  const Result more =
+      run({"edit", "d-step2.png", "--then", "without the cloud", "--steps", "2", "--seed", "7"});
+  ASSERT_EQ(more.code, 0) << more.err;
+  EXPECT_EQ(more.out, "d-step3.png  seed 7\n");
+  EXPECT_EQ(picture("d-step3.png"), picture("c-step3.png"));
+  EXPECT_EQ(recipe("d-step3.png")["before"].size(), 2u);
+}
+
+TEST_F(Chain, WithoutAStepTheOthersAreMadeAgain) {
+  make_chain();
+  const Result result = run({"edit", "c-step3.png", "--without", "2", "-o", "w.png"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  ASSERT_EQ(run({"edit", "car.png", "make it night", "--then", "without the cloud", "--steps", "2",
+                 "--seed", "7", "-o", "x.png"})
+                .code,
+            0);
+  EXPECT_EQ(picture("w-step2.png"), picture("x-step2.png"));
+  EXPECT_EQ(picture("w-step1.png"), picture("c-step1.png"));
+}
+
+TEST_F(Chain, SaysWhatIsMissingOrWrong) {
+  make_chain();
+  expect_failure({"edit", "c-step3.png", "--without", "4"}, 2, "has 3 steps: 1 \"make it night\"");
+  expect_failure({"edit", "c-step3.png", "--without", "1", "--without", "2", "--without", "3"}, 2,
+                 "is the original");
+  expect_failure({"edit", "c-step3.png", "--without", "1", "--seed", "5"}, 2, "leave out");
+  expect_failure({"edit", "car.png", "--without", "1"}, 1, "there is no recipe in it");
+  expect_failure({"edit", "car.png", "x", "--then", "y", "--num-images", "2"}, 2,
+                 "one picture a step");
+  expect_failure({"edit", "car.png", "x", "--then", "y", "-o", "-"}, 2, "there are several");
+  std::filesystem::rename(work() / "car.png", work() / "moved");
+  expect_failure({"edit", "c-step3.png", "--without", "1"}, 66, "give it with --image");
+  expect_failure({"edit", "c-step3.png", "--without", "1", "--image", "c-step1.png"}, 66,
+                 "c-step1.png is not the original");
+  EXPECT_EQ(run({"edit", "c-step3.png", "--without", "1", "--image", "moved", "-o", "m.png"}).code,
+            0);
+  // Another program's change is not thrown away.
+  const PictureText text = read_picture_text(work() / "c-step3.png");
+  Image retouched = picture("c-step3.png");
+  retouched.pixels[0] ^= 255;
+  write_image(work() / "r.png", retouched, text);
+  expect_failure({"edit", "r.png", "--without", "1", "--image", "moved"}, 1,
+                 "was changed by another program");
+  const Result on = run({"edit", "r.png", "--then", "make it night", "--steps", "1"});
+  EXPECT_EQ(on.code, 0);
+  EXPECT_TRUE(has(on.err, "a new chain begins")) << on.err;
+}
+
+TEST_F(Chain, StandsInALineOfABatch) {
+  write(
+      "b.jsonl",
+      "{\"image\": \"car.png\", \"instruction\": \"make it night\", \"output\": \"o.png\", "
+      "\"then\": [\"make the car red\", {\"instruction\": \"without the cloud\", \"seed\": 9}]}\n");
+  const Result result = run({"edit", "b.jsonl", "--steps", "2", "--seed", "7"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const Json last = recipe("o-step3.png");
+  EXPECT_EQ(last["edit"]["seed"], 9);
+  EXPECT_EQ(last["before"][1]["edit"]["seed"], 7);
+  write("bad.jsonl", "{\"image\": \"car.png\", \"instruction\": \"x\", \"then\": \"y\"}\n");
+  expect_failure({"edit", "bad.jsonl"}, 2, "expected a list of instructions");
+  write("bad.jsonl",
+        "{\"image\": \"car.png\", \"instruction\": \"x\", \"then\": [{\"image\": \"b.png\"}]}\n");
+  expect_failure({"edit", "bad.jsonl"}, 2, "'image' is of the whole line");
+}
+
+TEST_F(Chain, IsReproducedBitForBit) {
+  for (const std::string output : {"c.png", "j.jpg"}) {
+    make_chain(output);
+    const std::string last = output.substr(0, 1) + "-step3" + output.substr(1);
+    const Result result = run({"reproduce", last});
+    EXPECT_EQ(result.code, 0) << result.err;
+    EXPECT_TRUE(has(result.out, last + ": bit-identical")) << result.out;
+  }
+  const Result other = run({"reproduce", "c-step3.png", "--no-lora", "--json"});
+  EXPECT_EQ(other.code, 1) << other.err;
+  const Json json = Json::parse(other.out);
+  EXPECT_FALSE(json["identical"].get<bool>());
+  EXPECT_GT(json["psnr"].get<double>(), 5);
+  EXPECT_EQ(json["other"][0], "other adapters or scales");
+  EXPECT_EQ(run({"reproduce", "c-step3.png", "--no-lora", "--psnr", "5"}).code, 0);
+  expect_failure({"reproduce", "car.png"}, 1, "there is no recipe in it");
+  expect_failure({"reproduce"}, 2, "takes one picture");
+}
+
+TEST_F(Chain, ARegionIsEditedAloneAtTheModelsWidth) {
+  const Image source = picture("car.png");
+  const Result result = run({"edit", "car.png", "make it night", "--steps", "2", "--seed", "7",
+                             "--region", "100,120,192,160", "-o", "r.png"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const Image out = picture("r.png");
+  ASSERT_EQ(out.width, source.width);
+  size_t changed = 0;
+  for (int y = 0; y < out.height; ++y) {
+    for (int x = 0; x < out.width; ++x) {
+      const bool inside = x >= 100 && x < 292 && y >= 120 && y < 280;
+      const bool same = std::equal(out.at(x, y), out.at(x, y) + 3, source.at(x, y));
+      ASSERT_TRUE(inside || same) << x << "," << y;
+      changed += !same;
+    }
+  }
+  EXPECT_GT(changed, 192u * 160u / 2);
+  EXPECT_EQ(recipe("r.png")["edit"]["region"], "100,120,192,160");
+  expect_failure({"edit", "car.png", "x", "--region", "300,0,192,160"}, 2,
+                 "the picture has 384x384 pixels");
+  expect_failure({"edit", "car.png", "x", "--region", "auto"}, 2, "there is no mask");
+  expect_failure({"edit", "car.png", "x", "--region", "here"}, 2, "four numbers");
+  // The box around the mask is what the recipe holds.
+  Image mask(384, 384, 1);
+  for (int y = 150; y < 200; ++y) std::fill_n(mask.at(150, y), 50, 255);
+  write_image(work() / "mask.png", mask);
+  ASSERT_EQ(run({"edit", "car.png", "make it night", "--steps", "1", "--region", "auto", "--mask",
+                 "mask.png", "-o", "a.png"})
+                .code,
+            0);
+  EXPECT_EQ(recipe("a.png")["edit"]["region"], "127,127,96,96");
+}
+
+TEST_F(Chain, APhotosAlphaComesBackAtFullSize) {
+  Image source = picture("car.png"), rgba(384, 384, 4);
+  for (int y = 0; y < 384; ++y) {
+    for (int x = 0; x < 384; ++x) {
+      std::copy_n(source.at(x, y), 3, rgba.at(x, y));
+      rgba.at(x, y)[3] = static_cast<uint8_t>(x < 100 ? 0 : x < 200 ? 128 : 255);
+    }
+  }
+  write_image(work() / "a.png", rgba);
+  ASSERT_EQ(run({"edit", "a.png", "make it night", "--steps", "2", "--output-size", "source", "-o",
+                 "o.png"})
+                .code,
+            0);
+  ReadOptions keep;
+  keep.keep_alpha = true;
+  const Image out = read_image(work() / "o.png", keep);
+  ASSERT_EQ(out.channels, 4);
+  for (const int x : {50, 150, 300}) EXPECT_EQ(out.at(x, 100)[3], rgba.at(x, 100)[3]);
+}
+
+}  // namespace
+}  // namespace icedit::e2e

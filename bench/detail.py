@@ -9,11 +9,8 @@ import argparse
 import collections
 import json
 import pathlib
-import resource
 import subprocess
-import sys
 import tempfile
-import time
 
 import numpy as np
 from PIL import Image

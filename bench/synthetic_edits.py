@@ -145,7 +145,7 @@ def vignette(p):
 PHOTOMETRIC = {f.__name__: f for f in (night, sepia, fog, sunset, winter, negative, vignette)}
 
 
-def soft(mask, width):
+def soft(mask):
     """A boolean mask with an edge of about a pixel."""
     return np.asarray(Image.fromarray((mask * 255).astype(np.uint8)).resize((mask.shape[1] * 2, mask.shape[0] * 2), Image.BICUBIC)
                       .resize((mask.shape[1], mask.shape[0]), Image.BOX), np.float32)[..., None] / 255
@@ -168,10 +168,11 @@ SWAP_RB = ((0.1, 0.2, 0.7), (0.2, 0.7, 0.1), (0.8, 0.2, 0))
 GREENER = ((0.3, 0.2, 0), (0.6, 0.5, 0), (0.1, 0.1, 0.8))
 
 
-def orange(p):
-    """The colour of the astronaut's suit, the coffee's saucer, a warm leaf."""
+def orange(p, *where):
+    """The astronaut's suit, the coffee's saucer: what is orange, without specks, in an ellipse."""
     f = p.astype(np.int32)
-    return (f[..., 0] > 110) & (f[..., 0] - f[..., 2] > 70) & (f[..., 0] - f[..., 1] > 30)
+    found = (f[..., 0] > 110) & (f[..., 0] - f[..., 2] > 70) & (f[..., 0] - f[..., 1] > 30)
+    return (blurred(found.astype(np.float32), 3) > 0.5) & (ellipse(p, *where)[..., 0] > 0.5)
 
 
 def pasted(p, patch, cx, cy, size):
@@ -314,9 +315,9 @@ def cases():
             bent = "bent " if bend else ""
             out.append(Case(f"{edit} {bent}{name}", bent + kind, original, truth, pictures[name][1], bend))
 
-    for name, matrix in (("astronaut", SWAP_RB), ("coffee", SWAP_RB)):
+    for name, where in (("astronaut", (0.35, 0.75, 0.4, 0.4)), ("coffee", (0.5, 0.62, 0.34, 0.36))):
         p = photo[name]
-        local("recolour", "recolour", name, p, recoloured(p, soft(orange(p), 1), matrix))
+        local("recolour", "recolour", name, p, recoloured(p, soft(orange(p, *where)), SWAP_RB))
     local("recolour", "recolour", "leaves", photo["leaves"],
           recoloured(photo["leaves"], ellipse(photo["leaves"], 0.4, 0.5, 0.14, 0.2), GREENER))
     roof = ellipse(photo["landscape"], 0.675, 0.6, 0.15, 0.14)

@@ -132,7 +132,7 @@ class EditRun {
       next_ = 0;
       const EditedImage edited = std::move(editor_.edit(*request, hooks(i)).front());
       recipe.run = run();
-      recipe.steps.push_back(step_record(job.step(i), *request, job.outputs[i], edited.seed));
+      recipe.steps.push_back(step_record(job.step(i), *request, job.outputs[i], edited));
       const std::string bytes = encode_with_recipe(edited, recipe);
       save(job, i, bytes, edited, recipe.steps.back(), taken);
       if (i + 1 == job.steps()) break;
@@ -219,7 +219,7 @@ class EditRun {
     Recipe recipe{run(), source_record(job.settings.image), {}, {}};
     std::string taken;
     for (size_t i = 0; i < images.size(); ++i) {
-      recipe.steps = {step_record(job.settings, request, job.outputs[i], images[i].seed)};
+      recipe.steps = {step_record(job.settings, request, job.outputs[i], images[i])};
       StepRecord& step = recipe.steps.back();
       if (step.edit.request.num_images > 1) step.picture = static_cast<int64_t>(i);
       save(job, i, encode_with_recipe(images[i], recipe), images[i], step, taken);
@@ -228,11 +228,12 @@ class EditRun {
   }
 
   StepRecord step_record(const EditSettings& settings, const EditRequest& request,
-                         const Path& output, uint64_t seed) {
+                         const Path& output, const EditedImage& edited) {
     StepRecord step;
-    step.edit = resolved(settings, editor_.residency().files().defaults(), seed);
+    step.edit = resolved(settings, editor_.residency().files().defaults(), edited.seed);
     step.edit.request.region = request.region;  // "auto" is now a box
     if (!settings.mask.empty()) step.mask = source_record(settings.mask);
+    if (edited.detail) step.detail = edited.detail->figures;
     step.file.format = output == kStandardOutput ? ImageFormat::kPng : format_of(output);
     step.file.quality = static_cast<int>(settings.quality.value_or(kQuality));
     return step;
@@ -243,7 +244,8 @@ class EditRun {
             const StepRecord& step, std::string& taken) {
     const Path& wanted = job.outputs[i];
     if (options_.skip_existing && is_taken(wanted)) return;  // of several images this one
-    Written written = {wanted, &job, edited.image.width, edited.image.height, step.edit};
+    Written written = {wanted,    &job,       edited.image.width, edited.image.height,
+                       step.edit, step.detail};
     if (wanted == kStandardOutput) {
       std::cout << bytes;
       log::info(str("seed ", edited.seed));
@@ -252,6 +254,10 @@ class EditRun {
       if (!options_.json)
         std::cout << written.file.string() << "  seed " << edited.seed << std::endl;
     }
+    if (edited.detail && !job.settings.change_map.empty())
+      write_text_atomically(job.settings.change_map,
+                            encode_image(edited.detail->map, ImageFormat::kPng),
+                            if_taken(options_.force));
     // What took so long is not thrown away.
     if (written.file != wanted && !job.any_name) taken = taken_meanwhile(wanted, written.file);
     written_.push_back(std::move(written));

@@ -190,6 +190,34 @@ void expect_feather_has_mask(const std::vector<EditJob>& jobs, const EditOptions
   }
 }
 
+// A recipe's are for the size that it was made at.
+void expect_detail_has_size(const std::vector<EditJob>& jobs, const EditOptions& options) {
+  for (const EditJob& job : jobs) {
+    const EditSettings& s = job.settings;
+    const auto refuse = [&](const char* why) {
+      throw UsageError(is_of_batch(job) ? str(job.where, ": ", why) : why);
+    };
+    const bool keep = s.request.keep_detail.value_or(true);
+    if (!s.request.source_size && options.recipe.empty()) {
+      if (s.request.keep_detail || s.request.detail_tolerance)
+        refuse(
+            "--detail and --detail-tolerance say how an edit is brought back to the input's "
+            "size; add --output-size source");
+      if (!s.change_map.empty())
+        refuse(
+            "--change-map shows what was kept of the input at its own size; add --output-size "
+            "source");
+    }
+    if (s.change_map.empty()) continue;
+    if (!s.request.source_size || !keep)
+      refuse("--change-map shows what was kept, but --detail model keeps nothing; leave one out");
+    if (jobs.size() > 1 || s.request.num_images > 1 || job.steps() > 1)
+      refuse("--change-map names one file, but several edits are made; edit one at a time");
+    if (!s.change_map.ends_with(".png")) refuse("--change-map is a PNG; end its name in .png");
+    expect_free(s.change_map, options.force, "--change-map");
+  }
+}
+
 void complete(EditJob& job) {
   EditSettings& s = job.settings;
   if (only_space(s.request.instruction)) {
@@ -223,6 +251,7 @@ std::vector<EditJob> plan_jobs(const EditOptions& options) {
   for (const EditJob& job : jobs) expect_inputs(job);
   for (EditJob& job : jobs) plan_chain(job, options);
   expect_feather_has_mask(jobs, options);
+  expect_detail_has_size(jobs, options);
   for (EditJob& job : jobs) complete(job);
   name_outputs(jobs, options);
   if (options.skip_existing) {

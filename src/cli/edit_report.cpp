@@ -64,6 +64,7 @@ Json edit_result_json(const RunRecord& run, const std::vector<Written>& written,
     output["width"] = w.width;
     output["height"] = w.height;
     output["settings"] = settings_json(w.settings);
+    if (w.detail) output["detail"] = detail_json(*w.detail);
     json["outputs"].push_back(output);
   }
   json["failures"] = Json::array();

@@ -41,7 +41,8 @@ struct Written {
   Path file;
   const EditJob* job;
   int width = 0, height = 0;
-  EditSettings settings;  // resolved
+  EditSettings settings;                     // resolved
+  std::optional<DetailFigures> detail = {};  // where the input's was kept
 };
 
 struct Failure {  // an input that was left out

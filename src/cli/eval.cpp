@@ -56,8 +56,13 @@ int run_eval(const Arguments& arguments) {
   Residency& residency = editor.residency();
   residency.set_keep(choose_keep(estimate_parts(residency, {}), options.model.low_memory,
                                  /*several_pictures=*/true));
+  EditSettings settings = options.settings;
+  settings.request.source_size = settings.request.keep_detail.has_value();
+  if (settings.request.detail_tolerance && !settings.request.keep_detail.value_or(false))
+    throw UsageError(
+        "--detail-tolerance says what --detail keep takes for noise; add --detail keep");
   EvalOptions eval = options.eval;
-  eval.edit = options.settings.request;
+  eval.edit = settings.request;
   eval.edit.seed = seed;
   eval.batch = batch_of(options, residency.keep());
   eval.group = residency.keep() == Keep::kAll ? eval.batch : std::max(eval.batch, kGroup);
@@ -65,7 +70,7 @@ int run_eval(const Arguments& arguments) {
   std::optional<ResultFolder> folder;
   if (!options.output_dir.empty()) {
     folder.emplace(options.output_dir, describe_run(residency),
-                   resolved(options.settings, model.defaults(), seed), files);
+                   resolved(settings, model.defaults(), seed), files);
   }
   announce(residency, options, threads.count());
   const Summary summary = summarise(evaluate(editor, *rows, eval, folder ? &*folder : nullptr));

@@ -13,14 +13,19 @@ constexpr int64_t kLargestBatch = 4096;
 
 // Of an edit's options those that can hold for every row.
 SettingGroup edit_group(EvalCommand& o) {
-  const std::set<std::string> taken = {"seed",  "steps",       "guidance", "max-sequence-length",
-                                       "width", "noise-order", "sizing",   "layout"};
+  const std::set<std::string> taken = {
+      "seed",   "steps",  "guidance", "max-sequence-length", "width", "noise-order",
+      "sizing", "layout", "detail",   "detail-tolerance"};
   SettingGroup group{"The edits (as of icedit edit)", {}};
   for (Setting& option : edit_options(o.settings)) {
     if (taken.count(option.name) == 0) continue;
     if (option.name == "seed") {
       option.help = "of row 0; row i of the data has seed N + i";
       option.fallback = "0";
+    }
+    if (option.name == "detail") {
+      option.help = "bring edits to the source's size, and keep its detail or the model's";
+      option.fallback = "the model's size";
     }
     group.settings.push_back(std::move(option));
   }

@@ -20,6 +20,7 @@ const Choices<Layout> kLayouts = {{"copy", Layout::kCopy}, {"black", Layout::kBl
 const Choices<NoiseOrder> kOrders = {{"current", NoiseOrder::kCurrent},
                                      {"early", NoiseOrder::kEarly}};
 const Choices<bool> kBatchNoises = {{"each", false}, {"diffusers", true}};
+const Choices<bool> kDetails = {{"model", false}, {"keep", true}};
 const Choices<bool> kOutputSizes = {{"model", false}, {"source", true}};
 
 std::vector<Setting> what_to_edit(EditSettings& s) {
@@ -83,6 +84,13 @@ std::vector<Setting> how_to_sample(EditSettings& s) {
   };
 }
 
+Variable detail_into(std::optional<bool>& keep) {
+  return {[&keep](const Given& given) { keep = choice_value(given, kDetails); },
+          [&keep]() -> SettingValue {
+            return keep ? SettingValue(name_of(kDetails, *keep)) : SettingValue();
+          }};
+}
+
 std::vector<Setting> how_large(EditSettings& s) {
   EditRequest& r = s.request;
   return {
@@ -94,18 +102,25 @@ std::vector<Setting> how_large(EditSettings& s) {
        choice(r.layout, kLayouts)},
       {"output-size", "SIZE", "model: as it was made; source: brought back to the input's size",
        "model", choice(r.source_size, kOutputSizes)},
+      {"detail", "WHAT",
+       "with --output-size source; keep: what was not meant to change stays the input's; model: "
+       "the edit is enlarged",
+       "keep", detail_into(r.keep_detail)},
+      {"detail-tolerance", "X",
+       "with --output-size source: above 1 keeps more of the input, below 1 less", "1",
+       number(r.detail_tolerance, 0.01, 100)},
+      {"change-map", "FILE",
+       "with --output-size source: write a PNG of the model's size, black where the input was "
+       "kept, grey where its colours were changed, white where the model's pixels are",
+       "", into(s.change_map)},
       {"quality", "N", "1 to 100, of JPEG and WebP", std::to_string(kQuality),
        integer(s.quality, 1, 100)},
-      {"region",
-       "X,Y,W,H",
+      {"region", "X,Y,W,H",
        "edit only this part, in pixels of the upright picture, at the model's full width; auto: "
        "around the mask's white; implies --output-size source",
-       "all",
-       box_into(r)},
-      {"keep-location",
-       "",
-       "keep where the photo was taken (GPS) in a full-size edit; date and camera always stay",
-       "",
+       "all", box_into(r)},
+      {"keep-location", "",
+       "keep where the photo was taken (GPS) in a full-size edit; date and camera always stay", "",
        into(s.keep_location)},
   };
 }
@@ -146,6 +161,10 @@ EditSettings resolved(EditSettings s, const ModelDefaults& defaults, uint64_t se
   r.max_sequence_length = r.max_sequence_length.value_or(defaults.max_sequence_length);
   r.width = r.width.value_or(defaults.width);
   if (!s.mask.empty()) r.layout = Layout::kCopy;
+  if (r.source_size) {
+    r.keep_detail = r.keep_detail.value_or(true);
+    r.detail_tolerance = r.detail_tolerance.value_or(1);
+  }
   return s;
 }
 
@@ -158,8 +177,12 @@ void expect_seeds(uint64_t seed, int64_t images, const std::string& where) {
 
 Json settings_json(EditSettings settings) {
   std::vector<Setting> shown = edit_options(settings);
-  const std::set<std::string> of_files = {"image", "output", "mask", "quality", "keep-location"};
+  const std::set<std::string> of_files = {"image",   "output",        "mask",
+                                          "quality", "keep-location", "change-map"};
   std::erase_if(shown, [&](const Setting& setting) { return of_files.count(setting.name) != 0; });
+  std::erase_if(shown, [&](const Setting& setting) {
+    return setting.name.starts_with("detail") && !settings.request.source_size;
+  });
   // What people look for comes first: the instruction, then the seed.
   const auto feather = std::find_if(shown.begin(), shown.end(),
                                     [](const Setting& s) { return s.name == "feather"; });

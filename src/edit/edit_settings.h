@@ -14,6 +14,7 @@ inline constexpr int kQuality = 95;
 
 struct EditSettings {
   std::string image, mask, output;  // paths as they were given; "" for none
+  std::string change_map;           // the file to write it to; "" for none
   std::optional<uint64_t> seed;     // unset: a random one; -1 is 2^64 - 1, as torch takes it
   std::optional<int64_t> quality;   // of JPEG and WebP; unset: kQuality
   bool keep_location = false;       // the photo's GPS goes along with a full-size edit

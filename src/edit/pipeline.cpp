@@ -1,6 +1,7 @@
 #include "edit/pipeline.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
@@ -182,11 +183,36 @@ void Editor::denoise_together(std::span<const EditRequest> requests, std::span<P
     prepared[k].latents.push_back(latents.narrow(0, static_cast<int64_t>(k), 1));
 }
 
-EditedImage Editor::finish(const EditRequest& request, const Prepared& p, int64_t i) {
-  EditedImage out;
-  out.colour_profile = request.colour_profile;
-  out.seed = request.batch_noise ? request.seed : request.seed + uint64_t(i);
-  out.diptych = decode(residency_, p.latents[i], p.h, p.w);
+// The edit's changes on the source's own pixels. Halves of the size at which the model works.
+void Editor::keep_source_detail(const EditRequest& request, const Prepared& p,
+                                const EditHooks& hooks, EditedImage& out) {
+  const Image& both = out.diptych;
+  const Image rounded = resize(p.diptych.image, both.width, both.height, Filter::kLanczos);
+  const Image seen = crop(rounded, 0, 0, both.width / 2, both.height);
+  // Not the diptych's own left half, which would cost nothing: the model paints that too
+  // (docs/photographs.md has both).
+  const Tensor pixels =
+      preprocess_image(seen, static_cast<int>(residency_.vae_config().downscale()))
+          .to(residency_.device(), residency_.precision().compute);
+  const Tensor latents = residency_.vae().encode(pixels).mean;
+  const Image reconstruction = postprocess_image(residency_.vae().decode(latents));
+  DetailOptions options;
+  options.tolerance = request.detail_tolerance.value_or(1);
+  options.feather = request.feather;
+  options.threads = at::get_num_threads();
+  options.on_progress = [&](double) {
+    if (hooks.stop) hooks.stop();
+  };
+  DetailedEdit kept = keep_detail(
+      {request.source, seen, reconstruction, right_half(both, p.diptych.half, Sizing::kFit),
+       request.mask ? &*request.mask : nullptr},
+      options);
+  out.image = std::move(kept.image);
+  out.detail = EditedImage::Detail{std::move(kept.map), kept.figures};
+}
+
+// All of the edit, by Lanczos where it is to have the source's size.
+void Editor::enlarge(const EditRequest& request, const Prepared& p, EditedImage& out) {
   out.image = right_half(out.diptych, p.diptych.half, request.sizing);
   const Image& source = request.source;
   if (request.source_size)
@@ -196,6 +222,18 @@ EditedImage Editor::finish(const EditRequest& request, const Prepared& p, int64_
     out.image = paste_outside(out.image, resize(source, w, h, Filter::kBicubic),
                               resize(*request.mask, w, h, Filter::kLanczos), request.feather);
   }
+}
+
+EditedImage Editor::finish(const EditRequest& request, const Prepared& p, int64_t i,
+                           const EditHooks& hooks) {
+  EditedImage out;
+  out.colour_profile = request.colour_profile;
+  out.seed = request.batch_noise ? request.seed : request.seed + uint64_t(i);
+  out.diptych = decode(residency_, p.latents[i], p.h, p.w);
+  if (request.source_size && request.keep_detail.value_or(true))
+    keep_source_detail(request, p, hooks, out);
+  else
+    enlarge(request, p, out);
   if (!request.source_size) return out;
   if (request.region) out.image = put_back(request.photo, out.image, *request.region);
   if (!request.with_alpha.pixels.empty()) out.image = with_alpha_of(request.with_alpha, out.image);
@@ -253,7 +291,7 @@ void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hoo
     tell(hooks, "decoding");
     std::vector<EditedImage> images;
     for (int64_t k = 0; k < requests[i].num_images; ++k)
-      images.push_back(finish(requests[i], prepared[i], k));
+      images.push_back(finish(requests[i], prepared[i], k, hooks));
     on_done(i, std::move(images));
   };
   for (size_t begin = 0, end = 0; begin < requests.size(); begin = end) {

@@ -11,6 +11,7 @@
 #include "diffusion/denoise.h"
 #include "diffusion/schedule.h"
 #include "edit/conditioning.h"
+#include "edit/detail/detail.h"
 #include "edit/diptych.h"
 #include "edit/local_edit.h"
 #include "edit/residency.h"
@@ -36,7 +37,11 @@ struct EditRequest {
 
   Sizing sizing = Sizing::kFit;
   Layout layout = Layout::kCopy;
-  bool source_size = false;  // bring the edit back to the source's size by Lanczos
+  bool source_size = false;  // bring the edit back to the source's size
+  // With it: whether what was not meant to change stays the source's (unset: yes), or all of the
+  // edit is enlarged by Lanczos; and what counts as noise, times this (unset: 1).
+  std::optional<bool> keep_detail;
+  std::optional<double> detail_tolerance;
 
   // Only this part of the photo is edited: `source` and `mask` are it, `photo` is all.
   std::optional<Box> region;
@@ -50,6 +55,11 @@ struct EditedImage {
   std::string colour_profile;  // the source's: the model sees its values as they are
   std::string exif;            // the source's, of an edit at full size
   Image diptych;               // the pipeline's whole picture
+  struct Detail {
+    Image map;  // of the model's size: what was kept, recoloured, painted
+    DetailFigures figures;
+  };
+  std::optional<Detail> detail;  // where the source's was kept
   uint64_t seed = 0;
 };
 
@@ -105,7 +115,11 @@ class Editor {
   void denoise_together(std::span<const EditRequest> requests, std::span<Prepared> prepared,
                         const EditHooks& hooks);
   void expect_finite(const Tensor& latents) const;
-  EditedImage finish(const EditRequest& request, const Prepared& prepared, int64_t i);
+  EditedImage finish(const EditRequest& request, const Prepared& prepared, int64_t i,
+                     const EditHooks& hooks);
+  static void enlarge(const EditRequest& request, const Prepared& prepared, EditedImage& out);
+  void keep_source_detail(const EditRequest& request, const Prepared& prepared,
+                          const EditHooks& hooks, EditedImage& out);
 
   std::unique_ptr<Residency> own_;  // nullptr: it is another's
   Residency& residency_;

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -77,6 +78,7 @@ void add_step(Json& json, const StepRecord& step) {
   json["edit"] = settings_json(step.edit);
   if (step.picture) json["picture"] = *step.picture;
   if (step.mask) json["mask"] = source_json(*step.mask);
+  if (step.detail) json["detail"] = detail_json(*step.detail);
   json["file"] = {{"format", name_of(kFormats, step.file.format)}};
   if (step.file.format != ImageFormat::kPng) json["file"]["quality"] = step.file.quality;
 }
@@ -240,6 +242,16 @@ std::string pixels_hash(const Image& image) {
   std::string bytes = str(image.width, "x", image.height, "x", image.channels, "\n");
   bytes.append(reinterpret_cast<const char*>(image.pixels.data()), image.pixels.size());
   return sha256(bytes);
+}
+
+Json detail_json(const DetailFigures& f) {
+  const auto rounded = [](double v) { return std::round(v * 1e4) / 1e4; };
+  return {{"shift", {rounded(f.shift_x), rounded(f.shift_y)}},
+          {"zoom", std::round(f.zoom * 1e6) / 1e6},
+          {"bend", rounded(f.bend)},
+          {"percent_kept", rounded(f.kept)},
+          {"percent_colour", rounded(f.colour)},
+          {"percent_content", rounded(f.content)}};
 }
 
 PictureText recipe_text(const Recipe& recipe) {

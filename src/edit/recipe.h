@@ -71,6 +71,7 @@ struct StepRecord {
   std::optional<int64_t> picture;  // of several that share a draw of noise
   std::optional<SourceRecord> mask;
   FileRecord file;
+  std::optional<DetailFigures> detail = {};  // where the photo's was kept; not read back
 };
 
 struct Recipe {
@@ -84,6 +85,9 @@ struct Recipe {
 Image stored_pixels(Bytes bytes, const std::string& where);
 // SHA-256 of them and their size: another program's change of a picture is told by it.
 std::string pixels_hash(const Image& image);
+
+// How the edit lay, and percent kept, colour and content.
+Json detail_json(const DetailFigures& figures);
 
 // The recipe, without the folders of this machine, and what other programs show of a picture.
 PictureText recipe_text(const Recipe& recipe);

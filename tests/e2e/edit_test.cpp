@@ -48,6 +48,61 @@ TEST_F(Edit, WritesTheEditItsSeedAndItsRecipe) {
   EXPECT_EQ(recipe["source"]["sha256"], sha256_file(work() / "car.png"));
 }
 
+TEST_F(Edit, AtTheSourcesSizeItsDetailIsKept) {
+  const Result result = run({"edit", "car.png", "make the car red", "--seed", "1", "--output-size",
+                             "source", "--change-map", "map.png", "-o", "out.png", "--json"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const Image out = output("out.png"), source = output("car.png");
+  ASSERT_EQ(out.width, 384);
+  int same = 0, all = 384 * 384;
+  for (int y = 0; y < 384; ++y)
+    for (int x = 0; x < 384; ++x)
+      same += std::equal(out.at(x, y), out.at(x, y) + 3, source.at(x, y));
+  EXPECT_GT(same, all / 2);
+  EXPECT_LT(same, all);
+  const Image map = read_image(work() / "map.png");
+  EXPECT_EQ(map.width, 96);
+  const Json detail = Json::parse(result.out)["outputs"][0]["detail"];
+  EXPECT_NEAR(detail["percent_kept"].get<double>() + detail["percent_colour"].get<double>() +
+                  detail["percent_content"].get<double>(),
+              100, 0.01);
+  EXPECT_NEAR(detail["zoom"].get<double>(), 1, 0.02);
+  const Json recipe = inspect("out.png")["recipe"];
+  EXPECT_EQ(recipe["detail"], detail);
+  EXPECT_EQ(recipe["edit"]["detail"], "keep");
+  EXPECT_EQ(recipe["edit"]["detail_tolerance"], 1);
+
+  const Result again = run({"edit", "car.png", "--recipe", "out.png", "-o", "again.png"});
+  ASSERT_EQ(again.code, 0) << again.err;
+  EXPECT_EQ(output("again.png"), out);
+  ASSERT_EQ(edit({"-o", "plain.png", "--output-size", "source", "--detail", "model"}).code, 0);
+  EXPECT_EQ(output("plain.png").width, 384);
+  EXPECT_FALSE(inspect("plain.png")["recipe"].contains("detail"));
+  ASSERT_EQ(edit({"-o", "more.png", "--output-size", "source", "--detail-tolerance", "100"}).code,
+            0);
+  EXPECT_EQ(output("more.png"), source);
+}
+
+TEST_F(Edit, DetailIsOfTheSourcesSize) {
+  const auto refused = [this](std::vector<std::string> with, const std::string& why) {
+    std::vector<std::string> all = {"edit", "car.png", "make it red"};
+    all.insert(all.end(), with.begin(), with.end());
+    expect_failure(all, 2, why);
+  };
+  refused({"--detail", "keep"}, "add --output-size source");
+  refused({"--detail-tolerance", "2"}, "add --output-size source");
+  refused({"--change-map", "map.png"}, "add --output-size source");
+  refused({"--output-size", "source", "--detail", "model", "--change-map", "map.png"},
+          "--detail model keeps nothing");
+  refused({"--output-size", "source", "--change-map", "map.jpg"}, "end its name in .png");
+  refused({"--output-size", "source", "--change-map", "map.png", "--num-images", "2"},
+          "several edits");
+  refused({"--output-size", "source", "--change-map", "car.png"}, "car.png");
+  refused({"--detail", "most"}, "expected");
+  write("b.jsonl", "{\"image\": \"car.png\", \"instruction\": \"x\", \"detail\": \"keep\"}\n");
+  expect_failure({"edit", "b.jsonl", "-o", "out/"}, 2, "b.jsonl, line 1: --detail");
+}
+
 TEST_F(Edit, ARecipeMakesThePictureAgain) {
   ASSERT_EQ(edit({"-o", "first.webp", "--guidance", "2", "--noise-order", "early"}).code, 0);
   const Result again = run({"edit", "car.png", "--recipe", "first.webp", "-o", "again.webp"});

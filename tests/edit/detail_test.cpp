@@ -156,7 +156,7 @@ TEST(Detail, ALocalEditLeavesTheRestAlone) {
   EXPECT_GE(share_identical(made.image, c.original, far), 0.995);
   EXPECT_GT(psnr(made.image, c.truth), 27);
   EXPECT_GT(made.figures.content, 3);
-  EXPECT_LT(made.figures.content, 9);
+  EXPECT_LT(made.figures.content, 10);  // the spot alone is 6
   EXPECT_EQ(made.map.at(int(0.3 * kSmallWide), int(0.35 * kSmallWide))[0], kContent);
 }
 

@@ -176,18 +176,24 @@ TEST(Editor, MaskedEditKeepsTheSourceOutside) {
   Image mask(request.source.width, request.source.height, 1);
   for (int y = 8; y < 40; ++y) std::fill_n(mask.at(8, y), 32, 255);
   request.mask = mask;
-  const Image edited = tiny_editor().edit(request).front().image;
-  int changed = 0;
-  for (int y = 0; y < mask.height; ++y) {
-    for (int x = 0; x < mask.width; ++x) {
-      const bool same = std::equal(edited.at(x, y), edited.at(x, y) + 3, request.source.at(x, y));
-      if (*mask.at(x, y) == 0) {
-        ASSERT_TRUE(same) << x << " " << y;
+  for (const bool keep : {true, false}) {
+    request.keep_detail = keep;
+    const Image edited = tiny_editor().edit(request).front().image;
+    int changed = 0;
+    for (int y = 0; y < mask.height; ++y) {
+      for (int x = 0; x < mask.width; ++x) {
+        const bool same = std::equal(edited.at(x, y), edited.at(x, y) + 3, request.source.at(x, y));
+        if (*mask.at(x, y) == 0) {
+          ASSERT_TRUE(same) << x << " " << y;
+        }
+        changed += !same;
       }
-      changed += !same;
+    }
+    // The VAE of random weights drowns every change in noise, so that all is kept.
+    if (!keep) {
+      EXPECT_GT(changed, 500);
     }
   }
-  EXPECT_GT(changed, 500);
 }
 
 TEST(Editor, PreviewsComeAsOftenAsAsked) {

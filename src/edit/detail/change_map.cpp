@@ -8,9 +8,13 @@ namespace {
 
 constexpr float kLeastNoise = 1.5f, kMisplaced = 0.15f;  // levels; pixels
 constexpr float kChangedLow = 2.5f, kChangedHigh = 6;
+constexpr float kStructure = 0.5f;  // of the variance of noise
+constexpr float kBorder = 2.5f;
 constexpr float kContentLow = 1.5f, kContentHigh = 4;
 constexpr float kDrift = 8, kMostDrift = 3;           // levels
 constexpr double kIsland = 0.005, kEverything = 0.6;  // of the picture
+constexpr double kMostOfPart = 0.4;
+constexpr double kLeastStructure = 0.02, kStillThere = 0.5;
 
 float squared(float v) {
   return v * v;
@@ -36,11 +40,11 @@ Plane noise_variance(const Planes& source, const Planes& reconstruction) {
   return noise;
 }
 
-Planes mean_difference(const Planes& edit, const Planes& reconstruction, int threads) {
+Planes mean_difference(const Planes& edit, const Planes& reconstruction, int radius, int threads) {
   Planes d = edit;
   for (size_t c = 0; c < 3; ++c)
     for (size_t i = 0; i < d[c].values.size(); ++i) d[c].values[i] -= reconstruction[c].values[i];
-  box_means(d, 2, threads);
+  box_means(d, radius, threads);
   return d;
 }
 
@@ -75,27 +79,28 @@ Plane change_score(const Planes& difference, const Plane& noise) {
   return q;
 }
 
-// How much of the edit the colour maps leave unexplained, in standard deviations of noise.
-Plane residual_score(const Planes& edit, const Planes& reconstruction, const ColourMaps& colours,
-                     const Plane& noise, int threads) {
-  const int w = noise.width, h = noise.height;
-  Plane p(w, h);
-  run_rows(h, threads, [&](int begin, int end) {
-    for (size_t i = size_t(begin) * w; i < size_t(end) * w; ++i) {
-      const auto made = colours.apply(i, {reconstruction[0].values[i], reconstruction[1].values[i],
-                                          reconstruction[2].values[i]});
-      for (size_t c = 0; c < 3; ++c) p.values[i] += squared(edit[c].values[i] - made[c]) / 3;
-    }
-  });
-  p = box_mean(p, 2);
-  run_rows(h, threads, [&](int begin, int end) {
-    for (size_t i = size_t(begin) * w; i < size_t(end) * w; ++i) {
-      float size = 0;
-      for (size_t k = 0; k < 9; ++k) size += squared(colours.parameters[k].values[i]) / 3;
-      p.values[i] = std::sqrt(p.values[i] / (noise.values[i] * std::max(1.0f, size)));
-    }
-  });
-  return p;
+// What means do not show: other structure of the same colours, as of a mosaic. Whether, where the
+// reconstruction has structure of a few pixels above its noise, the edit has lost most of it.
+bool has_other_structure(const Planes& edit, const Planes& reconstruction, const Plane& noise,
+                         const Region& where) {
+  const auto band = [](const Planes& rgb) {
+    const Plane grey = luma(rgb);
+    Plane fine = gaussian(grey, 0.8);
+    const Plane coarse = gaussian(grey, 2.5);
+    for (size_t i = 0; i < fine.values.size(); ++i) fine.values[i] -= coarse.values[i];
+    return fine;
+  };
+  const Plane e = band(edit), r = band(reconstruction);
+  Plane energy = r;
+  for (float& v : energy.values) v *= v;
+  energy = box_mean(energy, 6);
+  double common = 0, own = 0, count = 0;
+  for (size_t i = 0; i < energy.values.size(); ++i) {
+    if (!where.inside[i] || energy.values[i] < kStructure * noise.values[i]) continue;
+    common += double(e.values[i]) * r.values[i], own += double(r.values[i]) * r.values[i];
+    ++count;
+  }
+  return count > kLeastStructure * double(energy.values.size()) && common < kStillThere * own;
 }
 
 // Where there was structure and the edit has none: an object was removed, and the colour maps
@@ -129,6 +134,37 @@ Region lost_structure(const Planes& reconstruction, const ColourMaps& colours, c
   return lost;
 }
 
+// What was grown and closed reaches beyond the change: from outside, and at most so many pixels
+// deep, what lies below the score is given back, but for a pixel.
+Region drawn_in(const Region& changed, const Plane& score, float low, int depth) {
+  const int w = changed.width, h = changed.height;
+  Region outside(w, h);
+  std::vector<int> front;
+  for (size_t i = 0; i < outside.inside.size(); ++i) {
+    outside.inside[i] = !changed.inside[i];
+    if (outside.inside[i]) front.push_back(static_cast<int>(i));
+  }
+  for (int step = 0; step < depth; ++step) {
+    std::vector<int> next;
+    for (const int i : front) {
+      const int x = i % w, y = i / w;
+      for (const auto& [dx, dy] : {std::pair{-1, 0}, {1, 0}, {0, -1}, {0, 1}}) {
+        if (x + dx < 0 || x + dx >= w || y + dy < 0 || y + dy >= h) continue;
+        const int n = i + dy * w + dx;
+        if (outside.inside[n] || score.values[n] > low) continue;
+        outside.inside[n] = 1;
+        next.push_back(n);
+      }
+    }
+    front = std::move(next);
+  }
+  Region in(w, h);
+  for (size_t i = 0; i < in.inside.size(); ++i) in.inside[i] = !outside.inside[i];
+  in = dilated(in, 1);
+  intersect(in, changed);
+  return in;
+}
+
 }  // namespace
 
 ChangeMap find_changes(const Planes& source, const Planes& reconstruction, const Planes& aligned,
@@ -139,9 +175,12 @@ ChangeMap find_changes(const Planes& source, const Planes& reconstruction, const
   const int k = std::max(1, static_cast<int>(std::lround(w / 128.0)));
   Planes edit = aligned;
   const Plane noise = noise_variance(source, reconstruction);
-  Planes difference = mean_difference(edit, reconstruction, threads);
+  Planes difference = mean_difference(edit, reconstruction, 2, threads);
   take_off_drift(edit, difference);
   Region changed = hysteresis(change_score(difference, noise), kChangedLow * t, kChangedHigh * t);
+  const bool is_style =
+      has_other_structure(edit, reconstruction, noise, complement(dilated(changed, 2 * k + 2)));
+  if (is_style) std::fill(changed.inside.begin(), changed.inside.end(), uint8_t{1});
   ChangeMap map;
   map.content = Region(w, h);
   if (changed.share() == 0) {
@@ -153,7 +192,7 @@ ChangeMap find_changes(const Planes& source, const Planes& reconstruction, const
   changed = closed(changed, 2 * k);
 
   map.colours = fit_colours(edit, reconstruction, noise, threads);
-  const Plane residual = residual_score(edit, reconstruction, map.colours, noise, threads);
+  const Plane residual = residual_score(edit, reconstruction, map.colours, noise, 2, threads);
   Region content = hysteresis(residual, kContentLow * t, kContentHigh * t, changed);
   Region lost = lost_structure(reconstruction, map.colours, noise,
                                std::max(1, static_cast<int>(std::lround(w / 48.0))), threads);
@@ -165,7 +204,13 @@ ChangeMap find_changes(const Planes& source, const Planes& reconstruction, const
 
   add(changed, content);
   fill_islands(changed, kIsland * pixels);
-  map.changed = dilated(changed, k + 1);
+  changed = dilated(changed, k + 1);
+  const Plane near = change_score(mean_difference(edit, reconstruction, 1, threads), noise);
+  map.changed = drawn_in(changed, near, kBorder * t, 2 * k + 4);
+  intersect(content, map.changed);
+  add(map.changed, dilated(content, 2));  // what is painted has a border of its own
+  fill_parts(content, map.changed, kMostOfPart);
+  if (is_style) content = map.changed;
   if (map.changed.share() > kEverything && content.share() > kEverything * map.changed.share())
     content = map.changed;
   intersect(content, map.changed);

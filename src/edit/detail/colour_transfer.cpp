@@ -7,6 +7,9 @@
 namespace icedit {
 namespace {
 
+constexpr float kCorrelation = 1.5f;  // of the noise: a mean over windows has so much more of it
+constexpr float kExplained = 1.1f, kExplainedOver = 0.4f;  // standard deviations of noise
+
 using Matrix3 = std::array<double, 9>;
 
 // The symmetric matrix of its upper triangle xx xy xz yy yz zz, inverted.
@@ -43,6 +46,10 @@ std::array<double, 12> solve(const Moments& m, const Matrix3& prior) {
     }
   }
   return out;
+}
+
+float squared(float v) {
+  return v * v;
 }
 
 // What the moments are means of.
@@ -92,6 +99,61 @@ std::array<float, 3> ColourMaps::apply(size_t pixel, const std::array<float, 3>&
   return out;
 }
 
+Plane residual_score(const Planes& edit, const Planes& reconstruction, const ColourMaps& colours,
+                     const Plane& noise, int radius, int threads) {
+  const int w = noise.width, h = noise.height;
+  Plane p(w, h);
+  run_rows(h, threads, [&](int begin, int end) {
+    for (size_t i = size_t(begin) * w; i < size_t(end) * w; ++i) {
+      const auto made = colours.apply(i, {reconstruction[0].values[i], reconstruction[1].values[i],
+                                          reconstruction[2].values[i]});
+      for (size_t c = 0; c < 3; ++c) p.values[i] += squared(edit[c].values[i] - made[c]) / 3;
+    }
+  });
+  p = box_mean(p, radius);
+  run_rows(h, threads, [&](int begin, int end) {
+    for (size_t i = size_t(begin) * w; i < size_t(end) * w; ++i) {
+      float size = 0;
+      for (size_t k = 0; k < 9; ++k) size += squared(colours.parameters[k].values[i]) / 3;
+      p.values[i] = std::sqrt(p.values[i] / (noise.values[i] * std::max(1.0f, size)));
+    }
+  });
+  return p;
+}
+
+// One map for much of the picture has less noise than many: where the maps before explain the edit,
+// in its means over windows and in its detail, they stay.
+void keep_what_explains(Planes& maps, const Planes& before, const Planes& edit,
+                        const Planes& reconstruction, const Plane& noise, int radius, int threads) {
+  const int w = noise.width, h = noise.height;
+  const Plane detail = residual_score(edit, reconstruction, {before}, noise, radius, threads);
+  Planes off(3, Plane(w, h));
+  const ColourMaps old{before};
+  run_rows(h, threads, [&](int begin, int end) {
+    for (size_t i = size_t(begin) * w; i < size_t(end) * w; ++i) {
+      const auto made = old.apply(i, {reconstruction[0].values[i], reconstruction[1].values[i],
+                                      reconstruction[2].values[i]});
+      for (size_t c = 0; c < 3; ++c) off[c].values[i] = edit[c].values[i] - made[c];
+    }
+  });
+  box_means(off, radius, threads);
+  const float averaged = kCorrelation / static_cast<float>(2 * radius + 1);
+  run_rows(h, threads, [&](int begin, int end) {
+    for (size_t i = size_t(begin) * w; i < size_t(end) * w; ++i) {
+      float sum = 0;
+      for (size_t c = 0; c < 3; ++c) sum += squared(off[c].values[i]) / 3;
+      const float mean = std::sqrt(sum / noise.values[i]) / averaged;
+      const float share = std::clamp(
+          std::max((detail.values[i] - kExplained) / kExplainedOver, (mean - 0.7f) / 0.7f), 0.0f,
+          1.0f);
+      for (size_t k = 0; k < 12; ++k) {
+        const float was = before[k].values[i];
+        maps[k].values[i] = was + share * (maps[k].values[i] - was);
+      }
+    }
+  });
+}
+
 ColourMaps fit_colours(const Planes& edit, const Planes& reconstruction, const Plane& noise,
                        int threads) {
   const int w = edit[0].width, h = edit[0].height;
@@ -107,8 +169,10 @@ ColourMaps fit_colours(const Planes& edit, const Planes& reconstruction, const P
   for (const int radius : {std::max(2, static_cast<int>(std::lround(w / 16.0))), fine}) {
     Planes moments = p;
     box_means(moments, radius, threads);
-    maps = solve_all(moments, maps, threads);
+    const Planes before = std::move(maps);
+    maps = solve_all(moments, before, threads);
     box_means(maps, radius, threads);
+    keep_what_explains(maps, before, edit, reconstruction, noise, radius, threads);
   }
   return {maps};
 }

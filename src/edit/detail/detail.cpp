@@ -4,10 +4,11 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "edit/detail/content.h"
 #include "edit/detail/full_size.h"
 #include "edit/detail/registration.h"
-#include "edit/diptych.h"
 #include "edit/feather.h"
+#include "edit/mask.h"
 
 namespace icedit {
 namespace {
@@ -47,7 +48,14 @@ void check(const DetailInput& in, const DetailOptions& options) {
   if (in.mask != nullptr) {
     if (in.mask->channels != 1)
       throw UsageError(str("the mask has ", in.mask->channels, " channels, expected 1 (grey)"));
-    check_mask(*in.mask, {in.original.width, in.original.height}, "the mask", "the original");
+    if (Size{in.mask->width, in.mask->height} != Size{in.original.width, in.original.height})
+      throw UsageError(str("the mask is ", in.mask->width, "x", in.mask->height,
+                           " pixels, expected the original's ", in.original.width, "x",
+                           in.original.height));
+    if (!has_white(*in.mask))
+      throw UsageError(
+          "the mask has no white pixel, so that nothing may change; paint white where the edit "
+          "belongs");
   }
   if (!(options.tolerance > 0) || !std::isfinite(options.tolerance))
     throw UsageError(str("the tolerance is ", options.tolerance, ", expected more than 0"));
@@ -102,6 +110,23 @@ class Analyser {
     return found;
   }
 
+  // What the full-size pass needs.
+  SmallEdit small_edit(Analysis analysis) const {
+    SmallEdit small;
+    small.agreement = agreement(luma(analysis.edit), reconstruction_luma_, threads_);
+    small.source_luma = luma(source_);
+    small.edit = sharpened(analysis.edit, threads_);
+    small.colours = std::move(analysis.map.colours);
+    small.content = gaussian(to_plane(analysis.map.content), 1);
+    small.changed = gaussian(to_plane(analysis.map.changed), 1);
+    // Of what is changed: at a border that both have, all of it is content.
+    for (size_t i = 0; i < small.content.values.size(); ++i)
+      small.content.values[i] =
+          std::min(1.0f, small.content.values[i] / std::max(small.changed.values[i], 1e-3f));
+    for (float& m : small.changed.values) m = std::clamp((m - kEdgeFrom) / kEdgeOver, 0.0f, 1.0f);
+    return small;
+  }
+
  private:
   Analysis analyse(Registration registration) const {
     const int w = edit_[0].width, h = edit_[0].height;
@@ -121,14 +146,6 @@ class Analyser {
   double tolerance_;
   int threads_;
 };
-
-SmallEdit small_edit(Analysis analysis) {
-  SmallEdit small{std::move(analysis.edit), std::move(analysis.map.colours), {}, {}};
-  small.content = gaussian(to_plane(analysis.map.content), 1);
-  small.changed = gaussian(to_plane(analysis.map.changed), 1);
-  for (float& m : small.changed.values) m = std::clamp((m - kEdgeFrom) / kEdgeOver, 0.0f, 1.0f);
-  return small;
-}
 
 Image picture_of(const ChangeMap& map) {
   Image out(map.changed.width, map.changed.height, 1);
@@ -167,7 +184,8 @@ DetailedEdit keep_detail(const DetailInput& in, const DetailOptions& options) {
     if (options.on_progress) options.on_progress(done);
   };
   tell(0);
-  Analysis analysis = Analyser(in, options).run([&](double done) { tell(0.6 * done); });
+  const Analyser analyser(in, options);
+  Analysis analysis = analyser.run([&](double done) { tell(0.6 * done); });
   tell(0.6);
   DetailedEdit out;
   out.map = picture_of(analysis.map);
@@ -177,7 +195,8 @@ DetailedEdit keep_detail(const DetailInput& in, const DetailOptions& options) {
     clear_outside(out.map, *in.mask);
   }
   out.figures = figures_of(analysis.registration, out.map);
-  out.image = at_full_size(in.original, small_edit(std::move(analysis)), weight, options.threads,
+  const SmallEdit small = analyser.small_edit(std::move(analysis));
+  out.image = at_full_size(in.original, small, weight, options.threads,
                            [&](double done) { tell(0.6 + 0.4 * done); });
   return out;
 }

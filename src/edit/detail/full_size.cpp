@@ -8,7 +8,7 @@
 namespace icedit {
 namespace {
 
-constexpr size_t kChanged = 12, kContent = 13, kLanes = 16;  // M and b before them
+constexpr size_t kChanged = 12, kContent = 13, kAgreement = 14, kLanes = 16;  // M and b before them
 
 // Places along one side: the two of the small picture between which each lies.
 struct Between {
@@ -77,10 +77,11 @@ class FullSize {
         maps_(edit.colours.parameters) {
     maps_.push_back(edit.changed);
     maps_.push_back(edit.content);
+    maps_.push_back(edit.agreement);
   }
 
   void rows(int begin, int end) const {
-    std::vector<float> maps(size_t(width_) * kLanes), painted(size_t(width_) * 3);
+    std::vector<float> maps(size_t(width_) * kLanes), painted(size_t(width_) * 4);
     for (int y = begin; y < end; ++y) row(y, maps, painted);
   }
 
@@ -95,13 +96,15 @@ class FullSize {
     }
   }
 
+  // The edit, and the source's luma, side by side.
   void painted_at(int y, std::vector<float>& painted) const {
     std::fill(painted.begin(), painted.end(), 0.0f);
     for (int k = 0; k < edit_down_.taps; ++k) {
       const float weight = edit_down_.weights[size_t(y) * edit_down_.taps + k];
-      for (size_t c = 0; c < 3; ++c) {
-        const float* from = edit_.edit[c].row(edit_down_.first[y] + k);
-        for (int x = 0; x < width_; ++x) painted[3 * x + c] += weight * from[x];
+      for (size_t c = 0; c < 4; ++c) {
+        const Plane& plane = c < 3 ? edit_.edit[c] : edit_.source_luma;
+        const float* from = plane.row(edit_down_.first[y] + k);
+        for (int x = 0; x < width_; ++x) painted[4 * x + c] += weight * from[x];
       }
     }
   }
@@ -130,12 +133,15 @@ class FullSize {
       float m = v[kChanged];
       if (!weight_.empty()) m *= weight_[size_t(y) * original_.width + x];
       if (m <= 0) continue;
-      std::array<float, 3> paint = {};
+      std::array<float, 4> paint = {};
       if (has_content && v[kContent] > 0) {
         const float* weights = &edit_across_.weights[size_t(x) * edit_across_.taps];
-        const float* p = &painted[size_t(edit_across_.first[x]) * 3];
-        for (int k = 0; k < edit_across_.taps; ++k, p += 3)
-          for (size_t c = 0; c < 3; ++c) paint[c] += weights[k] * p[c];
+        const float* p = &painted[size_t(edit_across_.first[x]) * 4];
+        for (int k = 0; k < edit_across_.taps; ++k, p += 4)
+          for (size_t c = 0; c < 4; ++c) paint[c] += weights[k] * p[c];
+        const float luma = 0.299f * from[0] + 0.587f * from[1] + 0.114f * from[2];
+        const float detail = v[kAgreement] * (luma - paint[3]);
+        for (size_t c = 0; c < 3; ++c) paint[c] += detail;
       }
       for (size_t c = 0; c < 3; ++c) {
         const float* M = &v[3 * c];

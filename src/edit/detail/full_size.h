@@ -4,13 +4,15 @@
 
 namespace icedit {
 
-// original + m (c edit + (1 - c) (M original + b) - original), by rows: `edit` by Lanczos, the maps
-// bilinear. m: how much is changed, c: how much of that is content, both 0 ... 1. Where m is 0 the
-// pixel is the original's. `weight` of the original's size multiplies m; empty: 1.
+// original + m (c painting + (1 - c) (M original + b) - original), by rows. The painting is `edit`
+// by Lanczos and `agreement` times what the original's luma has beyond `source_luma` by Lanczos;
+// the maps are bilinear. m: how much is changed, c: how much of that is content, both 0 ... 1.
+// Where m is 0 the pixel is the original's. `weight` of the original's size multiplies m; empty: 1.
 struct SmallEdit {
   Planes edit;  // aligned, 0 ... 255
   ColourMaps colours;
   Plane changed, content;  // m and c
+  Plane agreement, source_luma;
 };
 Image at_full_size(const Image& original, const SmallEdit& edit, const std::vector<float>& weight,
                    int threads, const std::function<void(double)>& on_progress);

@@ -100,12 +100,13 @@ Region dilated(const Region& region, int radius) {
   return out;
 }
 
+Region complement(Region region) {
+  for (uint8_t& v : region.inside) v = !v;
+  return region;
+}
+
 Region eroded(const Region& region, int radius) {
-  Region other = region;
-  for (uint8_t& v : other.inside) v = !v;
-  other = dilated(other, radius);
-  for (uint8_t& v : other.inside) v = !v;
-  return other;
+  return complement(dilated(complement(region), radius));
 }
 
 Region closed(const Region& region, int radius) {
@@ -131,6 +132,19 @@ void fill_holes(Region& region, const Region& within, double pixels) {
     }
     for (const int i : part) region.inside[i] = 1;
   });
+}
+
+void fill_parts(Region& region, const Region& within, double share) {
+  std::vector<uint8_t> seen(within.inside.size());
+  for (size_t i = 0; i < seen.size(); ++i) {
+    if (seen[i] || !within.inside[i]) continue;
+    const auto part = connected(within.width, within.height, static_cast<int>(i), seen, true,
+                                [&](int next) { return within.inside[next]; });
+    const auto in =
+        std::count_if(part.begin(), part.end(), [&](int k) { return region.inside[k]; });
+    if (double(in) < share * double(part.size())) continue;
+    for (const int k : part) region.inside[k] = 1;
+  }
 }
 
 void add(Region& region, const Region& other) {

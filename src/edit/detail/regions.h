@@ -21,6 +21,7 @@ Region hysteresis(const Plane& value, float low, float high);
 // As far as it lies in `within`.
 Region hysteresis(const Plane& value, float low, float high, const Region& within);
 
+Region complement(Region region);
 Region dilated(const Region& region, int radius);  // by a disk
 Region eroded(const Region& region, int radius);   // what is outside the picture takes nothing
 Region closed(const Region& region, int radius);
@@ -31,6 +32,9 @@ void fill_islands(Region& region, double pixels);
 // Adds the connected parts of its complement that do not touch the border, are part of `within`
 // and smaller than so many pixels.
 void fill_holes(Region& region, const Region& within, double pixels);
+
+// Where so large a share of a connected part of `within` is in the region, all of the part is.
+void fill_parts(Region& region, const Region& within, double share);
 
 void add(Region& region, const Region& other);
 void intersect(Region& region, const Region& other);

@@ -47,6 +47,21 @@ TEST_F(Eval, KeepsEverythingAndGoesOn) {
   expect_failure(eval({"--limit", "5", "-o", "out", "--seed", "1"}), 2, "seed was 0, is 1");
 }
 
+TEST_F(Eval, KeepsTheSourcesDetailWhereAsked) {
+  const auto l1 = [this](const std::vector<std::string>& more) {
+    std::vector<std::string> all = {"eval",   "--data", "rows.parquet", "--limit", "4",
+                                    "--json", "-q"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Result result = run(all);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return Json::parse(result.out)["total"]["l1"].get<double>();
+  };
+  const double made = l1({});
+  EXPECT_DOUBLE_EQ(l1({"--detail", "model"}), made);  // rows are of the model's size
+  EXPECT_LT(l1({"--detail", "keep"}), 0.8 * made);
+  expect_failure(eval({"--detail-tolerance", "2"}), 2, "add --detail keep");
+}
+
 TEST_F(Eval, CtrlCLeavesWholeRows) {
   const pid_t child = start(eval({"-o", "out", "--batch", "1"}));
   const auto lines = [&] {

@@ -9,16 +9,12 @@ namespace {
 constexpr float kLeastNoise = 1.5f, kMisplaced = 0.15f;  // levels; pixels
 constexpr float kChangedLow = 2.5f, kChangedHigh = 6;
 constexpr float kStructure = 0.5f;  // of the variance of noise
-constexpr float kBorder = 2.5f;
+constexpr float kBorderScore = 2.5f;
 constexpr float kContentLow = 1.5f, kContentHigh = 4;
 constexpr float kDrift = 8, kMostDrift = 3;           // levels
 constexpr double kIsland = 0.005, kEverything = 0.6;  // of the picture
 constexpr double kMostOfPart = 0.4;
 constexpr double kLeastStructure = 0.02, kStillThere = 0.5;
-
-float squared(float v) {
-  return v * v;
-}
 
 // Mean over the channels of |a - b|^2.
 Plane squared_distance(const Planes& a, const Planes& b) {
@@ -206,7 +202,7 @@ ChangeMap find_changes(const Planes& source, const Planes& reconstruction, const
   fill_islands(changed, kIsland * pixels);
   changed = dilated(changed, k + 1);
   const Plane near = change_score(mean_difference(edit, reconstruction, 1, threads), noise);
-  map.changed = drawn_in(changed, near, kBorder * t, 2 * k + 4);
+  map.changed = drawn_in(changed, near, kBorderScore * t, 2 * k + 4);
   intersect(content, map.changed);
   add(map.changed, dilated(content, 2));  // what is painted has a border of its own
   fill_parts(content, map.changed, kMostOfPart);

@@ -48,10 +48,6 @@ std::array<double, 12> solve(const Moments& m, const Matrix3& prior) {
   return out;
 }
 
-float squared(float v) {
-  return v * v;
-}
-
 // What the moments are means of.
 Planes products(const Planes& e, const Planes& r, const Plane& noise, int threads) {
   Planes p(kMoments);

@@ -8,7 +8,8 @@
 namespace icedit {
 namespace {
 
-constexpr size_t kChanged = 12, kContent = 13, kAgreement = 14, kLanes = 16;  // M and b before them
+constexpr size_t kChangedLane = 12, kContentLane = 13, kAgreementLane = 14,
+                 kLanes = 16;  // M and b before them
 
 // Places along one side: the two of the small picture between which each lies.
 struct Between {
@@ -126,27 +127,27 @@ class FullSize {
     for (int x = 0; x < original_.width; ++x, from += 3, to += 3) {
       const float* a = &maps[size_t(across_.first[x]) * kLanes];
       const float* b = &maps[size_t(across_.second[x]) * kLanes];
-      if (a[kChanged] <= 0 && b[kChanged] <= 0) continue;
+      if (a[kChangedLane] <= 0 && b[kChangedLane] <= 0) continue;
       std::array<float, kLanes> v;
       const float share = across_.share[x];
       for (size_t k = 0; k < kLanes; ++k) v[k] = a[k] + share * (b[k] - a[k]);
-      float m = v[kChanged];
+      float m = v[kChangedLane];
       if (!weight_.empty()) m *= weight_[size_t(y) * original_.width + x];
       if (m <= 0) continue;
       std::array<float, 4> paint = {};
-      if (has_content && v[kContent] > 0) {
+      if (has_content && v[kContentLane] > 0) {
         const float* weights = &edit_across_.weights[size_t(x) * edit_across_.taps];
         const float* p = &painted[size_t(edit_across_.first[x]) * 4];
         for (int k = 0; k < edit_across_.taps; ++k, p += 4)
           for (size_t c = 0; c < 4; ++c) paint[c] += weights[k] * p[c];
         const float luma = 0.299f * from[0] + 0.587f * from[1] + 0.114f * from[2];
-        const float detail = v[kAgreement] * (luma - paint[3]);
+        const float detail = v[kAgreementLane] * (luma - paint[3]);
         for (size_t c = 0; c < 3; ++c) paint[c] += detail;
       }
       for (size_t c = 0; c < 3; ++c) {
         const float* M = &v[3 * c];
         float changed = M[0] * from[0] + M[1] * from[1] + M[2] * from[2] + v[9 + c];
-        changed += v[kContent] * (paint[c] - changed);
+        changed += v[kContentLane] * (paint[c] - changed);
         to[c] = to_byte(from[c] + m * (changed - from[c]));
       }
     }

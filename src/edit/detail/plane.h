@@ -41,6 +41,10 @@ Plane gaussian(const Plane& plane, double sigma);
 // |gradient|, by Sobel / 8.
 Plane sobel_magnitude(const Plane& plane);
 
+inline float squared(float v) {
+  return v * v;
+}
+
 // Bilinear, coordinates held inside.
 inline float sample(const Plane& p, float x, float y) {
   x = x < 0 ? 0 : x > float(p.width - 1) ? float(p.width - 1) : x;

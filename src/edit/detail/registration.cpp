@@ -9,9 +9,9 @@ namespace icedit {
 namespace {
 
 constexpr std::array<double, 2> kSigmas = {2, 1};  // of the luma, coarse to fine
-constexpr int kGlobalSteps = 12, kLocalSteps = 3, kBorder = 4;
+constexpr int kGlobalSteps = 12, kLocalSteps = 3, kIgnoredBorder = 4;
 constexpr double kMostOfWidth = 0.02, kMostLocal = 4;
-constexpr float kRidge = 0.05f;
+constexpr float kFieldRidge = 0.05f;
 constexpr int kLanczos = 4, kPhases = 256;
 
 Plane feature(const Plane& luma, double sigma) {
@@ -56,7 +56,7 @@ struct Equations {
 // One step of Gauss-Newton; how far it moved, in pixels.
 double step_globally(const Plane& from, const Plane& to, GlobalFit& fit, int threads) {
   const int w = to.width, h = to.height;
-  const int border = std::min({kBorder, w / 8, h / 8});
+  const int border = std::min({kIgnoredBorder, w / 8, h / 8});
   const Registration now{fit, {}, {}, 1};
   Plane difference(w, h, 0), valid(w, h, 0);
   run_rows(h, threads, [&](int begin, int end) {
@@ -159,7 +159,7 @@ void step_locally(const Plane& from, const Plane& to, const Region& ignored, Reg
   for (size_t i = 0; i < p[0].values.size(); ++i)
     structure += (p[0].values[i] + p[2].values[i]) / 2;
   const auto ridge =
-      std::max(kRidge * static_cast<float>(structure / double(p[0].values.size())), 1e-9f);
+      std::max(kFieldRidge * static_cast<float>(structure / double(p[0].values.size())), 1e-9f);
   for (size_t i = 0; i < p[0].values.size(); ++i) {
     const float a = p[0].values[i], b = p[1].values[i], c = p[2].values[i];
     float& u = fit.dx.values[i];

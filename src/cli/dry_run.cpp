@@ -15,8 +15,9 @@
 namespace icedit::cli {
 namespace {
 
-struct PlannedEdit {
-  const EditJob* job;
+struct PlannedEdit {  // a job, or a step of one
+  const EditSettings* settings;
+  std::vector<Path> outputs;
   Size source, half;
 };
 
@@ -26,11 +27,15 @@ std::vector<PlannedEdit> measure(const std::vector<EditJob>& jobs, const EditOpt
   const auto multiple = static_cast<int>(2 * residency.vae_config().downscale());
   std::vector<PlannedEdit> edits;
   for (const EditJob& job : jobs) {
-    const EditRequest& r = job.settings.request;
     const Image image = read_image(job.settings.image, options.read);
-    const auto width = static_cast<int>(r.width.value_or(residency.files().defaults().width));
     const Size source{image.width, image.height};
-    edits.push_back({&job, source, half_size(source, width, r.sizing, multiple)});
+    for (size_t i = 0; i < job.steps(); ++i) {
+      const EditRequest& r = job.step(i).request;
+      const auto width = static_cast<int>(r.width.value_or(residency.files().defaults().width));
+      const auto outputs = job.chain ? std::vector<Path>{job.outputs[i]} : job.outputs;
+      edits.push_back(
+          {&job.step(i), outputs, source, half_size(source, width, r.sizing, multiple)});
+    }
   }
   return edits;
 }
@@ -38,7 +43,7 @@ std::vector<PlannedEdit> measure(const std::vector<EditJob>& jobs, const EditOpt
 EditSize largest(const std::vector<PlannedEdit>& edits, const Residency& residency) {
   EditSize size;
   for (const PlannedEdit& edit : edits)
-    size = larger(size, edit_size(residency, edit.job->settings.request, edit.half));
+    size = larger(size, edit_size(residency, edit.settings->request, edit.half));
   return size;
 }
 
@@ -67,7 +72,7 @@ Json part_json(const PartEstimate& e) {
 }
 
 Json edit_json(const PlannedEdit& edit, const ModelDefaults& defaults) {
-  const EditSettings& asked = edit.job->settings;
+  const EditSettings& asked = *edit.settings;
   Json json = settings_json(resolved(asked, defaults, *asked.seed));
   json["num_images"] = asked.request.num_images;
   Json out;
@@ -76,7 +81,7 @@ Json edit_json(const PlannedEdit& edit, const ModelDefaults& defaults) {
   out["input_size"] = {edit.source.width, edit.source.height};
   out["edit_size"] = {edit.half.width, edit.half.height};
   out["outputs"] = Json::array();
-  for (const Path& output : edit.job->outputs) out["outputs"].push_back(output.string());
+  for (const Path& output : edit.outputs) out["outputs"].push_back(output.string());
   out["settings"] = json;
   return out;
 }
@@ -85,8 +90,8 @@ Json edit_json(const PlannedEdit& edit, const ModelDefaults& defaults) {
 std::string first_shortage(const Residency& residency, const std::vector<PlannedEdit>& edits) {
   MemoryCheck check(residency);
   for (const PlannedEdit& edit : edits) {
-    const std::string shortage = check.shortage(edit.job->settings.request, edit.half);
-    if (!shortage.empty()) return edit.job->settings.image + ": " + shortage;
+    const std::string shortage = check.shortage(edit.settings->request, edit.half);
+    if (!shortage.empty()) return edit.settings->image + ": " + shortage;
   }
   return "";
 }
@@ -169,7 +174,7 @@ void dry_run(const EditOptions& options, const std::vector<EditJob>& jobs, const
   const std::vector<PlannedEdit> edits = measure(jobs, options, residency);
   const std::vector<PartEstimate> parts = estimate_parts(residency, largest(edits, residency));
   const bool several =
-      jobs.size() > 1 || (!jobs.empty() && jobs[0].settings.request.num_images > 1);
+      edits.size() > 1 || (!jobs.empty() && jobs[0].settings.request.num_images > 1);
   residency.set_keep(choose_keep(parts, options.model.low_memory, several));
 
   Json json;

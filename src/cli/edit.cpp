@@ -6,6 +6,7 @@
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/interrupt.h"
@@ -97,7 +98,7 @@ class EditRun {
   }
 
   size_t group(size_t begin) {
-    if (jobs_[begin].is_chain()) {
+    if (jobs_[begin].chain) {
       claims_.clear();
       chain(jobs_[begin]);
       return begin + 1;
@@ -107,7 +108,7 @@ class EditRun {
     claims_.clear();
     size_t bytes = 0, end = begin;
     for (; end < jobs_.size() && bytes < kBytesAtOnce && claims_.size() < kClaimedAtOnce; ++end) {
-      if (jobs_[end].is_chain()) break;
+      if (jobs_[end].chain) break;
       const std::optional<EditRequest> request = load(jobs_[end]);
       if (!request) continue;
       requests.push_back(*request);
@@ -149,6 +150,7 @@ class EditRun {
     std::optional<EditRequest> request;
     try {
       request = reader_.read(job.settings);
+      expect_steps(job);
     } catch (const Error& error) {
       const std::string message = located(job, error.what());
       if (jobs_.size() == 1 && message == error.what()) throw;
@@ -172,6 +174,21 @@ class EditRun {
                       " left, the edit ", options_.preview_every > 0 ? "and its previews " : "",
                       "may need ", bytes_text(double(wanted)),
                       "; make room or give another place with -o"));
+  }
+
+  // What a later step cannot do is found out before the first has run.
+  void expect_steps(const EditJob& job) {
+    const auto place = [](const EditSettings& s) {
+      return std::tuple(s.mask, s.request.region, s.request.width, s.request.sizing);
+    };
+    for (size_t i = 1; i < job.steps(); ++i) {
+      if (place(job.step(i)) == place(job.settings)) continue;
+      try {
+        reader_.read(job.step(i));
+      } catch (const Error& error) {
+        throw Error(error.code(), str("step ", i + 1, ": ", error.what()));
+      }
+    }
   }
 
   // False where another process has it, or has done it meanwhile.
@@ -244,8 +261,13 @@ class EditRun {
             const StepRecord& step, std::string& taken) {
     const Path& wanted = job.outputs[i];
     if (options_.skip_existing && is_taken(wanted)) return;  // of several images this one
-    Written written = {wanted,    &job,       edited.image.width, edited.image.height,
-                       step.edit, step.detail};
+    Written written = {wanted,
+                       &job,
+                       edited.image.width,
+                       edited.image.height,
+                       step.edit,
+                       job.chain ? job.before.steps.size() + i + 1 : 0,
+                       step.detail};
     if (wanted == kStandardOutput) {
       std::cout << bytes;
       log::info(str("seed ", edited.seed));

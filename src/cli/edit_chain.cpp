@@ -32,6 +32,11 @@ void expect_no_settings(const EditOptions& options) {
 }
 
 void leave_out(EditJob& job, const EditOptions& options) {
+  if (job.where != job.settings.image) {
+    throw UsageError(str(job.where,
+                         ": --without is of a picture's chain, not of a batch; name the ",
+                         "picture on the command line"));
+  }
   expect_no_settings(options);
   const std::string picture = job.settings.image;
   const std::string text = read_recipe_text(picture);
@@ -58,10 +63,12 @@ void leave_out(EditJob& job, const EditOptions& options) {
     if (left_out.count(i + 1) != 0) continue;
     const StepRecord& step = recipe.steps[i];
     rest.push_back(step.edit);
+    rest.back().quality = options.settings.quality;
+    if (!rest.back().quality && step.file.format != ImageFormat::kPng)
+      rest.back().quality = step.file.quality;
     if (step.mask) {
-      rest.back().mask = find_source(*step.mask, picture, "", str("the mask of step ", i + 1),
-                                     "a copy beside the picture")
-                             .string();
+      rest.back().mask =
+          find_source(*step.mask, picture, "", str("the mask of step ", i + 1), nullptr).string();
     }
   }
   if (rest.empty() && options.then.empty()) {
@@ -98,6 +105,7 @@ void go_on(EditJob& job) {
 
 void plan_chain(EditJob& job, const EditOptions& options) {
   std::vector<std::string> then = options.then;
+  job.chain = !then.empty() || !options.without.empty() || !job.then.empty();
   if (!options.without.empty()) leave_out(job, options);
   std::string& instruction = job.settings.request.instruction;
   if (only_space(instruction) && !then.empty()) {
@@ -105,6 +113,7 @@ void plan_chain(EditJob& job, const EditOptions& options) {
     instruction = then.front();
     then.erase(then.begin());
   }
+  if (job.chain) job.settings.request.source_size = true;
   for (const std::string& text : then) {
     job.then.push_back(job.settings);
     job.then.back().request.instruction = text;
@@ -112,15 +121,15 @@ void plan_chain(EditJob& job, const EditOptions& options) {
 }
 
 void complete_chain(EditJob& job) {
-  if (!job.is_chain()) return;
+  if (!job.chain) return;
   if (job.settings.request.num_images > 1) {
     throw UsageError(str(job.where, ": a chain of edits has one picture a step, but num-images is ",
-                         job.settings.request.num_images, "; leave it out, or --then"));
+                         job.settings.request.num_images, "; leave it out, or the further steps"));
   }
-  job.settings.request.source_size = true;
-  for (EditSettings& step : job.then) {
+  for (size_t i = 0; i < job.then.size(); ++i) {
+    EditSettings& step = job.then[i];
     if (only_space(step.request.instruction))
-      throw UsageError(str(job.where, ": an instruction after --then is empty"));
+      throw UsageError(str(job.where, ": step ", i + 2, " has no instruction"));
     step.seed = step.seed.value_or(*job.settings.seed);
     step.request.num_images = 1;
     step.request.source_size = true;

@@ -76,8 +76,12 @@ void add_then(EditJob& job, const Json& then, const Path& file) {
       step.request.instruction = then[i].get<std::string>();
       continue;
     }
+    if (!then[i].is_object()) {
+      throw UsageError(str(where, ": a step is an instruction, or an object such as ",
+                           "{\"instruction\": \"add a sun\", \"seed\": 3}, not ", dumped(then[i])));
+    }
     for (const char* key : {"image", "output", "num_images", "num-images"}) {
-      if (then[i].is_object() && then[i].contains(key))
+      if (then[i].contains(key))
         throw UsageError(str(where, ": '", key, "' is of the whole line, not of a step"));
     }
     step.mask.clear();
@@ -168,6 +172,8 @@ void expect_inputs(const EditJob& job) {
   try {
     expect_there(job.settings.image);
     if (!job.settings.mask.empty()) expect_there(job.settings.mask);
+    for (const EditSettings& step : job.then)
+      if (!step.mask.empty()) expect_there(step.mask);
   } catch (const Error& error) {
     if (!is_of_batch(job)) throw;
     throw Error(error.code(), located(job, error.what()));
@@ -232,6 +238,11 @@ void complete(EditJob& job) {
   }
   expect_seeds(*s.seed, s.request.num_images, job.where);
   complete_chain(job);
+  if (s.keep_location && !s.request.source_size) {
+    throw UsageError(str(job.where,
+                         ": keep-location is of a full-size edit, which alone carries the ",
+                         "photo's EXIF; add --output-size source"));
+  }
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ struct EditJob {
   std::string where;               // "edits.jsonl, line 3", or the input
   bool any_name = false;  // the outputs' names are not the user's: the next will do as well
 
-  bool is_chain() const { return !then.empty() || !before.steps.empty(); }
+  bool chain = false;  // of full-size steps, each in a file of its own
+
   size_t steps() const { return 1 + then.size(); }
   // Of a step, from 0.
   const EditSettings& step(size_t i) const { return i == 0 ? settings : then[i - 1]; }

@@ -27,26 +27,26 @@ SettingGroup edit_group(EditOptions& o) {
 }
 
 SettingGroup file_group(EditOptions& o) {
-  return {"Files",
-          {{"output-dir", "FOLDER", "write there, under the inputs' names", "", into(o.output_dir)},
-           {"force, f", "", "overwrite files that exist", "", into(o.force)},
-           {"skip-existing", "", "leave out inputs whose outputs exist: goes on with a batch", "",
-            into(o.skip_existing)},
-           {"recipe", "PICTURE", "take the settings that made PICTURE; other options override them",
-            "", into(o.recipe)},
-           {"then", "TEXT",
-            "edit the result again by TEXT, at full size; may be given several times. Without an "
-            "instruction: go on with the chain that PICTURE's recipe holds",
-            "", [&o](const Given& given) { o.then.push_back(text_value(given)); }},
-           {"without", "N",
-            "make PICTURE's chain again from its original (beside it, or --image) without step N; "
-            "may be given several times",
-            "", [&o](const Given& given) { o.without.push_back(integer_value(given, 1)); }},
-           {"max-pixels", "N", "refuse larger pictures", std::to_string(kMaxPixels),
-            integer(o.read.max_pixels, 1, kMostPixels)},
-           {"pillow-exact", "",
-            "16-bit grey is clipped and alpha dropped, as Pillow's convert(\"RGB\") does", "",
-            into(o.read.pillow_exact)}}};
+  return {
+      "Files",
+      {{"output-dir", "FOLDER", "write there, under the inputs' names", "", into(o.output_dir)},
+       {"force, f", "", "overwrite files that exist", "", into(o.force)},
+       {"skip-existing", "", "leave out inputs whose outputs exist: goes on with a batch", "",
+        into(o.skip_existing)},
+       {"recipe", "PICTURE", "take the settings that made PICTURE; other options override them", "",
+        into(o.recipe)},
+       {"then", "TEXT",
+        "edit the result again, at full size; several times for several; without an instruction "
+        "it goes on with PICTURE's chain",
+        "", [&o](const Given& given) { o.then.push_back(text_value(given)); }},
+       {"without", "N",
+        "make PICTURE's chain again from its original (beside it, or --image), without step N", "",
+        [&o](const Given& given) { o.without.push_back(integer_value(given, 1)); }},
+       {"max-pixels", "N", "refuse larger pictures", std::to_string(kMaxPixels),
+        integer(o.read.max_pixels, 1, kMostPixels)},
+       {"pillow-exact", "",
+        "16-bit grey is clipped and alpha dropped, as Pillow's convert(\"RGB\") does", "",
+        into(o.read.pillow_exact)}}};
 }
 
 SettingGroup output_group(EditOptions& o) {
@@ -67,7 +67,12 @@ void apply_recipe(EditOptions& options, const std::string& picture) {
     throw DataError(
         str(picture, ": there is no recipe in it; only pictures that icedit wrote have one"));
   }
-  options.settings = parse_recipe(recipe, picture).steps.back().edit;
+  const std::vector<StepRecord> steps = parse_recipe(recipe, picture).steps;
+  options.settings = steps.back().edit;
+  if (steps.size() > 1) {
+    log::warn(str(picture, " was made in ", steps.size(), " steps; --recipe takes the settings of ",
+                  "the last alone (icedit reproduce runs them all)"));
+  }
 }
 
 bool is_batch(const std::string& path) {
@@ -130,7 +135,10 @@ std::string edit_help() {
   EditOptions options;
   return command_help(
       {"icedit edit PICTURE... \"INSTRUCTION\" [-o OUTPUT] [options]",
-       "icedit edit FOLDER \"INSTRUCTION\" [-o FOLDER]", "icedit edit BATCH.jsonl [-o FOLDER]"},
+       "icedit edit FOLDER \"INSTRUCTION\" [-o FOLDER]", "icedit edit BATCH.jsonl [-o FOLDER]",
+       "icedit edit PICTURE \"INSTRUCTION\" --then \"INSTRUCTION\" ...",
+       "icedit edit EDIT --then \"INSTRUCTION\"",
+       "icedit edit EDIT --without N [--image ORIGINAL]"},
       "Edits pictures by an instruction. Defaults stand in [brackets]. A line of a batch is an "
       "object:\n"
       "{\"image\": \"a.png\", \"instruction\": \"make it winter\"}.",

@@ -59,6 +59,7 @@ Json edit_result_json(const RunRecord& run, const std::vector<Written>& written,
     Json output;
     output["file"] = w.file.string();
     output["input"] = w.job->settings.image;
+    if (w.step > 0) output["step"] = w.step;
     if (!w.job->settings.mask.empty()) output["mask"] = w.job->settings.mask;
     output["seed"] = *w.settings.seed;
     output["width"] = w.width;

@@ -42,6 +42,7 @@ struct Written {
   const EditJob* job;
   int width = 0, height = 0;
   EditSettings settings;                     // resolved
+  size_t step = 0;                           // of a chain, from 1; 0: it is none
   std::optional<DetailFigures> detail = {};  // where the input's was kept
 };
 

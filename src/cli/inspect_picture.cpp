@@ -48,6 +48,9 @@ std::string name_in(const Json& recipe, const char* key) {
 
 // The command that makes it again, to be pasted; the source and the mask by the names they had.
 std::string again(const Path& file, const Json& recipe) {
+  if (recipe.is_object() && recipe.contains("before"))
+    return "icedit reproduce " + shell_quoted(file.string()) + " (a chain of " +
+           std::to_string(recipe["before"].size() + 1) + " steps)";
   const std::string source = name_in(recipe, "source"), mask = name_in(recipe, "mask");
   return "icedit edit " + (source.empty() ? "PICTURE" : shell_quoted(source)) + " --recipe " +
          shell_quoted(file.string()) + (mask.empty() ? "" : " --mask " + shell_quoted(mask));

@@ -61,7 +61,7 @@ Path stepped(const Path& file, size_t step) {
 
 // One an image, or one a step; a chain that goes on counts on.
 std::vector<Path> files_of(const EditJob& job, const Path& file) {
-  if (!job.is_chain()) return for_each_image(file, job.settings.request.num_images);
+  if (!job.chain) return for_each_image(file, job.settings.request.num_images);
   const size_t before = job.before.steps.size();
   Path first = file;
   if (before > 0)
@@ -99,12 +99,12 @@ class Names {
 
   void name(std::vector<EditJob>& jobs) {
     if (file_ == kStandardOutput) {
-      if (jobs.size() == 1 && jobs[0].steps() == 1 && jobs[0].settings.request.num_images == 1) {
+      if (jobs.size() == 1 && !jobs[0].chain && jobs[0].settings.request.num_images == 1) {
         jobs[0].outputs = {file_};
         return;
       }
       throw UsageError(
-          "-o - writes one picture to standard output, but there are several; name a folder");
+          "-o - writes one picture to standard output, but there are several; give -o a name");
     }
     if (!file_.empty() && jobs.size() > 1) {
       throw UsageError(str("-o ", file_.string(), " is one file, but there are ", jobs.size(),
@@ -158,8 +158,9 @@ class Names {
     }
     const std::string edit = stem + kEditMark + ".png";
     for (int64_t k = 1; files.empty() || !all_free(files); ++k) {
-      if (job.is_chain()) {
+      if (job.chain) {
         files = files_of(job, numbered(edit, k));
+        if (!is_free(numbered(edit, k))) files.clear();  // that is another edit's name
       } else {
         files.clear();
         for (int64_t i = 0; i < job.settings.request.num_images; ++i)

@@ -65,9 +65,9 @@ class Replay {
       settings.image = original.string();
       std::string mask;
       if (step.mask) {
-        settings.mask = find_source(*step.mask, options_.picture, "",
-                                    str("the mask of step ", i + 1), "a copy beside the picture")
-                            .string();
+        settings.mask =
+            find_source(*step.mask, options_.picture, "", str("the mask of step ", i + 1), nullptr)
+                .string();
         mask = read_file(settings.mask);
       }
       const EditRequest request = reader_.read(settings, as_bytes(file), as_bytes(mask));
@@ -160,18 +160,14 @@ void report(const ReproduceOptions& options, const Comparison& c,
 }  // namespace
 
 std::vector<SettingGroup> reproduce_option_groups(ReproduceOptions& o) {
-  return {
-      {"What is compared",
-       {{"image",
-         "FILE",
-         "the original that was edited",
-         "found beside PICTURE by its hash",
-         into(o.original)},
-        {"psnr", "DB", "so close is close enough", "identical", number(o.psnr, 0, kMostPsnr)},
-        {"json", "", "print the result as JSON", "", into(o.json)}}},
-      model_options(o.model),
-      machine_options(o.model),
-      general_options(o.help)};
+  return {{"What is compared",
+           {{"image", "FILE", "the original that was edited", "found beside PICTURE by its hash",
+             into(o.original)},
+            {"psnr", "DB", "so close is close enough", "identical", number(o.psnr, 0, kMostPsnr)},
+            {"json", "", "print the result as JSON", "", into(o.json)}}},
+          model_options(o.model),
+          machine_options(o.model),
+          general_options(o.help)};
 }
 
 int run_reproduce(const Arguments& arguments) {

@@ -55,7 +55,8 @@ Variable seed_into(std::optional<uint64_t>& seed) {
 Variable box_into(EditRequest& r) {
   const auto set = [&r](const Given& given) {
     if (given.kind == Given::Kind::kText) r.region = parse_box(given.text);
-    if (!r.region) throw_value_error(given, "four numbers, as 100,50,512,512, or auto");
+    if (!r.region)
+      throw_value_error(given, "X,Y,W,H as 100,50,512,512, W and H at least 1, or auto");
     r.source_size = true;
   };
   const auto get = [&r]() -> SettingValue {
@@ -177,11 +178,11 @@ void expect_seeds(uint64_t seed, int64_t images, const std::string& where) {
 
 Json settings_json(EditSettings settings) {
   std::vector<Setting> shown = edit_options(settings);
-  const std::set<std::string> of_files = {"image",   "output",        "mask",
-                                          "quality", "keep-location", "change-map"};
+  const std::set<std::string> of_files = {"image", "output", "mask", "quality", "change-map"};
   std::erase_if(shown, [&](const Setting& setting) { return of_files.count(setting.name) != 0; });
   std::erase_if(shown, [&](const Setting& setting) {
-    return setting.name.starts_with("detail") && !settings.request.source_size;
+    return (setting.name.starts_with("detail") && !settings.request.source_size) ||
+           (setting.name == "keep-location" && !settings.keep_location);
   });
   // What people look for comes first: the instruction, then the seed.
   const auto feather = std::find_if(shown.begin(), shown.end(),

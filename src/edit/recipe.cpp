@@ -307,8 +307,7 @@ Path find_source(const SourceRecord& source, const Path& picture, const std::str
   if (!given.empty()) {
     if (sha256_file(given) == source.sha256) return given;
     throw NoInputError(str(given, " is not ", what, " of ", picture.string(), ", which was ",
-                           source.file, " with SHA-256 ", source.sha256, "; give that file with ",
-                           flag));
+                           source.file, " with SHA-256 ", source.sha256, "; give that file"));
   }
   const Path folder = picture.has_parent_path() ? picture.parent_path() : Path(".");
   const auto is_it = [&](const Path& file) {
@@ -322,8 +321,8 @@ Path find_source(const SourceRecord& source, const Path& picture, const std::str
     if (is_picture_name(it->path()) && is_it(it->path())) return it->path();
   }
   throw NoInputError(str(what, " of ", picture.string(), " is not beside it: ", source.file,
-                         " with SHA-256 ", source.sha256, "; put it there, or give it with ",
-                         flag));
+                         " with SHA-256 ", source.sha256, "; put it there",
+                         flag == nullptr ? "" : str(", or give it with ", flag)));
 }
 
 std::string dtype_text(at::ScalarType type) {

@@ -102,7 +102,7 @@ Recipe parse_recipe(const std::string& text, const std::string& where);
 
 // The file with these bytes: beside `picture`, under its name there or another; else `given` (a
 // path, "" for none). Throws NoInputError where there is none, or `given` is another file. `what`:
-// "the original", for the error; `flag`: what it is given with.
+// "the original", for the error; `flag`: what it is given with, nullptr for nothing.
 Path find_source(const SourceRecord& source, const Path& picture, const std::string& given,
                  const std::string& what, const char* flag);
 

@@ -42,6 +42,10 @@ EditRequest RequestReader::read(const EditSettings& settings, Bytes source, Byte
   }
   if (!settings.mask.empty()) add_mask(settings, mask, request);
   if (request.region) take_region(request);
+  if (request.mask && request.region && !has_white(*request.mask)) {
+    throw UsageError(str(settings.mask, ": none of its white lies in --region ",
+                         box_text(*request.region), "; give another region, or auto"));
+  }
   if (request.mask) expect_selection(settings, request);
   const std::string shortage = memory_.shortage(request, half(request));
   if (!shortage.empty()) throw Error(ExitCode::kFailure, settings.image + ": " + shortage);

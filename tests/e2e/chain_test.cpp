@@ -83,6 +83,7 @@ TEST_F(Chain, SaysWhatIsMissingOrWrong) {
   expect_failure({"edit", "car.png", "x", "--then", "y", "--num-images", "2"}, 2,
                  "one picture a step");
   expect_failure({"edit", "car.png", "x", "--then", "y", "-o", "-"}, 2, "there are several");
+  expect_failure({"edit", "car.png", "x", "--keep-location"}, 2, "add --output-size source");
   std::filesystem::rename(work() / "car.png", work() / "moved");
   expect_failure({"edit", "c-step3.png", "--without", "1"}, 66, "give it with --image");
   expect_failure({"edit", "c-step3.png", "--without", "1", "--image", "c-step1.png"}, 66,
@@ -99,6 +100,53 @@ TEST_F(Chain, SaysWhatIsMissingOrWrong) {
   const Result on = run({"edit", "r.png", "--then", "make it night", "--steps", "1"});
   EXPECT_EQ(on.code, 0);
   EXPECT_TRUE(has(on.err, "a new chain begins")) << on.err;
+}
+
+TEST_F(Chain, WhatALaterStepCannotDoIsFoundOutBeforeTheFirstRuns) {
+  write_image(work() / "small.png", Image(10, 10, 1));
+  write("b.jsonl",
+        "{\"image\": \"car.png\", \"instruction\": \"make it night\", \"output\": \"a.png\", "
+        "\"then\": [{\"instruction\": \"add a sun\", \"mask\": \"small.png\"}]}\n"
+        "{\"image\": \"car.png\", \"instruction\": \"make it night\", \"output\": \"b.png\"}\n");
+  const Result result = run({"edit", "b.jsonl", "--steps", "1"});
+  EXPECT_EQ(result.code, 2);
+  EXPECT_TRUE(has(result.err, "b.jsonl, line 1: step 2: small.png is 10x10 pixels")) << result.err;
+  EXPECT_EQ(files(), (std::set<std::string>{"b.jsonl", "b.png", "car.png", "small.png"}));
+}
+
+// The first --then of a picture without a recipe is an edit as any step is: at full size.
+TEST_F(Chain, BeginsWithThenWhereThereIsNoRecipe) {
+  ASSERT_EQ(run({"edit", "car.png", "--then", "make it night", "--steps", "1", "-o", "t.png"}).code,
+            0);
+  EXPECT_EQ(picture("t-step1.png").width, 384);
+}
+
+TEST_F(Chain, IsToldByInspectDryRunAndJson) {
+  make_chain();
+  EXPECT_TRUE(has(run({"inspect", "c-step3.png"}).out, "made by: icedit reproduce c-step3.png"));
+  const Result recipe =
+      run({"edit", "car.png", "--recipe", "c-step3.png", "-o", "r.png", "--steps", "1"});
+  EXPECT_TRUE(has(recipe.err, "was made in 3 steps")) << recipe.err;
+  const Json dry = Json::parse(
+      run({"edit", "car.png", "make it night", "--then", "add a sun", "--dry-run", "--json"}).out);
+  ASSERT_EQ(dry["edits"].size(), 2u);
+  EXPECT_EQ(dry["edits"][1]["settings"]["instruction"], "add a sun");
+  const Json made = Json::parse(
+      run({"edit", "car.png", "make it night", "--then", "add a sun", "--steps", "1", "--json"})
+          .out);
+  EXPECT_EQ(made["outputs"][1]["step"], 2);
+}
+
+TEST_F(Chain, WithoutKeepsHowTheStepsWereWritten) {
+  ASSERT_EQ(run({"edit", "car.png", "make it night", "--then", "add a sun", "--steps", "1",
+                 "--quality", "30", "-o", "q.jpg"})
+                .code,
+            0);
+  ASSERT_EQ(run({"edit", "q-step2.jpg", "--without", "1", "-o", "w.jpg"}).code, 0);
+  EXPECT_EQ(recipe("w-step1.jpg")["file"]["quality"], 30);
+  ASSERT_EQ(run({"edit", "q-step2.jpg", "--without", "1", "--quality", "60", "-o", "v.jpg"}).code,
+            0);
+  EXPECT_EQ(recipe("v-step1.jpg")["file"]["quality"], 60);
 }
 
 TEST_F(Chain, StandsInALineOfABatch) {
@@ -158,7 +206,7 @@ TEST_F(Chain, ARegionIsEditedAloneAtTheModelsWidth) {
   expect_failure({"edit", "car.png", "x", "--region", "300,0,192,160"}, 2,
                  "the picture has 384x384 pixels");
   expect_failure({"edit", "car.png", "x", "--region", "auto"}, 2, "there is no mask");
-  expect_failure({"edit", "car.png", "x", "--region", "here"}, 2, "four numbers");
+  expect_failure({"edit", "car.png", "x", "--region", "here"}, 2, "X,Y,W,H as 100,50,512,512");
   // The box around the mask is what the recipe holds.
   Image mask(384, 384, 1);
   for (int y = 150; y < 200; ++y) std::fill_n(mask.at(150, y), 50, 255);

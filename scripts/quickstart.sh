@@ -27,8 +27,8 @@ mkdir -p "$out"
 for edit in "${edits[@]}"; do
   picture=${edit%%|*} instruction=${edit#*|}
   result=$out/${picture%.*}-${instruction// /-}.png
-  echo "icedit edit assets/$picture \"$instruction\" -o $result"
-  build/release/icedit edit "assets/$picture" "$instruction" --seed 1 --force --quiet -o "$result" >/dev/null
+  echo "icedit edit assets/$picture \"$instruction\" --output-size source -o $result"
+  build/release/icedit edit "assets/$picture" "$instruction" --output-size source --seed 1 --force --quiet -o "$result" >/dev/null
 done
 
 echo

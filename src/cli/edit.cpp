@@ -79,9 +79,25 @@ class EditRun {
     const std::string odd = adapter_warning(r, options_.model.no_lora);
     if (!odd.empty()) log::warn(odd);
     if (!options_.recipe.empty()) compare_with_recipe();
+    tell_of_lossy_formats();
     if (jobs_.size() == 1) {
       const int64_t n = jobs_[0].settings.request.num_images;
       log::info(str("seed ", *jobs_[0].settings.seed, n > 1 ? str(" and on, ", n, " images") : ""));
+    }
+  }
+
+  // What is kept bit for bit is lost again in such a file.
+  void tell_of_lossy_formats() const {
+    for (const EditJob& job : jobs_) {
+      const EditSettings& s = job.settings;
+      if (!s.request.source_size || !s.request.keep_detail.value_or(true)) continue;
+      const Path& output = job.outputs.front();
+      if (output == kStandardOutput) continue;
+      if (is_lossless({format_of(output), static_cast<int>(s.quality.value_or(kQuality))}))
+        continue;
+      return log::info(
+          str(output.string(), ": this format changes every pixel a little; where the ",
+              "rest is to stay bit for bit, name a .png, or a .webp with --quality 100"));
     }
   }
 

@@ -101,12 +101,6 @@ StepRecord step_from(const Json& json, const std::string& where) {
   return step;
 }
 
-// Whether a format at this quality gives the pixels back.
-bool is_lossless(const FileRecord& file) {
-  return file.format == ImageFormat::kPng ||
-         (file.format == ImageFormat::kWebp && file.quality == 100);
-}
-
 ComponentRecord component_record(const ModelFiles& files, Part part) {
   const Component component = files.open(part);
   const std::vector<Path> paths = component.checkpoint.files();
@@ -229,6 +223,11 @@ std::vector<std::string> small_differences(const RunRecord& then, const RunRecor
 
 SourceRecord source_record(const Path& file) {
   return {file.filename().string(), sha256_file(file)};
+}
+
+bool is_lossless(const FileRecord& file) {
+  return file.format == ImageFormat::kPng ||
+         (file.format == ImageFormat::kWebp && file.quality == 100);
 }
 
 Image stored_pixels(Bytes bytes, const std::string& where) {

@@ -64,6 +64,7 @@ struct FileRecord {
   ImageFormat format = ImageFormat::kPng;
   int quality = kQuality;
 };
+bool is_lossless(const FileRecord& file);  // whether it gives the pixels back
 
 // One edit of a chain, each on the full-size result of the one before.
 struct StepRecord {

@@ -60,6 +60,7 @@ std::string what_is(const Checkpoint& checkpoint) {
     return flux_text(checkpoint, "x_embedder.weight", "diffusers");
   if (has(checkpoint, "single_blocks.")) return flux_text(checkpoint, "img_in.weight", "BFL");
   if (has(checkpoint, "encoder.block.")) return "T5 encoder";
+  if (has(checkpoint, "enc.blk.")) return "T5 encoder (llama.cpp's names)";
   if (has(checkpoint, "encoder.layers.") && has(checkpoint, "token_embedding.weight"))
     return "CLIP text encoder";
   if (has(checkpoint, "decoder.up_blocks.") || has(checkpoint, "decoder.up."))

@@ -91,10 +91,7 @@ void inspect(const std::string& target, const InspectOptions& options) {
     return inspect_checkpoint(path, options);
   if (path.filename() == "model_index.json") return inspect_model(path.parent_path(), options);
   if (path.filename() == "adapter_config.json") return inspect_adapter(path, options);
-  if (extension == ".gguf") {
-    throw CheckpointError(
-        str(path.string(), ": GGUF files cannot be read yet; give a .safetensors file"));
-  }
+  if (extension == ".gguf") return inspect_checkpoint(path, options);
   expect_picture(path);
   inspect_picture(path, options);
 }

@@ -6,6 +6,7 @@
 
 #include "base/counted.h"
 #include "io/files.h"
+#include "io/gguf.h"
 #include "io/hub.h"
 #include "io/json_file.h"
 
@@ -68,10 +69,10 @@ Path find_in_folder(const Path& folder) {
                                "components, such as ",
                                (folder / "transformer").string(), "."));
   }
-  if (!gguf.empty()) {
-    throw ModelUnavailable(str((folder / gguf[0]).string(),
-                               " is a GGUF file, which is not supported yet; give the same model "
-                               "as .safetensors."));
+  if (gguf.size() == 1) return folder / gguf[0];
+  if (gguf.size() > 1) {
+    throw ModelUnavailable(str(folder.string(), " holds several .gguf files (", joined(gguf),
+                               "); name the one to read instead of the folder."));
   }
   if (!pickles.empty()) throw refused_pickle(folder / pickles[0], kConverted);
   throw ModelUnavailable(str(
@@ -157,15 +158,14 @@ Checkpoint Checkpoint::open(const Path& path) {
   if (file.extension() == ".json") {
     return {path.string(), open_index(file)};
   }
-  const MappedFile mapped(file);
-  const std::string_view text = as_text(mapped.bytes()).substr(0, 4);
-  if (file.extension() == ".gguf" || text == "GGUF") {
-    throw ModelUnavailable(str(file.string(),
-                               " is a GGUF file, which is not supported yet; give "
-                               "the same model as .safetensors."));
-  }
   std::map<std::string, Entry> entries;
-  add_file(entries, std::make_shared<SafetensorsFile>(file));
+  const auto mapped = std::make_shared<const MappedFile>(file);
+  if (file.extension() == ".gguf" || is_gguf(mapped->bytes())) {
+    for (const auto& [name, info] : parse_gguf_header(mapped->bytes(), file.string()))
+      entries[name] = {mapped, name, info, false};
+  } else {
+    add_file(entries, std::make_shared<SafetensorsFile>(file));
+  }
   return {path.string(), std::move(entries)};
 }
 

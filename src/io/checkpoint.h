@@ -13,11 +13,11 @@ namespace icedit {
 
 class Checkpoint {
  public:
-  // `path`: a .safetensors file, a *.safetensors.index.json, or a folder that holds exactly one of
-  // diffusion_pytorch_model / model (.safetensors, .safetensors.index.json; one variant, `.fp16`
-  // say, where there is nothing else). Throws ModelUnavailable (nothing there; lists what was
-  // looked for; .bin files are named as unsupported), CheckpointError (index and shards disagree: a
-  // missing shard or tensor is named).
+  // `path`: a .safetensors or .gguf file, a *.safetensors.index.json, or a folder that holds
+  // exactly one of diffusion_pytorch_model / model (.safetensors, .safetensors.index.json; one
+  // variant, `.fp16` say, where there is nothing else). Throws ModelUnavailable (nothing there;
+  // lists what was looked for; .bin files are named as unsupported), CheckpointError (index and
+  // shards disagree: a missing shard or tensor is named).
   static Checkpoint open(const Path& path);
 
   // Where a tensor lies.

@@ -22,7 +22,16 @@ enum class Dtype {
   kF64,
   kF8E4M3,
   kF8E5M2,
-  kQ8_0
+  kQ8_0,  // from here on GGML's blocks (nn/ggml.h)
+  kQ4_0,
+  kQ4_1,
+  kQ5_0,
+  kQ5_1,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K
 };
 
 // Elements of a row that are stored as one, with what they share (a scale): 1 for most types.

@@ -1,6 +1,7 @@
 #include "models/single_file.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "nn/fp8_scales.h"
@@ -19,6 +20,7 @@ constexpr struct {
     {"single_transformer_blocks.",
      "a FLUX transformer in diffusers' names: give it with --transformer"},
     {"SelfAttention.", "a T5 encoder: give it with --t5"},
+    {"enc.blk.", "a T5 encoder: give it with --t5"},
     {"text_model.", "a CLIP text encoder: give it with --clip"},
     {"joint_blocks.", "a Stable Diffusion 3 model, which is not supported"},
     {"input_blocks.", "a Stable Diffusion 1, 2 or XL model, which is not supported"},
@@ -54,6 +56,37 @@ const ComponentMarks kClipMarks = {
     {"vision_model.", "text_model.embeddings.position_ids", "embeddings.position_ids",
      "text_projection", "visual_projection", "logit_scale"}};
 
+// llama.cpp's names of a T5 encoder, as in GGUF files: "enc.blk.3.attn_q" and transformers' name
+// below "encoder.block.3.layer".
+constexpr std::pair<const char*, const char*> kGgufT5Names[] = {
+    {"attn_q", "0.SelfAttention.q"},
+    {"attn_k", "0.SelfAttention.k"},
+    {"attn_v", "0.SelfAttention.v"},
+    {"attn_o", "0.SelfAttention.o"},
+    {"attn_rel_b", "0.SelfAttention.relative_attention_bias"},
+    {"attn_norm", "0.layer_norm"},
+    {"ffn_gate", "1.DenseReluDense.wi_0"},
+    {"ffn_up", "1.DenseReluDense.wi_1"},
+    {"ffn_down", "1.DenseReluDense.wo"},
+    {"ffn_norm", "1.layer_norm"}};
+
+// `gated`: its feed-forward has a gate; else `ffn_up` is all of it. A name that is not known stays.
+std::string from_gguf_t5(const std::string& name, bool gated) {
+  const std::string blocks = "enc.blk.", weight = ".weight";
+  if (name == "token_embd.weight") return "shared.weight";
+  if (name == "enc.output_norm.weight") return "encoder.final_layer_norm.weight";
+  const size_t dot = name.find('.', blocks.size());
+  if (!name.starts_with(blocks) || !name.ends_with(weight) || dot == std::string::npos) return name;
+  const std::string number = name.substr(blocks.size(), dot - blocks.size());
+  const std::string part = name.substr(dot + 1, name.size() - weight.size() - dot - 1);
+  if (part == "ffn_up" && !gated)
+    return str("encoder.block.", number, ".layer.1.DenseReluDense.wi.weight");
+  for (const auto& [theirs, ours] : kGgufT5Names) {
+    if (part == theirs) return str("encoder.block.", number, ".layer.", ours, weight);
+  }
+  return name;
+}
+
 bool begins_with_one(const std::string& name, const std::vector<std::string>& starts) {
   return std::any_of(starts.begin(), starts.end(),
                      [&](const std::string& start) { return name.starts_with(start); });
@@ -77,6 +110,10 @@ Checkpoint component_of(const Checkpoint& file, const ComponentMarks& marks) {
 }
 
 Checkpoint t5_single_file(const Checkpoint& file) {
+  if (file.has("enc.blk.0.attn_q.weight")) {
+    const bool gated = file.has("enc.blk.0.ffn_gate.weight");
+    return file.renamed([&](const std::string& name) { return from_gguf_t5(name, gated); });
+  }
   const Checkpoint t5 = component_of(file, kT5Marks);
   const std::string table = "shared.weight";
   return t5.renamed([&](const std::string& name) -> std::string {

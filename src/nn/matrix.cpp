@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "nn/fp8_scales.h"
+#include "nn/ggml.h"
 
 namespace icedit {
 namespace {
@@ -74,6 +75,8 @@ MatrixPtr dense_matrix(const Tensor& weight) {
 }
 
 MatrixPtr load_matrix(const Weights& w, int64_t in, int64_t out) {
+  if (w.has("weight") && dtype_block(w.dtype("weight")) > 1 && w.options().device.is_cpu())
+    return ggml_matrix(w.entry("weight", {out, in}));
   const Tensor weight = w.stored("weight", {out, in});
   const Tensor scale = load_fp8_scale(w, out);
   return scale.defined() ? std::make_shared<Fp8Matrix>(weight, scale) : dense_matrix(weight);

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "base/error.h"
+#include "nn/ggml.h"
 #include "nn/weights.h"
 
 namespace icedit {
@@ -32,6 +33,7 @@ at::ScalarType scalar_type(Dtype dtype) {
   for (const auto& [ours, theirs] : kTypes) {
     if (ours == dtype) return theirs;
   }
+  if (dtype_block(dtype) > 1) return at::kFloat;
   throw CheckpointError(str("dtype ", dtype_name(dtype), " is not supported"));
 }
 
@@ -45,6 +47,7 @@ Dtype dtype_of(at::ScalarType type) {
 
 Tensor mapped_tensor(const Checkpoint::Entry& entry) {
   const TensorInfo& info = entry.info;
+  if (dtype_block(info.dtype) > 1) return dequantised(entry);
   const auto options = at::TensorOptions().dtype(scalar_type(info.dtype));
   const Bytes bytes = entry.bytes();
   if (bytes.empty()) return at::empty(info.shape, options);

@@ -49,7 +49,7 @@ const std::string& Weights::where() const {
   return state_->checkpoint.where();
 }
 
-Tensor Weights::stored(const std::string& name, const Shape& shape) const {
+const Checkpoint::Entry& Weights::entry(const std::string& name, const Shape& shape) const {
   const std::string full = (*this / name).path_;
   const Checkpoint::Entry& entry = state_->checkpoint.entry(full);
   if (entry.info.shape != shape) {
@@ -63,7 +63,12 @@ Tensor Weights::stored(const std::string& name, const Shape& shape) const {
                               "GPTQ, int8) are not supported"));
   }
   state_->used.insert(full);
-  Tensor tensor = mapped_tensor(entry);
+  return entry;
+}
+
+Tensor Weights::stored(const std::string& name, const Shape& shape) const {
+  const std::string full = (*this / name).path_;
+  Tensor tensor = mapped_tensor(entry(name, shape));
   if (state_->options.device.type() != at::kCPU) tensor = tensor.to(state_->options.device);
   state_->loaded.emplace_back(full, tensor);
   return tensor;

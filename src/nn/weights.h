@@ -40,6 +40,8 @@ class Weights {
   // CheckpointError: missing, or not of `shape`.
   Tensor tensor(const std::string& name, const Shape& shape,
                 at::MemoryFormat layout = at::MemoryFormat::Contiguous) const;
+  // Where it lies, for a matrix that is not dense.
+  const Checkpoint::Entry& entry(const std::string& name, const Shape& shape) const;
   // As stored: mapped where it can be. For Linear.
   Tensor stored(const std::string& name, const Shape& shape) const;
 
@@ -71,7 +73,7 @@ class Weights {
 };
 
 // A CPU tensor that looks at a checkpoint's bytes; it keeps the mapping alive. Copies where the
-// bytes are not aligned.
+// bytes are not aligned, and of GGML's blocks, as f32.
 Tensor mapped_tensor(const Checkpoint::Entry& entry);
 at::ScalarType scalar_type(Dtype dtype);
 Dtype dtype_of(at::ScalarType type);  // throws UsageError for a type that safetensors has not

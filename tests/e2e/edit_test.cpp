@@ -181,6 +181,41 @@ TEST_F(Edit, GivesDiffusersPicture) {
   }
 }
 
+// Beside a config.json of its own a file may be of any size; without one it is FLUX.1 Fill's.
+TEST_F(Edit, GgufFilesStandInForComponents) {
+  const auto place = [&](const std::string& folder, const std::string& gguf,
+                         const std::string& config) {
+    std::filesystem::create_directories(work() / folder);
+    std::filesystem::copy_file(golden(gguf), work() / folder / "model.gguf");
+    std::filesystem::copy_file(golden(config), work() / folder / "config.json");
+  };
+  place("q8", "gguf/tiny-fill-q8_0.gguf", "tiny-fill/transformer/config.json");
+  place("t5", "gguf/tiny-t5-q8_0.gguf", "tiny-fill/text_encoder_2/config.json");
+  const auto tiny = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {
+        "edit",      "car.png", "make it blue", "--model", golden("tiny-fill"),
+        "--no-lora", "--width", "64",           "--steps", "4",
+        "--seed",    "1"};
+    all.insert(all.end(), more.begin(), more.end());
+    return run(all);
+  };
+  ASSERT_EQ(tiny({"-o", "dense.png"}).code, 0);
+  // In f32 as the small model: else it would be bf16, as diffusers computes and draws for GGUF.
+  const Result result =
+      tiny({"-o", "q8.png", "--transformer", "q8/model.gguf", "--t5", "t5", "--dtype", "f32"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  const Image dense = output("dense.png"), q8 = output("q8.png");
+  double difference = 0;
+  for (size_t i = 0; i < dense.pixels.size(); ++i)
+    difference += std::abs(dense.pixels[i] - q8.pixels[i]);
+  difference /= static_cast<double>(dense.pixels.size());
+  EXPECT_GT(difference, 0);
+  EXPECT_LT(difference, 3);
+  expect_failure({"edit", "car.png", "x", "--model", golden("tiny-fill"), "--no-lora",
+                  "--transformer", golden("gguf/tiny-t5-q8_0.gguf")},
+                 1, "It looks like a T5 encoder: give it with --t5");
+}
+
 TEST_F(Edit, OutsideTheMaskThePixelsStay) {
   Image mask(384, 384, 1);
   for (int y = 100; y < 300; ++y) std::fill(mask.at(100, y), mask.at(300, y), 255);

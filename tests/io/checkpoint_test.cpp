@@ -159,13 +159,21 @@ TEST(Checkpoint, NamesWhatIsNotSupported) {
   for (const char* name : {"a.pt", "a.pth", "a.ckpt"}) {
     EXPECT_THAT(unavailable(folder.write(name, "x")), HasSubstr("Convert it"));
   }
+}
+
+TEST(Checkpoint, GgufIsReadByItsContentAndFromAFolder) {
+  const TemporaryFolder folder;
   const Path gguf = kGoldens / "gguf/tiny-fill-q8_0.gguf";
-  EXPECT_THAT(unavailable(gguf), HasSubstr("tiny-fill-q8_0.gguf is a GGUF file"));
+  const Checkpoint plain = Checkpoint::open(gguf);
+  EXPECT_EQ(plain.entries().size(), 92u);
+  EXPECT_EQ(plain.entry("img_in.weight").info.dtype, Dtype::kQ8_0);
   fs::create_directories(folder / "g");
   fs::copy_file(gguf, folder / "g/renamed.safetensors");
-  EXPECT_THAT(unavailable(folder / "g/renamed.safetensors"), HasSubstr("is a GGUF file"));
+  EXPECT_EQ(Checkpoint::open(folder / "g/renamed.safetensors").entries().size(), 92u);
   fs::rename(folder / "g/renamed.safetensors", folder / "g/model.gguf");
-  EXPECT_THAT(unavailable(folder / "g"), HasSubstr("model.gguf is a GGUF file"));
+  EXPECT_EQ(Checkpoint::open(folder / "g").entries().size(), 92u);
+  fs::copy_file(gguf, folder / "g/other.gguf");
+  EXPECT_THAT(unavailable(folder / "g"), HasSubstr("several .gguf files (model.gguf, other.gguf)"));
 }
 
 TEST(Checkpoint, RefusesToGuess) {

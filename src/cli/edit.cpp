@@ -102,7 +102,7 @@ class EditRun {
   }
 
   void compare_with_recipe() {
-    const Recipe recipe = parse_recipe(read_recipe_text(options_.recipe), options_.recipe);
+    const Recipe recipe = read_recipe(options_.recipe);
     if (recipe.steps.back().mask && jobs_[0].settings.mask.empty()) {
       log::warn(
           str(options_.recipe, " was made with a mask, which is not in it; give it with --mask"));

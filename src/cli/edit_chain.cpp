@@ -39,12 +39,7 @@ void leave_out(EditJob& job, const EditOptions& options) {
   }
   expect_no_settings(options);
   const std::string picture = job.settings.image;
-  const std::string text = read_recipe_text(picture);
-  if (text.empty()) {
-    throw DataError(
-        str(picture, ": there is no recipe in it; only pictures that icedit wrote have one"));
-  }
-  const Recipe recipe = parse_recipe(text, picture);
+  const Recipe recipe = read_recipe(picture);
   if (was_changed(recipe, picture)) {
     throw DataError(
         str(picture,

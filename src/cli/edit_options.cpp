@@ -62,12 +62,7 @@ SettingGroup output_group(EditOptions& o) {
 }
 
 void apply_recipe(EditOptions& options, const std::string& picture) {
-  const std::string recipe = read_recipe_text(picture);
-  if (recipe.empty()) {
-    throw DataError(
-        str(picture, ": there is no recipe in it; only pictures that icedit wrote have one"));
-  }
-  const std::vector<StepRecord> steps = parse_recipe(recipe, picture).steps;
+  const std::vector<StepRecord> steps = read_recipe(picture).steps;
   options.settings = steps.back().edit;
   if (steps.size() > 1) {
     log::warn(str(picture, " was made in ", steps.size(), " steps; --recipe takes the settings of ",

@@ -34,14 +34,6 @@ ReproduceOptions parse(const Arguments& arguments) {
   return options;
 }
 
-Recipe recipe_of(const std::string& picture) {
-  const std::string text = read_recipe_text(picture);
-  if (!text.empty()) return parse_recipe(text, picture);
-  throw DataError(str(picture,
-                      ": there is no recipe in it; only pictures that icedit wrote, and no other "
-                      "program saved again, have one"));
-}
-
 // Runs every step on the file of the one before, as they were written.
 class Replay {
  public:
@@ -182,7 +174,7 @@ int run_reproduce(const Arguments& arguments) {
         reproduce_option_groups(shown), exit_codes_help());
     return 0;
   }
-  const Recipe recipe = recipe_of(options.picture);
+  const Recipe recipe = read_recipe(options.picture);
   const std::string bytes = read_file(options.picture);
   const Image there = stored_pixels(as_bytes(bytes), options.picture);
   if (!recipe.result.empty() && pixels_hash(there) != recipe.result) {

@@ -301,6 +301,14 @@ Recipe parse_recipe(const std::string& text, const std::string& where) {
   return recipe;
 }
 
+Recipe read_recipe(const Path& picture) {
+  const std::string text = read_recipe_text(picture);
+  if (!text.empty()) return parse_recipe(text, picture.string());
+  throw DataError(str(picture.string(),
+                      ": there is no recipe in it; only pictures that icedit wrote, and that no "
+                      "other program has saved again, have one"));
+}
+
 Path find_source(const SourceRecord& source, const Path& picture, const std::string& given,
                  const std::string& what, const char* flag) {
   if (!given.empty()) {

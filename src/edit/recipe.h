@@ -100,6 +100,8 @@ std::string read_recipe_text(const Path& picture);
 // Throws DataError when the text is no recipe, UsageError for a setting that this version has not;
 // `where` names the picture.
 Recipe parse_recipe(const std::string& text, const std::string& where);
+// Of a picture that has one. Throws DataError where it has none.
+Recipe read_recipe(const Path& picture);
 
 // The file with these bytes: beside `picture`, under its name there or another; else `given` (a
 // path, "" for none). Throws NoInputError where there is none, or `given` is another file. `what`:

@@ -16,7 +16,7 @@ using SortedJson = nlohmann::json;
 
 constexpr uint16_t kDescription = 0x010e, kOrientation = 0x0112, kSoftware = 0x0131,
                    kExifDirectory = 0x8769, kUserComment = 0x9286;
-constexpr uint16_t kByte = 1, kAscii = 2, kShort = 3, kLong = 4, kUndefined = 7;
+constexpr uint16_t kByte = 1, kAscii = 2, kShort = 3, kLong = 4;
 
 struct Entry {
   uint16_t tag, type;

@@ -16,7 +16,7 @@ namespace {
 
 using std::literals::operator""sv;
 
-constexpr std::string_view kHeader = "Exif\0\0"sv;        // libexif wants and writes it
+constexpr std::string_view kHeader = "Exif\0\0"sv;  // libexif wants and writes it
 constexpr size_t kLargestExif = 1 << 20;
 
 using ExifBlock = std::unique_ptr<ExifData, decltype(&exif_data_unref)>;

@@ -182,6 +182,7 @@ int64_t one_frame(Bytes, const std::string&) {
 
 }  // namespace
 
-const Codec kJpegCodec = {decode_jpeg, jpeg_head, read_jpeg_text, read_jpeg_exif, read_jpeg_profile, one_frame};
+const Codec kJpegCodec = {decode_jpeg,    jpeg_head,         read_jpeg_text,
+                          read_jpeg_exif, read_jpeg_profile, one_frame};
 
 }  // namespace icedit

@@ -41,7 +41,7 @@ struct Codec {
   Decoded (*decode)(Bytes bytes, const std::string& where, const ReadOptions& options);
   PictureHead (*head)(Bytes bytes, const std::string& where);
   PictureText (*text)(Bytes bytes, const std::string& where);
-  std::string (*exif)(Bytes bytes, const std::string& where);  // as stored; empty: none
+  std::string (*exif)(Bytes bytes, const std::string& where);       // as stored; empty: none
   StoredProfile (*profile)(Bytes bytes, const std::string& where);  // of whatever colour space
   int64_t (*frames)(Bytes bytes, const std::string& where);         // of an animation; else 1, or 0
 };

@@ -278,8 +278,7 @@ PictureHead png_head(Bytes bytes, const std::string& where) {
   if (chunks.empty() || chunks[0].name != "IHDR" || chunks[0].whole.size() < 17) return {};
   const auto* header = reinterpret_cast<png_const_bytep>(chunks[0].whole.data());
   return {png_get_uint_32(header + 8), png_get_uint_32(header + 12),
-          orientation(chunks, bytes, where),
-          chunks[0].whole[16] == 16 ? "16 bits a channel" : ""};
+          orientation(chunks, bytes, where), chunks[0].whole[16] == 16 ? "16 bits a channel" : ""};
 }
 
 Decoded decode_png(Bytes bytes, const std::string& where, const ReadOptions& options) {
@@ -345,6 +344,7 @@ StoredProfile read_png_profile(Bytes bytes, const std::string& where) {
 
 }  // namespace
 
-const Codec kPngCodec = {decode_png, png_head, read_png_text, read_png_exif, read_png_profile, png_frames};
+const Codec kPngCodec = {decode_png,    png_head,         read_png_text,
+                         read_png_exif, read_png_profile, png_frames};
 
 }  // namespace icedit

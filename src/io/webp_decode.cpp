@@ -94,6 +94,7 @@ StoredProfile read_webp_profile(Bytes bytes, const std::string&) {
 
 }  // namespace
 
-const Codec kWebpCodec = {decode_webp, webp_head, read_webp_text, read_webp_exif, read_webp_profile, webp_frames};
+const Codec kWebpCodec = {decode_webp,    webp_head,         read_webp_text,
+                          read_webp_exif, read_webp_profile, webp_frames};
 
 }  // namespace icedit

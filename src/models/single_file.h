@@ -15,9 +15,9 @@ namespace icedit {
 // not split.
 Checkpoint flux_single_file(const Checkpoint& file);
 
-// Of ComfyUI's t5xxl_fp16.safetensors, fp8 with or without scales, and GGUF's encoders (enc.blk.N...). The table of embeddings is
-// `shared.weight` afterwards, whichever of its two names the file has; a decoder's tensors are left
-// out.
+// Of ComfyUI's t5xxl_fp16.safetensors, fp8 with or without scales, and GGUF's encoders
+// (enc.blk.N...). The table of embeddings is `shared.weight` afterwards, whichever of its two names
+// the file has; a decoder's tensors are left out.
 Checkpoint t5_single_file(const Checkpoint& file);
 
 // Of ComfyUI's clip_l.safetensors, a whole CLIP (its vision half is left out). FLUX takes the

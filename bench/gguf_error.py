@@ -80,7 +80,7 @@ def main():
             shown = "equal" if kind is None else f"{np.median(psnr):.1f} dB"
             low = "" if kind is None else f"{np.percentile(psnr, 10):.1f} dB"
             success = summary.get("total", summary)
-            print(f"| {name} | {size / 2 ** 20:.1f} MiB | {error:.4f} | {shown} | {low} | {success["successes"]} of {success["judged"]} |", flush=True)
+            print(f"| {name} | {size / 2 ** 20:.1f} MiB | {error:.4f} | {shown} | {low} | {success['successes']} of {success['judged']} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -24,17 +24,14 @@ struct PlannedEdit {  // a job, or a step of one
 // Decodes each picture for its size; nothing is kept.
 std::vector<PlannedEdit> measure(const std::vector<EditJob>& jobs, const EditOptions& options,
                                  const Residency& residency) {
-  const auto multiple = static_cast<int>(2 * residency.vae_config().downscale());
   std::vector<PlannedEdit> edits;
   for (const EditJob& job : jobs) {
     const Image image = read_image(job.settings.image, options.read);
     const Size source{image.width, image.height};
     for (size_t i = 0; i < job.steps(); ++i) {
-      const EditRequest& r = job.step(i).request;
-      const auto width = static_cast<int>(r.width.value_or(residency.files().defaults().width));
+      const EditSettings& step = job.step(i);
       const auto outputs = job.chain ? std::vector<Path>{job.outputs[i]} : job.outputs;
-      edits.push_back(
-          {&job.step(i), outputs, source, half_size(source, width, r.sizing, multiple)});
+      edits.push_back({&step, outputs, source, half_size(residency, step.request, source)});
     }
   }
   return edits;

@@ -17,10 +17,9 @@ std::string listed(const std::vector<StepRecord>& steps) {
   return text;
 }
 
-bool was_changed(const Recipe& recipe, const std::string& picture) {
-  if (recipe.result.empty()) return false;  // written before results were hashed
+bool was_changed_since(const Recipe& recipe, const std::string& picture) {
   const std::string bytes = read_file(picture);
-  return pixels_hash(stored_pixels(as_bytes(bytes), picture)) != recipe.result;
+  return was_changed(recipe, stored_pixels(as_bytes(bytes), picture));
 }
 
 void expect_no_settings(const EditOptions& options) {
@@ -40,7 +39,7 @@ void leave_out(EditJob& job, const EditOptions& options) {
   expect_no_settings(options);
   const std::string picture = job.settings.image;
   const Recipe recipe = read_recipe(picture);
-  if (was_changed(recipe, picture)) {
+  if (was_changed_since(recipe, picture)) {
     throw DataError(
         str(picture,
             " was changed by another program since icedit wrote it, and --without would "
@@ -61,17 +60,13 @@ void leave_out(EditJob& job, const EditOptions& options) {
     rest.back().quality = options.settings.quality;
     if (!rest.back().quality && step.file.format != ImageFormat::kPng)
       rest.back().quality = step.file.quality;
-    if (step.mask) {
-      rest.back().mask =
-          find_source(*step.mask, picture, "", str("the mask of step ", i + 1), nullptr).string();
-    }
+    rest.back().mask = find_mask(recipe, static_cast<size_t>(i), picture).string();
   }
   if (rest.empty() && options.then.empty()) {
     throw UsageError(str("without ", steps == 1 ? "its one step" : "all its steps", " ", picture,
                          " is the original; leave fewer out"));
   }
-  const Path original =
-      find_source(recipe.source, picture, options.original, "the original", "--image");
+  const Path original = find_original(recipe, picture, options.original);
   if (!rest.empty()) {
     job.settings = rest.front();
     job.then.assign(rest.begin() + 1, rest.end());
@@ -86,7 +81,7 @@ void go_on(EditJob& job) {
   const std::string text = read_recipe_text(picture);
   if (text.empty()) return;
   Recipe recipe = parse_recipe(text, picture);
-  if (was_changed(recipe, picture)) {
+  if (was_changed_since(recipe, picture)) {
     log::warn(
         str(picture,
             " was changed by another program since icedit wrote it; the edit is of the picture "

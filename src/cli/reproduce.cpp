@@ -48,36 +48,26 @@ class Replay {
 
   // The picture as the last step's file.
   std::string run() {
-    const Path original =
-        find_source(recipe_.source, options_.picture, options_.original, "the original", "--image");
+    const Path original = find_original(recipe_, options_.picture, options_.original);
     std::string file = read_file(original);
     for (size_t i = 0; i < recipe_.steps.size(); ++i) {
       const StepRecord& step = recipe_.steps[i];
       EditSettings settings = step.edit;
       settings.image = original.string();
-      std::string mask;
-      if (step.mask) {
-        settings.mask =
-            find_source(*step.mask, options_.picture, "", str("the mask of step ", i + 1), nullptr)
-                .string();
-        mask = read_file(settings.mask);
-      }
+      settings.mask = find_mask(recipe_, i, options_.picture).string();
+      const std::string mask = settings.mask.empty() ? "" : read_file(settings.mask);
       const EditRequest request = reader_.read(settings, as_bytes(file), as_bytes(mask));
       const std::vector<EditedImage> images = editor_.edit(request, hooks(i));
       const size_t which = std::min<size_t>(size_t(std::max<int64_t>(step.picture.value_or(0), 0)),
                                             images.size() - 1);
-      Recipe made;
-      made.run = now();
-      made.steps = {step};
-      file = encode_with_recipe(images[which], made);
+      const EditedImage& made = images[which];  // the next step needs no recipe of it
+      file = encode_image(made.image, step.file.format, {}, step.file.quality, made.colour_profile,
+                          made.exif);
     }
     return file;
   }
 
-  const RunRecord& now() {
-    if (!now_) now_ = describe_run(editor_.residency());
-    return *now_;
-  }
+  RunRecord now() { return describe_run(editor_.residency()); }
 
  private:
   EditHooks hooks(size_t step) {
@@ -98,7 +88,6 @@ class Replay {
   const Recipe& recipe_;
   Editor editor_;
   RequestReader reader_;
-  std::optional<RunRecord> now_;
   std::unique_ptr<Progress> bar_;
 };
 
@@ -177,7 +166,7 @@ int run_reproduce(const Arguments& arguments) {
   const Recipe recipe = read_recipe(options.picture);
   const std::string bytes = read_file(options.picture);
   const Image there = stored_pixels(as_bytes(bytes), options.picture);
-  if (!recipe.result.empty() && pixels_hash(there) != recipe.result) {
+  if (was_changed(recipe, there)) {
     log::warn(
         str(options.picture,
             " was changed by another program since icedit wrote it; it is compared as it is"));
@@ -187,9 +176,10 @@ int run_reproduce(const Arguments& arguments) {
   Replay replay(options, recipe, files);
   const std::string made = replay.run();
   const Comparison c = compared(stored_pixels(as_bytes(made), "the reproduction"), there);
-  std::vector<std::string> other = differences(recipe.run, replay.now());
+  const RunRecord now = replay.now();
+  std::vector<std::string> other = differences(recipe.run, now);
   if (!c.identical) {
-    const std::vector<std::string> small = small_differences(recipe.run, replay.now());
+    const std::vector<std::string> small = small_differences(recipe.run, now);
     other.insert(other.end(), small.begin(), small.end());
   }
   const bool accepted = c.identical || (options.psnr && c.same_size && c.psnr >= *options.psnr);

@@ -81,6 +81,12 @@ PartEstimate estimate(const Residency& residency, Part part, const EditSize& siz
 
 }  // namespace
 
+Size half_size(const Residency& residency, const EditRequest& request, Size source) {
+  const auto multiple = static_cast<int>(2 * residency.vae_config().downscale());
+  const int64_t width = request.width.value_or(residency.files().defaults().width);
+  return half_size(source, static_cast<int>(width), request.sizing, multiple);
+}
+
 EditSize edit_size(const Residency& residency, const EditRequest& request, Size half) {
   const int64_t width = int64_t{2} * half.width, height = half.height;
   EditSize size;

@@ -27,6 +27,8 @@ struct EditSize {
   bool operator==(const EditSize&) const = default;
 };
 
+// The size at which this model makes the request's edit of a picture of that size (edit/diptych.h).
+Size half_size(const Residency& residency, const EditRequest& request, Size source);
 EditSize edit_size(const Residency& residency, const EditRequest& request, Size half);
 // The larger of both in each.
 EditSize larger(const EditSize& a, const EditSize& b);

@@ -243,6 +243,10 @@ std::string pixels_hash(const Image& image) {
   return sha256(bytes);
 }
 
+bool was_changed(const Recipe& recipe, const Image& there) {
+  return !recipe.result.empty() && pixels_hash(there) != recipe.result;
+}
+
 Json detail_json(const DetailFigures& f) {
   const auto rounded = [](double v) { return std::round(v * 1e4) / 1e4; };
   return {{"shift", {rounded(f.shift_x), rounded(f.shift_y)}},
@@ -330,6 +334,15 @@ Path find_source(const SourceRecord& source, const Path& picture, const std::str
   throw NoInputError(str(what, " of ", picture.string(), " is not beside it: ", source.file,
                          " with SHA-256 ", source.sha256, "; put it there",
                          flag == nullptr ? "" : str(", or give it with ", flag)));
+}
+
+Path find_original(const Recipe& recipe, const Path& picture, const std::string& given) {
+  return find_source(recipe.source, picture, given, "the original", "--image");
+}
+
+Path find_mask(const Recipe& recipe, size_t i, const Path& picture) {
+  const std::optional<SourceRecord>& mask = recipe.steps[i].mask;
+  return mask ? find_source(*mask, picture, "", str("the mask of step ", i + 1), nullptr) : Path();
 }
 
 std::string dtype_text(at::ScalarType type) {

@@ -86,6 +86,9 @@ struct Recipe {
 Image stored_pixels(Bytes bytes, const std::string& where);
 // SHA-256 of them and their size: another program's change of a picture is told by it.
 std::string pixels_hash(const Image& image);
+// Whether `there`, the picture's pixels, are not those that were written; false where the recipe is
+// older than such hashes.
+bool was_changed(const Recipe& recipe, const Image& there);
 
 // How the edit lay, and percent kept, colour and content.
 Json detail_json(const DetailFigures& figures);
@@ -108,6 +111,11 @@ Recipe read_recipe(const Path& picture);
 // "the original", for the error; `flag`: what it is given with, nullptr for nothing.
 Path find_source(const SourceRecord& source, const Path& picture, const std::string& given,
                  const std::string& what, const char* flag);
+
+// What the first step edited: beside `picture`, or `given`.
+Path find_original(const Recipe& recipe, const Path& picture, const std::string& given);
+// The mask of step i, from 0: beside `picture`; "" where it had none.
+Path find_mask(const Recipe& recipe, size_t i, const Path& picture);
 
 // An id stays; of a path only the last name goes along with what may be given away.
 std::string without_folders(const std::string& name);

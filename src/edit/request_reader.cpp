@@ -10,10 +10,7 @@ RequestReader::RequestReader(const ReadOptions& read, const Residency& residency
     : read_(read), residency_(residency), memory_(residency) {}
 
 Size RequestReader::half(const EditRequest& request) const {
-  const auto multiple = static_cast<int>(2 * residency_.vae_config().downscale());
-  const int64_t width = request.width.value_or(residency_.files().defaults().width);
-  return half_size({request.source.width, request.source.height}, static_cast<int>(width),
-                   request.sizing, multiple);
+  return half_size(residency_, request, {request.source.width, request.source.height});
 }
 
 EditRequest RequestReader::read(const EditSettings& settings) {

@@ -219,11 +219,9 @@ class GgmlMatrix : public Matrix {
       const int64_t end_of_half = first < half ? half : out;
       const int64_t last = std::min(first + tile, end_of_half);
       const int64_t shift = entry_.swap_halves ? (first < half ? out - half : -half) : 0;
-      const TensorInfo stored = entry_.info.rows(first + shift, last + shift);
-      const Tensor rows = at::empty({last - first, in}, at::kFloat);
-      on_all_threads(stored.dtype, entry_.file->bytes().data() + stored.begin, rows.numel(),
-                     rows.mutable_data_ptr<float>());
-      use(first, rows);
+      const Checkpoint::Entry rows = {entry_.file, entry_.stored_name,
+                                      entry_.info.rows(first + shift, last + shift), false};
+      use(first, dequantised(rows));
       first = last;
     }
   }

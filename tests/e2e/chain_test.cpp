@@ -1,18 +1,15 @@
 // Several edits in a row, parts of photos, and making a picture again, as a user does it.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
-#include "e2e/program.h"
+#include "e2e/edit_program.h"
 
 namespace icedit::e2e {
 namespace {
 
 using Json = nlohmann::json;
 
-class Chain : public Program {
+class Chain : public EditProgram {
  protected:
-  Chain() { copy(asset("desert-car.png"), "car.png"); }
-
   // Three steps: c-step1.png, c-step2.png, c-step3.png.
   void make_chain(const std::string& output = "c.png") {
     const Result made =
@@ -20,17 +17,14 @@ class Chain : public Program {
              "without the cloud", "--steps", "2", "--seed", "7", "-o", output});
     ASSERT_EQ(made.code, 0) << made.err;
   }
-  Image picture(const std::string& name) { return read_image(work() / name); }
-  Json recipe(const std::string& name) {
-    return Json::parse(run({"inspect", name, "--json"}).out)["recipe"];
-  }
+  Json recipe(const std::string& name) { return inspect(name)["recipe"]; }
 };
 
 TEST_F(Chain, EveryStepIsWrittenAtFullSizeAndTheLastKnowsAll) {
   make_chain();
   EXPECT_EQ(files(),
             (std::set<std::string>{"c-step1.png", "c-step2.png", "c-step3.png", "car.png"}));
-  EXPECT_EQ(picture("c-step1.png").width, 384);
+  EXPECT_EQ(output("c-step1.png").width, 384);
   const Json last = recipe("c-step3.png");
   ASSERT_EQ(last["before"].size(), 2u);
   EXPECT_EQ(last["before"][0]["edit"]["instruction"], "make it night");
@@ -44,7 +38,7 @@ TEST_F(Chain, EveryStepIsWrittenAtFullSizeAndTheLastKnowsAll) {
                  "--output-size", "source", "-o", "alone.png"})
                 .code,
             0);
-  EXPECT_EQ(picture("alone.png"), picture("c-step2.png"));
+  EXPECT_EQ(output("alone.png"), output("c-step2.png"));
 }
 
 TEST_F(Chain, GoesOnFromAPictureAsIfItHadBeenOneRun) {
@@ -57,7 +51,7 @@ TEST_F(Chain, GoesOnFromAPictureAsIfItHadBeenOneRun) {
       run({"edit", "d-step2.png", "--then", "without the cloud", "--steps", "2", "--seed", "7"});
   ASSERT_EQ(more.code, 0) << more.err;
   EXPECT_EQ(more.out, "d-step3.png  seed 7\n");
-  EXPECT_EQ(picture("d-step3.png"), picture("c-step3.png"));
+  EXPECT_EQ(output("d-step3.png"), output("c-step3.png"));
   EXPECT_EQ(recipe("d-step3.png")["before"].size(), 2u);
 }
 
@@ -69,8 +63,8 @@ TEST_F(Chain, WithoutAStepTheOthersAreMadeAgain) {
                  "--seed", "7", "-o", "x.png"})
                 .code,
             0);
-  EXPECT_EQ(picture("w-step2.png"), picture("x-step2.png"));
-  EXPECT_EQ(picture("w-step1.png"), picture("c-step1.png"));
+  EXPECT_EQ(output("w-step2.png"), output("x-step2.png"));
+  EXPECT_EQ(output("w-step1.png"), output("c-step1.png"));
 }
 
 TEST_F(Chain, SaysWhatIsMissingOrWrong) {
@@ -92,7 +86,7 @@ TEST_F(Chain, SaysWhatIsMissingOrWrong) {
             0);
   // Another program's change is not thrown away.
   const PictureText text = read_picture_text(work() / "c-step3.png");
-  Image retouched = picture("c-step3.png");
+  Image retouched = output("c-step3.png");
   retouched.pixels[0] ^= 255;
   write_image(work() / "r.png", retouched, text);
   expect_failure({"edit", "r.png", "--without", "1", "--image", "moved"}, 1,
@@ -118,7 +112,7 @@ TEST_F(Chain, WhatALaterStepCannotDoIsFoundOutBeforeTheFirstRuns) {
 TEST_F(Chain, BeginsWithThenWhereThereIsNoRecipe) {
   ASSERT_EQ(run({"edit", "car.png", "--then", "make it night", "--steps", "1", "-o", "t.png"}).code,
             0);
-  EXPECT_EQ(picture("t-step1.png").width, 384);
+  EXPECT_EQ(output("t-step1.png").width, 384);
 }
 
 TEST_F(Chain, IsToldByInspectDryRunAndJson) {
@@ -186,11 +180,11 @@ TEST_F(Chain, IsReproducedBitForBit) {
 }
 
 TEST_F(Chain, ARegionIsEditedAloneAtTheModelsWidth) {
-  const Image source = picture("car.png");
+  const Image source = output("car.png");
   const Result result = run({"edit", "car.png", "make it night", "--steps", "2", "--seed", "7",
                              "--region", "100,120,192,160", "-o", "r.png"});
   ASSERT_EQ(result.code, 0) << result.err;
-  const Image out = picture("r.png");
+  const Image out = output("r.png");
   ASSERT_EQ(out.width, source.width);
   size_t changed = 0;
   for (int y = 0; y < out.height; ++y) {
@@ -219,7 +213,7 @@ TEST_F(Chain, ARegionIsEditedAloneAtTheModelsWidth) {
 }
 
 TEST_F(Chain, APhotosAlphaComesBackAtFullSize) {
-  Image source = picture("car.png"), rgba(384, 384, 4);
+  Image source = output("car.png"), rgba(384, 384, 4);
   for (int y = 0; y < 384; ++y) {
     for (int x = 0; x < 384; ++x) {
       std::copy_n(source.at(x, y), 3, rgba.at(x, y));

@@ -1,10 +1,9 @@
 // icedit edit as a user runs it.
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "base/str.h"
-#include "e2e/program.h"
+#include "e2e/edit_program.h"
 #include "io/resize.h"
 #include "io/test_profile.h"
 
@@ -13,18 +12,12 @@ namespace {
 
 using Json = nlohmann::json;
 
-class Edit : public Program {
+class Edit : public EditProgram {
  protected:
-  Edit() { copy(asset("desert-car.png"), "car.png"); }
-
   Result edit(std::vector<std::string> arguments) {
     std::vector<std::string> all = {"edit", "car.png", "make the car red", "--steps", "2"};
     all.insert(all.end(), arguments.begin(), arguments.end());
     return run(all);
-  }
-  Image output(const std::string& name) { return read_image(work() / name); }
-  Json inspect(const std::string& name) {
-    return Json::parse(run({"inspect", name, "--json"}).out);
   }
 };
 

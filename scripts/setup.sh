@@ -11,7 +11,7 @@ CUDA_RUNTIME=13.0.96
 CUPTI=13.0.85
 PACKAGES=(g++ cmake ninja-build ccache clang-format lld python3 python3-pip pkg-config
   libicu-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libexif-dev
-  nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libstb-dev
+  nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libstb-dev libboost1.81-dev
   libssl-dev libgloo-dev libgtest-dev libgmock-dev libbenchmark-dev)
 
 cuda=0 packages=1

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what icedit builds with: Debian packages, and libtorch and Arrow from their Python wheels into .deps/.
 # Idempotent, and silent when there is nothing to do.
-#   scripts/setup.sh [--cuda] [--fuzz] [--no-packages]    --fuzz: clang, for the preset fuzz
+#   scripts/setup.sh [--cuda] [--fuzz] [--serve-tests] [--no-packages]
+# --fuzz: clang, for the preset fuzz. --serve-tests: a browser, nginx and Python clients, for tests/serve.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,14 +15,15 @@ PACKAGES=(g++ cmake ninja-build ccache clang-format lld python3 python3-pip pkg-
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libstb-dev libboost1.81-dev
   libssl-dev libgloo-dev libgtest-dev libgmock-dev libbenchmark-dev)
 
-cuda=0 packages=1
+cuda=0 packages=1 serve_tests=0
 for arg in "$@"; do
   case "$arg" in
     --cuda) cuda=1 ;;
     --fuzz) PACKAGES+=(clang-14 libclang-rt-14-dev) ;;
+    --serve-tests) serve_tests=1; PACKAGES+=(chromium chromium-driver nginx-light) ;;
     --no-packages) packages=0 ;;
-    -h | --help) sed -n '2,4s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "setup.sh: unknown option '$arg' (known: --cuda, --fuzz, --no-packages)" >&2; exit 2 ;;
+    -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "setup.sh: unknown option '$arg' (known: --cuda, --fuzz, --serve-tests, --no-packages)" >&2; exit 2 ;;
   esac
 done
 
@@ -74,6 +76,18 @@ if [ ! -e ".deps/done/$stamp" ]; then
   echo "setup: fetching ${wheels[*]}"
   rm -f .deps/done/*
   install_wheels "$stamp" --no-deps "${wheels[@]}"
+fi
+if [ $serve_tests -eq 1 ]; then
+  clients=(openai==3.57.0 schemathesis==4.32.5)
+  stamp="serve-tests-$(IFS=,; echo "${clients[*]}")"
+  if [ ! -e ".deps/done/$stamp" ]; then
+    echo "setup: fetching ${clients[*]}"
+    rm -rf .deps/serve-tests
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .deps/serve-tests "${clients[@]}" 2>/dev/null || {
+      echo "setup.sh: pip could not install ${clients[*]}; is there a way to PyPI?" >&2; exit 1; }
+    mkdir -p .deps/done
+    touch ".deps/done/$stamp"
+  fi
 fi
 if [ $cuda -eq 1 ] && [ ! -e .deps/done/cuda ]; then
   echo "setup: fetching the CUDA libraries that torch $TORCH names (they include the two above)"

@@ -150,7 +150,9 @@ fuzz() {
 }
 
 section "set-up"
-scripts/setup.sh || { fail "set-up"; exit 1; }
+setup=()
+[ "$what" != all ] || setup=(--serve-tests)
+scripts/setup.sh "${setup[@]}" || { fail "set-up"; exit 1; }
 
 if [ "$what" != asan ] && [ "$what" != cpus ] && [ "$what" != fuzz ]; then
   check "format" check_format

@@ -88,7 +88,9 @@ Tensor AdapterLayer::add_lora(const Tensor& y, const Tensor& x, double factor) c
 }
 
 std::optional<double> AdapterLayer::fold_factor() const {
-  if (has_router() || a[0].requires_grad() || b[0].requires_grad()) return std::nullopt;
+  if (a[0].requires_grad() || b[0].requires_grad()) return std::nullopt;
+  if (*scale == 0.0) return 0.0;  // one that is switched off keeps no other from being folded
+  if (has_router()) return std::nullopt;
   return scaling() * *scale;
 }
 

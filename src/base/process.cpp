@@ -130,6 +130,10 @@ uint64_t peak_memory_bytes() {
   return proc_bytes("/proc/self/status", "VmHWM");
 }
 
+uint64_t resident_memory_bytes() {
+  return proc_bytes("/proc/self/status", "VmRSS");
+}
+
 uint64_t available_memory_bytes() {
   return std::min({proc_bytes("/proc/meminfo", "MemAvailable"),
                    left_in_group("/sys/fs/cgroup/", "memory.max", "memory.current", ""),

@@ -17,6 +17,7 @@ int available_cores();
 std::string cpu_kind();
 
 uint64_t peak_memory_bytes();       // VmHWM: the most that was ever resident
+uint64_t resident_memory_bytes();   // VmRSS: what is now
 uint64_t available_memory_bytes();  // what could be had now without swapping, within the control
                                     // group's limit
 uint64_t free_swap_bytes();

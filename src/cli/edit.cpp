@@ -149,8 +149,8 @@ class EditRun {
       next_ = 0;
       const EditedImage edited = std::move(editor_.edit(*request, hooks(i)).front());
       recipe.run = run();
-      recipe.steps.push_back(step_record(job.step(i), *request, job.outputs[i]));
-      add_made(edited, recipe.steps.back());
+      recipe.steps.push_back(step_of(job.step(i), *request, job.outputs[i]));
+      add_made(edited, 0, recipe.steps.back());
       const std::string bytes = encode_with_recipe(edited, recipe);
       save(job, i, bytes, edited, recipe.steps.back(), taken);
       if (i + 1 == job.steps()) break;
@@ -253,33 +253,22 @@ class EditRun {
     // Source and mask are hashed once for all images, whose names end alike.
     Recipe recipe{run(),
                   source_record(job.settings.image),
-                  {step_record(job.settings, request, job.outputs.front())},
+                  {step_of(job.settings, request, job.outputs.front())},
                   {}};
     StepRecord& step = recipe.steps.back();
     std::string taken;
     for (size_t i = 0; i < images.size(); ++i) {
-      add_made(images[i], step);
-      if (step.edit.request.num_images > 1) step.picture = static_cast<int64_t>(i);
+      add_made(images[i], i, step);
       save(job, i, encode_with_recipe(images[i], recipe), images[i], step, taken);
     }
     end_of(job, taken);
   }
 
-  // Without what is known of each image alone.
-  StepRecord step_record(const EditSettings& settings, const EditRequest& request,
-                         const Path& output) {
-    StepRecord step;
-    step.edit = resolved(settings, editor_.residency().files().defaults(), request.seed);
-    step.edit.request.region = request.region;  // "auto" is now a box
+  StepRecord step_of(const EditSettings& settings, const EditRequest& request, const Path& output) {
+    StepRecord step = step_record(settings, request, editor_.residency().files().defaults());
     if (!settings.mask.empty()) step.mask = source_record(settings.mask);
     step.file.format = output == kStandardOutput ? ImageFormat::kPng : format_of(output);
-    step.file.quality = static_cast<int>(settings.quality.value_or(kQuality));
     return step;
-  }
-
-  static void add_made(const EditedImage& edited, StepRecord& step) {
-    step.edit.seed = edited.seed;
-    if (edited.detail) step.detail = edited.detail->figures;
   }
 
   // The job's output `i`. Where its name was taken meanwhile, `taken` says so.

@@ -225,6 +225,21 @@ SourceRecord source_record(const Path& file) {
   return {file.filename().string(), sha256_file(file)};
 }
 
+StepRecord step_record(const EditSettings& settings, const EditRequest& request,
+                       const ModelDefaults& defaults) {
+  StepRecord step;
+  step.edit = resolved(settings, defaults, request.seed);
+  step.edit.request.region = request.region;  // "auto" is now a box
+  step.file.quality = int(settings.quality.value_or(kQuality));
+  return step;
+}
+
+void add_made(const EditedImage& edited, size_t index, StepRecord& step) {
+  step.edit.seed = edited.seed;
+  if (edited.detail) step.detail = edited.detail->figures;
+  if (step.edit.request.num_images > 1) step.picture = int64_t(index);
+}
+
 bool is_lossless(const FileRecord& file) {
   return file.format == ImageFormat::kPng ||
          (file.format == ImageFormat::kWebp && file.quality == 100);

@@ -75,6 +75,13 @@ struct StepRecord {
   std::optional<DetailFigures> detail = {};  // where the photo's was kept; not read back
 };
 
+// Of an edit, without what is known of each picture alone: `request` as it was read of `settings`.
+// The mask's record and the file's are the caller's to fill in.
+StepRecord step_record(const EditSettings& settings, const EditRequest& request,
+                       const ModelDefaults& defaults);
+// What is known of a picture alone; `index` of those of its request.
+void add_made(const EditedImage& edited, size_t index, StepRecord& step);
+
 struct Recipe {
   RunRecord run;                  // of the last step
   SourceRecord source;            // what the first step edited

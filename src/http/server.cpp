@@ -113,10 +113,6 @@ uint16_t Server::port() const {
   return impl_->acceptor->local_endpoint().port();
 }
 
-bool Server::on_loopback() const {
-  return impl_->acceptor->local_endpoint().address().is_loopback();
-}
-
 Counts Server::counts() const {
   return {impl_->shared.connections, impl_->shared.requests, impl_->shared.refused,
           impl_->shared.malformed};

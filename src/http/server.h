@@ -47,7 +47,6 @@ class Server {
   ~Server();  // ends all connections
 
   uint16_t port() const;
-  bool on_loopback() const;  // whether only this machine reaches it
   Counts counts() const;
   // Waits until what was answered has been sent, at most so long.
   void finish(std::chrono::milliseconds most);

@@ -7,6 +7,7 @@
 #include "cli/data.h"
 #include "cli/edit_options.h"
 #include "cli/eval_options.h"
+#include "cli/serve_options.h"
 #include "cli/train_options.h"
 #include "edit/recipe.h"
 
@@ -50,6 +51,23 @@ TEST(Frozen, OptionsOfEval) {
       << all;
 }
 
+TEST(Frozen, OptionsOfServe) {
+  ServeOptions options;
+  const std::string all = spellings(serve_option_groups(options));
+  EXPECT_TRUE(all.starts_with(
+      "host port name api-key api-key-file no-auth! allowed-host cors trusted-proxy queue max-body "
+      "max-pixels max-prompt max-steps max-width max-connections max-connections-per-address "
+      "drain-seconds keep-minutes keep-mb save-dir save-mb model|"))
+      << all;
+  const std::string manual = read_file(Path(ICEDIT_SOURCE) / "docs/cli.md"), help = serve_help();
+  for (const SettingGroup& group : serve_option_groups(options)) {
+    for (const Setting& option : group.settings) {
+      EXPECT_NE(manual.find("`--" + option.name), std::string::npos) << option.name;
+      EXPECT_NE(help.find("--" + option.name), std::string::npos) << option.name;
+    }
+  }
+}
+
 TEST(Frozen, OptionsOfTrain) {
   TrainOptions options;
   EXPECT_EQ(spellings(train_option_groups(options)),
@@ -88,7 +106,7 @@ TEST(Frozen, OptionsOfData) {
 TEST(Frozen, Commands) {
   std::string names;
   for (const Command& command : commands()) names += command.name + " ";
-  EXPECT_EQ(names, "edit reproduce eval convert inspect stage train data ");
+  EXPECT_EQ(names, "edit serve reproduce eval convert inspect stage train data ");
 }
 
 TEST(Frozen, EveryOptionIsInTheHelpAndHasOneSpelling) {

@@ -325,7 +325,6 @@ TEST(HttpServerAddress, SaysWhyItCannotListen) {
   EXPECT_THROW(start("example.org", 0), UsageError);
   EXPECT_THROW(start("8.8.8.8", 0), IoError);
   const Server taken("127.0.0.1", 0, {}, {}, {}, refusal);
-  EXPECT_TRUE(taken.on_loopback());
   EXPECT_THROW(start("127.0.0.1", taken.port()), IoError);
 }
 

@@ -1,0 +1,30 @@
+// icedit serve: a page to edit pictures in, and OpenAI's images API.
+#include "server/serve.h"
+
+#include <iostream>
+
+#include "base/log.h"
+#include "cli/command.h"
+#include "cli/serve_options.h"
+#include "edit/threads.h"
+
+namespace icedit::cli {
+
+int run_serve(const Arguments& arguments) {
+  ServeOptions options = parse_serve_options(arguments);
+  if (options.help) {
+    std::cout << serve_help();
+    return 0;
+  }
+  const Threads threads(options.model.threads);
+  const ModelFiles files = ModelFiles::find(options.model.request);
+  options.server.adapters = named_adapters(options, files.defaults(), files.name());
+  options.server.no_lora = options.model.no_lora;
+  ResidencyOptions residency = residency_options(options.model, files);
+  residency.adapters.clear();
+  for (const auto& named : options.server.adapters) residency.adapters.push_back(named.adapter);
+  log::info(str(files.name(), " on ", residency.device.str(), ", ", threads.count(), " threads"));
+  return server::serve(options.server, files, residency, options.model.low_memory);
+}
+
+}  // namespace icedit::cli

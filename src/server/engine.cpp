@@ -1,0 +1,222 @@
+#include "server/engine.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "edit/mask.h"
+#include "edit/warnings.h"
+#include "io/json.h"
+#include "server/problem.h"
+
+namespace icedit::server {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+uint64_t microseconds_since(Clock::time_point begin) {
+  return uint64_t(
+      std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin).count());
+}
+
+ReadOptions read_options(const Options& options) {
+  ReadOptions read;
+  read.max_pixels = options.max_pixels;
+  return read;
+}
+
+// The largest part of this aspect, in the middle.
+Box middle(Size of, Size aspect) {
+  Box box{0, 0, of.width, of.height};
+  if (int64_t(of.width) * aspect.height > int64_t(of.height) * aspect.width) {
+    box.width = int(std::max<int64_t>(1, int64_t(of.height) * aspect.width / aspect.height));
+  } else {
+    box.height = int(std::max<int64_t>(1, int64_t(of.width) * aspect.height / aspect.width));
+  }
+  box.x = (of.width - box.width) / 2;
+  box.y = (of.height - box.height) / 2;
+  return box;
+}
+
+void crop_to(Size aspect, EditRequest& request) {
+  const Box box = middle({request.source.width, request.source.height}, aspect);
+  const auto part = [&](const Image& picture) {
+    return crop(picture, box.x, box.y, box.x + box.width, box.y + box.height);
+  };
+  request.source = part(request.source);
+  if (!request.mask) return;
+  request.mask = part(*request.mask);
+  if (!has_white(*request.mask))
+    throw_bad_field("mask", "of the mask nothing is left within the aspect that size asks for",
+                    "invalid_mask");
+}
+
+// OpenAI's mask: what is transparent is edited. As a picture whose white is edited.
+std::string painted_white(const std::string& bytes, const ReadOptions& read) {
+  ReadOptions with_alpha = read;
+  with_alpha.keep_alpha = true;
+  const Image mask = decode_image(as_bytes(bytes), "the mask", with_alpha);
+  if (mask.channels != 4) {
+    throw_bad_field("mask",
+                    "the mask has no alpha channel, expected a picture that is transparent where "
+                    "the edit may change something",
+                    "invalid_mask");
+  }
+  Image white(mask.width, mask.height, 1);
+  for (size_t i = 0; i < white.pixels.size(); ++i)
+    white.pixels[i] = uint8_t(255 - mask.pixels[4 * i + 3]);
+  return encode_image(white, ImageFormat::kPng);
+}
+
+SourceRecord record_of(const std::string& name, const std::string& bytes) {
+  return {name, sha256(bytes)};
+}
+
+}  // namespace
+
+Engine::Engine(const Options& options, ModelFiles files, ResidencyOptions residency,
+               bool low_memory, Metrics& metrics)
+    : metrics_(metrics),
+      editor_(std::move(files), std::move(residency)),
+      reader_(read_options(options), editor_.residency()) {
+  Residency& parts = editor_.residency();
+  facts_.name = without_folders(parts.files().name());
+  facts_.defaults = parts.files().defaults();
+  for (const NamedAdapter& named : options.adapters) {
+    facts_.adapters.push_back(named.name);
+    facts_.scales.push_back(named.adapter.scale);
+  }
+  facts_.max_pixels = options.max_pixels;
+  all_ = describe_run(parts);
+  parts.set_keep(choose_keep(estimate_parts(parts, {}), low_memory, /*several_pictures=*/true));
+  const std::string odd = adapter_warning(parts, options.no_lora);
+  if (!odd.empty()) log::warn(odd);
+  if (parts.keep() == Keep::kOne) return;
+  if (parts.keep() == Keep::kAll) parts.clip(), parts.t5();
+  parts.vae();
+  parts.transformer();
+}
+
+void Engine::use_adapters(const std::vector<double>& scales) {
+  Residency& parts = editor_.residency();
+  for (size_t i = 0; i < scales.size(); ++i) {
+    if (parts.adapters()[i].scale != scales[i]) parts.set_adapter_scale(i, scales[i]);
+  }
+}
+
+// As the command line would say it that uses these adapters alone.
+RunRecord Engine::run_record() {
+  RunRecord run = all_;
+  run.adapters.clear();
+  const std::vector<EditAdapter>& now = editor_.residency().adapters();
+  for (size_t i = 0; i < now.size(); ++i) {
+    if (now[i].scale == 0) continue;
+    run.adapters.push_back(all_.adapters[i]);
+    run.adapters.back().scale = now[i].scale;
+  }
+  return run;
+}
+
+EditRequest Engine::read(JobInput& input) {
+  ReadOptions read;
+  read.max_pixels = facts_.max_pixels;
+  if (input.mask_by_alpha && !input.mask.empty()) input.mask = painted_white(input.mask, read);
+  EditRequest request = reader_.read(input.settings, as_bytes(input.image), as_bytes(input.mask));
+  if (input.size) crop_to(*input.size, request);
+  return request;
+}
+
+EditHooks Engine::hooks(Job& job, const StopCheck& stop) {
+  EditHooks hooks;
+  hooks.stop = [&job, stop] {
+    if (job.is_cancelled()) throw Interrupted("the job was cancelled");
+    stop();
+  };
+  const auto last = std::make_shared<Clock::time_point>(Clock::now());
+  hooks.on_stage = [&job, last](const std::string& stage) {
+    *last = Clock::now();
+    job.set_stage(stage);
+  };
+  hooks.on_step = [this, &job, last](int64_t image, int64_t step, int64_t steps) {
+    ++metrics_.steps;
+    metrics_.step_microseconds += microseconds_since(*last);
+    *last = Clock::now();
+    job.set_step(image, step + 1, steps);
+  };
+  if (job.input.previews == 0) return hooks;
+  const int64_t steps =
+      job.input.settings.request.steps.value_or(facts_.defaults.num_inference_steps);
+  hooks.preview_every = std::max<int64_t>(1, steps / (job.input.previews + 1));
+  hooks.preview_full = job.input.previews_full || editor_.residency().keep() == Keep::kAll;
+  hooks.on_preview = [&job, last, steps](const Image& preview, int64_t step) {
+    if (job.status().preview_index < job.input.previews && step + 1 < steps)
+      job.set_preview(encode_image(preview, ImageFormat::kPng));
+    *last = Clock::now();  // a preview is no part of a step
+  };
+  return hooks;
+}
+
+std::shared_ptr<const JobResult> Engine::result(const JobInput& input, const EditRequest& request,
+                                                EditedImage edited, size_t index, Recipe& recipe) {
+  auto result = std::make_shared<JobResult>();
+  StepRecord& step = recipe.steps.back();
+  add_made(edited, index, step);
+  result->format = input.format;
+  result->seed = edited.seed;
+  const Size half = reader_.half(request);
+  result->tokens =
+      int64_t(half.width) * half.height / editor_.token_pixels() / editor_.token_pixels();
+  if (request.source_size) {
+    const Image own = right_half(edited.diptych, half, request.sizing);
+    result->model_bytes =
+        encode_image(own, ImageFormat::kPng, {{"Description", request.instruction}}, kQuality,
+                     edited.colour_profile);
+  }
+  if (input.size) {
+    // Cropped and resized: no recipe says so, and one that did not would make another picture.
+    edited.image = resize(edited.image, input.size->width, input.size->height, Filter::kLanczos);
+    result->bytes = encode_image(edited.image, input.format, {{"Description", request.instruction}},
+                                 step.file.quality, edited.colour_profile);
+  } else {
+    result->bytes = encode_with_recipe(edited, recipe);
+  }
+  result->width = edited.image.width, result->height = edited.image.height;
+  result->recipe = recipe_text(recipe).at(kRecipeKey);
+  return result;
+}
+
+void Engine::run(Job& job, const StopCheck& stop) try {
+  if (!job.start()) return;
+  const Clock::time_point begin = Clock::now();
+  metrics_.running = true;
+  job.set_stage("reading the picture");
+  use_adapters(job.input.scales);
+  Recipe recipe{run_record(), record_of(job.input.settings.image, job.input.image), {}, {}};
+  std::optional<SourceRecord> mask;
+  if (!job.input.mask.empty()) mask = record_of(job.input.settings.mask, job.input.mask);
+  const EditRequest request = read(job.input);
+  recipe.steps.push_back(step_record(job.input.settings, request, facts_.defaults));
+  recipe.steps.back().mask = mask;
+  recipe.steps.back().file.format = job.input.format;
+  std::vector<EditedImage> images = editor_.edit(request, hooks(job, stop));
+  job.set_stage("writing the picture");
+  std::vector<std::shared_ptr<const JobResult>> results;
+  for (size_t i = 0; i < images.size(); ++i)
+    results.push_back(result(job.input, request, std::move(images[i]), i, recipe));
+  ++metrics_.edits;
+  metrics_.edit_microseconds += microseconds_since(begin);
+  metrics_.running = false;
+  job.finish(std::move(results));
+} catch (const Interrupted&) {
+  ++metrics_.cancelled;
+  metrics_.running = false;
+  job.end_cancelled();
+} catch (...) {
+  ++metrics_.failed;
+  metrics_.running = false;
+  const Problem problem = problem_of(std::current_exception());
+  if (problem.status >= 500) log::error(problem.message);
+  job.fail(problem);
+}
+
+}  // namespace icedit::server

@@ -1,0 +1,69 @@
+#include "server/queue.h"
+
+#include <algorithm>
+
+namespace icedit::server {
+
+bool JobQueue::push(const std::shared_ptr<Job>& job) {
+  const std::lock_guard lock(mutex_);
+  const size_t of_one = std::max<size_t>(1, most_ * 3 / 4);
+  const auto found = waiting_.find(job->client);
+  if (count_ >= most_ || (found != waiting_.end() && found->second.size() >= of_one)) return false;
+  if (found == waiting_.end()) turns_.push_back(job->client);
+  waiting_[job->client].push_back(job);
+  ++count_;
+  tell_positions();
+  there_.notify_one();
+  return true;
+}
+
+std::shared_ptr<Job> JobQueue::pop(std::chrono::milliseconds most) {
+  std::unique_lock lock(mutex_);
+  if (!there_.wait_for(lock, most, [&] { return count_ > 0; })) return nullptr;
+  const std::string client = turns_.front();
+  turns_.pop_front();
+  auto& jobs = waiting_[client];
+  std::shared_ptr<Job> job = std::move(jobs.front());
+  jobs.pop_front();
+  --count_;
+  if (jobs.empty()) {
+    waiting_.erase(client);
+  } else {
+    turns_.push_back(client);
+  }
+  tell_positions();
+  return job;
+}
+
+bool JobQueue::remove(const Job& job) {
+  const std::lock_guard lock(mutex_);
+  const auto jobs = waiting_.find(job.client);
+  if (jobs == waiting_.end()) return false;
+  if (std::erase_if(jobs->second, [&](const auto& one) { return one.get() == &job; }) == 0)
+    return false;
+  --count_;
+  if (jobs->second.empty()) {
+    waiting_.erase(jobs);
+    turns_.remove(job.client);
+  }
+  tell_positions();
+  return true;
+}
+
+size_t JobQueue::size() const {
+  const std::lock_guard lock(mutex_);
+  return count_;
+}
+
+// Round by round, as they will be taken.
+void JobQueue::tell_positions() {
+  size_t position = 0;
+  for (size_t round = 0; position < count_; ++round) {
+    for (const std::string& client : turns_) {
+      const auto& jobs = waiting_[client];
+      if (round < jobs.size()) jobs[round]->set_position(position++);
+    }
+  }
+}
+
+}  // namespace icedit::server

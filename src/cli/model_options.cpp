@@ -22,6 +22,7 @@ const Choices<DtypeChoice> kComputeDtypes = {{"auto", DtypeChoice::kAuto},
                                              {"bf16", DtypeChoice::kBF16},
                                              {"float32", DtypeChoice::kF32},
                                              {"bfloat16", DtypeChoice::kBF16}};
+const Choices<Quant> kQuants = {{"none", Quant::kNone}, {"int8", Quant::kInt8}};
 const Choices<at::ScalarType> kNoiseDtypes = {
     {"f32", at::kFloat}, {"bf16", at::kBFloat16}, {"f16", at::kHalf}};
 
@@ -64,6 +65,9 @@ SettingGroup machine_options(ModelOptions& o) {
         into(o.device)},
        {"dtype", "TYPE", "auto, f32 or bf16: what is computed in", "auto",
         choice(o.dtype, kComputeDtypes)},
+       {"quant", "TYPE",
+        "none or int8: the transformer's matrices in 8 bits, half the memory and faster", "none",
+        choice(o.quant, kQuants)},
        {"noise-dtype", "TYPE", "f32, bf16 or f16: what the noise is drawn in", "as diffusers would",
         [&o](const Given& given) { o.noise_dtype = choice_value(given, kNoiseDtypes); }},
        {"low-memory, enable-model-cpu-offload", "",
@@ -100,6 +104,7 @@ std::vector<AdapterRequest> adapters_of(const ModelOptions& options,
 ResidencyOptions residency_options(const ModelOptions& options, const ModelFiles& files) {
   ResidencyOptions residency;
   residency.dtype = options.dtype;
+  residency.quant = options.quant;
   residency.noise_dtype = options.noise_dtype;
   residency.device = choose_device(options.device);
   residency.adapters = adapters_of(options, files.defaults());

@@ -15,6 +15,7 @@ struct ModelOptions {
   bool no_lora = false;  // not even the model's own
   bool allow_partial = false;
   DtypeChoice dtype = DtypeChoice::kAuto;
+  Quant quant = Quant::kNone;
   std::optional<at::ScalarType> noise_dtype;
   std::string device = "auto";
   int64_t threads = 0;  // 0: one a free core

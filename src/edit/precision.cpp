@@ -20,6 +20,10 @@ bool cpu_has_bf16_products() {
 #endif
 }
 
+std::string quant_name(Quant quant) {
+  return quant == Quant::kInt8 ? "int8" : "none";
+}
+
 Dtype stored_dtype(const Checkpoint& checkpoint) {
   std::map<Dtype, uint64_t> bytes;
   for (const auto& [name, entry] : checkpoint.entries())

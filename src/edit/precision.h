@@ -10,6 +10,10 @@ namespace icedit {
 
 enum class DtypeChoice { kAuto, kF32, kBF16 };
 
+// How the transformer's large matrices are held, whatever they are stored in (nn/int8_matrix.h).
+enum class Quant { kNone, kInt8 };
+std::string quant_name(Quant quant);  // "none", "int8"
+
 struct Precision {
   at::ScalarType compute = at::kFloat;  // of activations
   at::ScalarType noise = at::kFloat;    // in which the noise is drawn: that of diffusers' run

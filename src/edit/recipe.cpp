@@ -149,6 +149,7 @@ RunRecord describe_run(const Residency& residency) {
   run.device = residency.device().str();
   run.dtype = dtype_text(residency.precision().compute);
   run.noise_dtype = dtype_text(residency.precision().noise);
+  run.quant = quant_name(residency.quant());
   run.cpu = cpu_kind();
   run.threads = at::get_num_threads();
   return run;
@@ -171,6 +172,7 @@ Json run_json(const RunRecord& run) {
   json["device"] = run.device;
   json["dtype"] = run.dtype;
   json["noise_dtype"] = run.noise_dtype;
+  json["quant"] = run.quant;
   json["cpu"] = run.cpu;
   json["threads"] = run.threads;
   return json;
@@ -192,6 +194,8 @@ RunRecord run_from_json(const Json& json) {
   run.device = get<std::string>(json, "device");
   run.dtype = get<std::string>(json, "dtype");
   run.noise_dtype = get<std::string>(json, "noise_dtype");
+  run.quant = get<std::string>(json, "quant");
+  if (run.quant.empty()) run.quant = quant_name(Quant::kNone);  // of programs that had none
   run.cpu = get<std::string>(json, "cpu");
   run.threads = get<int>(json, "threads");
   return run;
@@ -210,6 +214,7 @@ std::vector<std::string> differences(const RunRecord& then, const RunRecord& now
   compare(lines, "version", then.version, now.version);
   compare(lines, "dtype", then.dtype, now.dtype);
   compare(lines, "noise_dtype", then.noise_dtype, now.noise_dtype);
+  compare(lines, "quant", then.quant, now.quant);
   return lines;
 }
 

@@ -39,7 +39,7 @@ struct RunRecord {
   std::string model;                                  // its name or folder
   std::map<std::string, ComponentRecord> components;  // by part_name
   std::vector<AdapterRecord> adapters;
-  std::string device, dtype, noise_dtype;
+  std::string device, dtype, noise_dtype, quant;
   std::string cpu;  // cpu_kind(); with `threads`, what the last bits hang on
   int threads = 0;
 };

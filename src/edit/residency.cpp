@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "io/hub.h"
+#include "models/flux/names.h"
 
 namespace icedit {
 namespace {
@@ -20,15 +21,22 @@ Residency::Residency(ModelFiles files, ResidencyOptions options)
   precision_ = choose_precision(options_.dtype, files_.defaults().dtype,
                                 stored_dtype(transformer.checkpoint), options_.device);
   if (options_.noise_dtype) precision_.noise = *options_.noise_dtype;
+  if (options_.quant != Quant::kNone && !options_.device.is_cpu()) {
+    throw UsageError(str("--quant ", quant_name(options_.quant),
+                         " computes on the CPU, but the device is ", options_.device.str(),
+                         "; leave one of them out"));
+  }
   vae_config_ = VaeConfig::from(files_.open(Part::kVae).config);
   open_adapters(transformer.checkpoint);
 }
 
-LoadOptions Residency::load_options(const Component& component) const {
+LoadOptions Residency::load_options(const Component& component, Part part) const {
   LoadOptions load;
   load.compute = precision_.compute;
   load.device = options_.device;
   load.keep_stored = keep_as_stored(component.checkpoint, precision_.compute);
+  if (part == Part::kTransformer && options_.quant == Quant::kInt8)
+    load.quantises = may_be_quantised;
   return load;
 }
 
@@ -86,7 +94,7 @@ Model& Residency::get(std::unique_ptr<Model>& held, Part part) {
                    bytes_text(double(component.checkpoint.total_bytes())), ") from ",
                    component.checkpoint.where()));
   held = std::make_unique<Model>(
-      Model::load(component.checkpoint, component.config, load_options(component)));
+      Model::load(component.checkpoint, component.config, load_options(component, part)));
   return *held;
 }
 

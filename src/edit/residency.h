@@ -37,6 +37,7 @@ struct EditAdapter {
 
 struct ResidencyOptions {
   DtypeChoice dtype = DtypeChoice::kAuto;
+  Quant quant = Quant::kNone;
   std::optional<at::ScalarType> noise_dtype;
   at::Device device = at::kCPU;
   Keep keep = Keep::kOne;
@@ -54,6 +55,7 @@ class Residency {
 
   const ModelFiles& files() const { return files_; }
   const Precision& precision() const { return precision_; }
+  Quant quant() const { return options_.quant; }
   at::Device device() const { return options_.device; }
 
   // Each loads its component if it is not there, after letting go of those that the policy does not
@@ -80,7 +82,7 @@ class Residency {
   const std::vector<EditAdapter>& adapters() const { return adapters_; }
 
  private:
-  LoadOptions load_options(const Component& component) const;
+  LoadOptions load_options(const Component& component, Part part) const;
   template <class Model>
   Model& get(std::unique_ptr<Model>& held, Part part);
   void make_room(Part part);

@@ -5,15 +5,13 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "base/error.h"
 
 namespace icedit {
 namespace {
 
-constexpr int64_t kTileValues = int64_t{4} << 20;  // 16 MiB of f32 at once
-constexpr int64_t kGrain = 1 << 15;                // values a thread takes at least
+constexpr int64_t kGrain = 1 << 15;  // values a thread takes at least
 
 // A block's bytes, read in their order.
 class BlockBytes {
@@ -184,46 +182,22 @@ void on_all_threads(Dtype dtype, const std::byte* from, int64_t values, float* t
                    });
 }
 
-class GgmlMatrix : public Matrix {
+class GgmlMatrix : public RowMatrix {
  public:
-  explicit GgmlMatrix(Checkpoint::Entry entry) : entry_(std::move(entry)) {}
-
-  Tensor dense(at::ScalarType dtype) const override { return dequantised(entry_).to(dtype); }
-
-  Tensor times(const Tensor& x, const Tensor& bias) const override {
-    std::vector<Tensor> parts;
-    each_tile([&](int64_t first, const Tensor& rows) {
-      const Tensor own = bias.defined() ? bias.narrow(0, first, rows.size(0)) : bias;
-      parts.push_back(at::linear(x, rows.to(x.scalar_type()), own));
-    });
-    return parts.size() == 1 ? parts[0] : at::cat(parts, -1);
-  }
-
-  Tensor times_transposed(const Tensor& g) const override {
-    Tensor sum;
-    each_tile([&](int64_t first, const Tensor& rows) {
-      const Tensor part = at::matmul(g.narrow(-1, first, rows.size(0)), rows.to(g.scalar_type()));
-      sum = sum.defined() ? sum + part : part;
-    });
-    return sum;
-  }
+  explicit GgmlMatrix(const Checkpoint::Entry& entry)
+      : RowMatrix(entry.info.shape[0], entry.info.shape[1]), entry_(entry) {}
 
  private:
-  // Calls with the number of the first row and some rows as f32, in the model's order.
-  template <class Use>
-  void each_tile(Use use) const {
-    const int64_t out = entry_.info.shape[0], in = entry_.info.shape[1];
-    const int64_t half = entry_.swap_halves ? out / 2 : out;
-    const int64_t tile = std::clamp<int64_t>(kTileValues / in, 1, half);
-    for (int64_t first = 0; first < out;) {
-      const int64_t end_of_half = first < half ? half : out;
-      const int64_t last = std::min(first + tile, end_of_half);
-      const int64_t shift = entry_.swap_halves ? (first < half ? out - half : -half) : 0;
-      const Checkpoint::Entry rows = {entry_.file, entry_.stored_name,
-                                      entry_.info.rows(first + shift, last + shift), false};
-      use(first, dequantised(rows));
-      first = last;
-    }
+  Tensor rows(int64_t first, int64_t count) const override {
+    const int64_t half = entry_.info.shape[0] / 2, last = first + count;
+    if (!entry_.swap_halves) return stored_rows(first, last);
+    if (last <= half) return stored_rows(first + half, last + half);
+    if (first >= half) return stored_rows(first - half, last - half);
+    return at::cat({stored_rows(first + half, 2 * half), stored_rows(0, last - half)});
+  }
+
+  Tensor stored_rows(int64_t first, int64_t last) const {
+    return dequantised({entry_.file, entry_.stored_name, entry_.info.rows(first, last), false});
   }
 
   Checkpoint::Entry entry_;

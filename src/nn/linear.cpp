@@ -58,7 +58,8 @@ Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
   s.compute = w.options().compute;
   s.release = w.releaser("weight");
   s.matrix = s.stored = load_matrix(w, in, out);
-  if (!w.options().keep_stored && !s.stored->holds(s.compute)) {
+  if (!w.options().keep_stored && !s.stored->holds(s.compute) &&
+      !s.stored->multiplies_as_stored()) {
     s.matrix = dense_matrix(s.stored->dense(s.compute));
     s.release();
   }
@@ -69,13 +70,13 @@ Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
   w.file_linear(*this);
 }
 
-Tensor Linear::operator()(const Tensor& x) const {
+Tensor Linear::operator()(const Operand& x) const {
   const State& s = *state_;
   Tensor y = matrix_product(x, s.matrix, s.bias);
   if (s.folded.empty()) {
-    for (const auto& adapter : s.adapters) y = adapter->add_to(y, x);
+    for (const auto& adapter : s.adapters) y = adapter->add_to(y, x.tensor());
   }
-  return observed(s.path, x, y);
+  return is_observed() ? observed(s.path, x.tensor(), y) : y;
 }
 
 const std::string& Linear::path() const {

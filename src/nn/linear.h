@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/tensor.h"
+#include "nn/operand.h"
 #include "nn/weights.h"
 
 namespace icedit {
@@ -31,7 +32,7 @@ class Linear {
   // Loads "weight" [out, in] and, when `bias`, "bias" [out].
   Linear(const Weights& w, int64_t in, int64_t out, bool bias = true);
 
-  Tensor operator()(const Tensor& x) const;  // [..., in] -> [..., out]
+  Tensor operator()(const Operand& x) const;  // [..., in] -> [..., out]
 
   const std::string& path() const;
   int64_t in() const;

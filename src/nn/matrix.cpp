@@ -4,10 +4,12 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/custom_class.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "nn/fp8_scales.h"
 #include "nn/ggml.h"
+#include "nn/int8_matrix.h"
 
 namespace icedit {
 namespace {
@@ -49,7 +51,7 @@ class MatrixProduct : public torch::autograd::Function<MatrixProduct> {
   static Tensor forward(Context* context, const Tensor& x,
                         const c10::intrusive_ptr<HeldMatrix>& held, const Tensor& bias) {
     context->saved_data["matrix"] = c10::IValue::make_capsule(held);
-    return held->matrix->times(x, bias);
+    return held->matrix->times_with_gradient(x, bias);
   }
 
   static torch::autograd::variable_list backward(Context* context,
@@ -60,14 +62,61 @@ class MatrixProduct : public torch::autograd::Function<MatrixProduct> {
   }
 };
 
+MatrixPtr load_stored(const Weights& w, int64_t in, int64_t out) {
+  const bool on_cpu = w.options().device.is_cpu();
+  if (w.has("weight") && dtype_block(w.dtype("weight")) > 1 && on_cpu)
+    return ggml_matrix(w.entry("weight", {out, in}));
+  if (has_int8_matrix(w)) {
+    const MatrixPtr matrix = load_int8_matrix(w, in, out);
+    if (on_cpu) return matrix;
+    return dense_matrix(matrix->dense(w.options().compute).to(w.options().device));
+  }
+  const Tensor weight = w.stored("weight", {out, in});
+  const Tensor scale = load_fp8_scale(w, out);
+  return scale.defined() ? std::make_shared<Fp8Matrix>(weight, scale) : dense_matrix(weight);
+}
+
 }  // namespace
 
-Tensor Matrix::times(const Tensor& x, const Tensor& bias) const {
-  return at::linear(x, dense(x.scalar_type()), bias);
+Tensor Matrix::times(const Operand& x, const Tensor& bias) const {
+  return at::linear(x.tensor(), dense(x.scalar_type()), bias);
 }
 
 Tensor Matrix::times_transposed(const Tensor& g) const {
   return at::matmul(g, dense(g.scalar_type()));
+}
+
+Tensor RowMatrix::times(const Operand& operand, const Tensor& bias) const {
+  const Tensor& x = operand.tensor();
+  Tensors parts;
+  each_tile([&](int64_t first, const Tensor& rows) {
+    const Tensor own = bias.defined() ? bias.narrow(0, first, rows.size(0)) : bias;
+    parts.push_back(at::linear(x, rows.to(x.scalar_type()), own));
+  });
+  return parts.size() == 1 ? parts[0] : at::cat(parts, -1);
+}
+
+Tensor RowMatrix::times_transposed(const Tensor& g) const {
+  Tensor sum;
+  each_tile([&](int64_t first, const Tensor& rows) {
+    const Tensor part = at::matmul(g.narrow(-1, first, rows.size(0)), rows.to(g.scalar_type()));
+    sum = sum.defined() ? sum + part : part;
+  });
+  return sum;
+}
+
+Tensor RowMatrix::dense(at::ScalarType dtype) const {
+  const Tensor whole = at::empty({out_, in_}, dtype);
+  each_tile(
+      [&](int64_t first, const Tensor& rows) { whole.narrow(0, first, rows.size(0)).copy_(rows); });
+  return whole;
+}
+
+void RowMatrix::each_tile(const std::function<void(int64_t, const Tensor&)>& use) const {
+  constexpr int64_t kTileValues = int64_t{4} << 20;  // 16 MiB of f32 at once
+  const int64_t most = std::max<int64_t>(1, kTileValues / in_);
+  for (int64_t first = 0; first < out_; first += most)
+    use(first, rows(first, std::min(most, out_ - first)));
 }
 
 MatrixPtr dense_matrix(const Tensor& weight) {
@@ -75,18 +124,20 @@ MatrixPtr dense_matrix(const Tensor& weight) {
 }
 
 MatrixPtr load_matrix(const Weights& w, int64_t in, int64_t out) {
-  if (w.has("weight") && dtype_block(w.dtype("weight")) > 1 && w.options().device.is_cpu())
-    return ggml_matrix(w.entry("weight", {out, in}));
-  const Tensor weight = w.stored("weight", {out, in});
-  const Tensor scale = load_fp8_scale(w, out);
-  return scale.defined() ? std::make_shared<Fp8Matrix>(weight, scale) : dense_matrix(weight);
+  const MatrixPtr stored = load_stored(w, in, out);
+  const int64_t group = rotation_group(in);
+  if (!w.options().quantises(w.path()) || group == 0 || stored->multiplies_as_stored())
+    return stored;
+  const MatrixPtr made = int8_matrix(quantised_rows(stored->dense(at::kFloat), group));
+  w.releaser("weight")();
+  return made;
 }
 
-Tensor matrix_product(const Tensor& x, const MatrixPtr& matrix, const Tensor& bias) {
-  const bool backward = x.requires_grad() && at::GradMode::is_enabled();
+Tensor matrix_product(const Operand& x, const MatrixPtr& matrix, const Tensor& bias) {
+  const bool backward = at::GradMode::is_enabled() && x.tensor().requires_grad();
   // A plain product is differentiated by libtorch itself, also to a weight that is trained.
   if (!backward || matrix->holds(x.scalar_type())) return matrix->times(x, bias);
-  return MatrixProduct::apply(x, c10::make_intrusive<HeldMatrix>(matrix), bias);
+  return MatrixProduct::apply(x.tensor(), c10::make_intrusive<HeldMatrix>(matrix), bias);
 }
 
 }  // namespace icedit

@@ -1,9 +1,11 @@
 #pragma once
 // A matrix of weights, however it is stored. Nothing about one ever changes, so that threads may
 // share it.
+#include <functional>
 #include <memory>
 
 #include "base/tensor.h"
+#include "nn/operand.h"
 #include "nn/weights.h"
 
 namespace icedit {
@@ -13,23 +15,50 @@ class Matrix {
   virtual ~Matrix() = default;
 
   // x W^T + bias. x [..., in] -> [..., out]; bias [out], or undefined.
-  virtual Tensor times(const Tensor& x, const Tensor& bias) const;
+  virtual Tensor times(const Operand& x, const Tensor& bias) const;
+  // The same for a backward pass through times_transposed: x is not rounded.
+  virtual Tensor times_with_gradient(const Tensor& x, const Tensor& bias) const {
+    return times(x, bias);
+  }
   // g W, the gradient to x. g [..., out] -> [..., in].
   virtual Tensor times_transposed(const Tensor& g) const;
   // [out, in]: what is held itself where holds(dtype), else made anew.
   virtual Tensor dense(at::ScalarType dtype) const = 0;
   // Whether it is held dense and in this dtype: nothing is converted at a use.
   virtual bool holds(at::ScalarType /*dtype*/) const { return false; }
+  // Whether it has products of its own, which a dense copy would lose.
+  virtual bool multiplies_as_stored() const { return false; }
+};
+
+// One that makes some of its rows at a time for a product, so that it is never dense as a whole.
+class RowMatrix : public Matrix {
+ public:
+  RowMatrix(int64_t out, int64_t in) : out_(out), in_(in) {}
+
+  Tensor times(const Operand& x, const Tensor& bias) const override;
+  Tensor times_transposed(const Tensor& g) const override;
+  Tensor dense(at::ScalarType dtype) const override;
+
+ protected:
+  // f32 [count, in], from row `first` on.
+  virtual Tensor rows(int64_t first, int64_t count) const = 0;
+
+ private:
+  // Calls with the number of a first row and some rows.
+  void each_tile(const std::function<void(int64_t first, const Tensor& rows)>& use) const;
+
+  int64_t out_, in_;
 };
 
 using MatrixPtr = std::shared_ptr<const Matrix>;
 
 MatrixPtr dense_matrix(const Tensor& weight);  // [out, in]
 
-// `w`'s "weight" [out, in] as it is stored, with the scales that lie beside it.
+// `w`'s "weight" [out, in] as it is stored, with the scales that lie beside it; or quantised, where
+// its options say so.
 MatrixPtr load_matrix(const Weights& w, int64_t in, int64_t out);
 
 // matrix->times(x, bias), and in a backward pass times_transposed.
-Tensor matrix_product(const Tensor& x, const MatrixPtr& matrix, const Tensor& bias);
+Tensor matrix_product(const Operand& x, const MatrixPtr& matrix, const Tensor& bias);
 
 }  // namespace icedit

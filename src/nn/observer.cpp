@@ -13,6 +13,10 @@ LayerObserver::~LayerObserver() {
   current = before_;
 }
 
+bool is_observed() {
+  return current != nullptr;
+}
+
 Tensor observed(const std::string& path, const Tensor& in, Tensor out) {
   if (current != nullptr) current->see_(path, in, out);
   return out;

@@ -23,6 +23,8 @@ class LayerObserver {
   friend Tensor observed(const std::string&, const Tensor&, Tensor);
 };
 
+// Whether somebody looks, on this thread.
+bool is_observed();
 // `out`; by each layer. Costs a branch where nobody looks.
 Tensor observed(const std::string& path, const Tensor& in, Tensor out);
 

@@ -57,18 +57,19 @@ const Checkpoint::Entry& Weights::entry(const std::string& name, const Shape& sh
         str(where(), ": tensor '", full, "' is ", entry.info.shape, ", expected ", shape,
             ". The file does not fit the model's config.json; is it another model's?"));
   }
-  if (!at::isFloatingType(scalar_type(entry.info.dtype))) {
-    throw CheckpointError(str(where(), ": tensor '", full, "' is ", dtype_name(entry.info.dtype),
-                              ", expected a floating type; files quantised to whole numbers (NF4, "
-                              "GPTQ, int8) are not supported"));
-  }
   state_->used.insert(full);
   return entry;
 }
 
 Tensor Weights::stored(const std::string& name, const Shape& shape) const {
   const std::string full = (*this / name).path_;
-  Tensor tensor = mapped_tensor(entry(name, shape));
+  const Checkpoint::Entry& entry = this->entry(name, shape);
+  if (!at::isFloatingType(scalar_type(entry.info.dtype))) {
+    throw CheckpointError(str(where(), ": tensor '", full, "' is ", dtype_name(entry.info.dtype),
+                              ", expected a floating type; of files quantised to whole numbers "
+                              "only ComfyUI's int8 layout is read, and GGUF"));
+  }
+  Tensor tensor = mapped_tensor(entry);
   if (state_->options.device.type() != at::kCPU) tensor = tensor.to(state_->options.device);
   state_->loaded.emplace_back(full, tensor);
   return tensor;

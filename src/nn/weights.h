@@ -23,6 +23,8 @@ struct LoadOptions {
   // device is the CPU) and converted at each use.
   bool keep_stored = false;
   at::Device device = at::kCPU;
+  // The Linears, by path, that are quantised to 8 bits as they are loaded (nn/int8_matrix.h).
+  std::function<bool(const std::string& path)> quantises = [](const std::string&) { return false; };
 };
 
 class Weights {

@@ -3,31 +3,74 @@
 #include <ATen/ATen.h>
 
 #include "nn/attention.h"
+#include "nn/block.h"
+#include "nn/observer.h"
 
 namespace icedit {
 namespace {
 
 constexpr double kNormEps = 1e-6;
 
-Tensor gelu_tanh(const Tensor& x) {
-  return at::gelu(x, "tanh");
+// Everything attends to everything. -> [B, S, C]
+Tensor attend(const Qkv& qkv) {
+  const auto by_head = [](const Tensor& x) { return x.transpose(1, 2); };  // [B, H, S, D]
+  return by_head(scaled_dot_product(by_head(qkv.q), by_head(qkv.k), by_head(qkv.v))).flatten(2);
 }
 
-// q, k [B, S, H, D] are turned, then everything attends to everything. -> [B, S, C]
-Tensor attend(const Qkv& qkv, const Rope& rope) {
-  const Tensor q = apply_rotary(qkv.q, rope).transpose(1, 2);  // [B, H, S, D]
-  const Tensor k = apply_rotary(qkv.k, rope).transpose(1, 2);
-  return scaled_dot_product(q, k, qkv.v.transpose(1, 2)).transpose(1, 2).flatten(2);
+// x + gate y, in one pass.
+Tensor add_gated(const Tensor& x, const Tensor& gate, const Tensor& y) {
+  return at::addcmul(x, gate, y);
 }
 
-Qkv concat(const Qkv& a, const Qkv& b) {
-  return {at::cat({a.q, b.q}, 1), at::cat({a.k, b.k}, 1), at::cat({a.v, b.v}, 1)};
+// Operator by operator: for gradients, for layers that are looked at, for any device.
+Qkv joint_qkv_plain(const std::vector<Stream>& streams, const Rope& rope) {
+  Tensors q, k, v;
+  for (const auto& [projection, x] : streams) {
+    const auto split = [&](const Tensor& y) { return y.unflatten(-1, {projection.heads, -1}); };
+    q.push_back(projection.norm_q(split(projection.to_q(x))));
+    k.push_back(projection.norm_k(split(projection.to_k(x))));
+    v.push_back(split(projection.to_v(x)));
+  }
+  return {apply_rotary(at::cat(q, 1), rope), apply_rotary(at::cat(k, 1), rope), at::cat(v, 1)};
+}
+
+// The same in one pass over each product.
+Qkv joint_qkv_fused(const std::vector<Stream>& streams, const Rope& rope) {
+  Shape shape = streams.front().x.shape();
+  shape[1] = rope.cos.size(0);
+  const at::TensorOptions options(streams.front().x.scalar_type());
+  const int64_t heads = streams.front().projection.heads;
+  const auto empty = [&] { return at::empty(shape, options).unflatten(-1, {heads, -1}); };
+  const Qkv joint = {empty(), empty(), streams.size() > 1 ? empty() : Tensor()};
+  Tensor v = joint.v;
+  int64_t first = 0;
+  for (const auto& [projection, x] : streams) {
+    const int64_t tokens = x.shape()[1];
+    const auto part = [&](const Tensor& whole) { return whole.narrow(1, first, tokens); };
+    const auto turn = [&](const Linear& linear, const RmsNorm& norm, const Tensor& whole) {
+      kernels::normalise_and_turn(linear(x).unflatten(-1, {heads, -1}), norm.weight, norm.eps,
+                                  rope.cos.narrow(0, first, tokens),
+                                  rope.sin.narrow(0, first, tokens), part(whole));
+    };
+    turn(projection.to_q, projection.norm_q, joint.q);
+    turn(projection.to_k, projection.norm_k, joint.k);
+    const Tensor values = projection.to_v(x).unflatten(-1, {heads, -1});
+    v.defined() ? part(v).copy_(values) : v = values;
+    first += tokens;
+  }
+  return {joint.q, joint.k, v};
 }
 
 }  // namespace
 
-Tensor modulate(const Tensor& x, const Modulation& m) {
-  return layer_norm(x, kNormEps) * (1 + m.scale) + m.shift;
+Operand modulate(const Tensor& x, const Modulation& m) {
+  return Operand::modulated_norm(x, m.shift, m.scale, kNormEps);
+}
+
+Qkv joint_qkv(const std::vector<Stream>& streams, const Rope& rope) {
+  bool fused = !is_observed() && rope.cos.size(1) % kernels::kLanes == 0;
+  for (const Stream& stream : streams) fused = fused && stream.x.fits_kernels();
+  return fused ? joint_qkv_fused(streams, rope) : joint_qkv_plain(streams, rope);
 }
 
 AdaLayerNormZero::AdaLayerNormZero(const Weights& w, int64_t hidden, int64_t count)
@@ -45,8 +88,8 @@ std::vector<Modulation> AdaLayerNormZero::operator()(const Tensor& vec) const {
 FeedForward::FeedForward(const Weights& w, int64_t hidden)
     : in(w / "net" / "0" / "proj", hidden, 4 * hidden), out(w / "net" / "2", 4 * hidden, hidden) {}
 
-Tensor FeedForward::operator()(const Tensor& x) const {
-  return out(gelu_tanh(in(x)));
+Tensor FeedForward::operator()(const Operand& x) const {
+  return out(Operand::gelu_tanh(in(x)));
 }
 
 QkvProjection::QkvProjection(const Weights& w, const FluxConfig& c,
@@ -58,23 +101,18 @@ QkvProjection::QkvProjection(const Weights& w, const FluxConfig& c,
       norm_k(w / names[4], c.attention_head_dim, kNormEps),
       heads(c.num_attention_heads) {}
 
-Qkv QkvProjection::operator()(const Tensor& x) const {
-  const auto split = [&](const Tensor& y) { return y.unflatten(-1, {heads, -1}); };
-  return {norm_q(split(to_q(x))), norm_k(split(to_k(x))), split(to_v(x))};
-}
-
 JointAttention::JointAttention(const Weights& w, const FluxConfig& c)
     : image(w, c, {"to_q", "to_k", "to_v", "norm_q", "norm_k"}),
       text(w, c, {"add_q_proj", "add_k_proj", "add_v_proj", "norm_added_q", "norm_added_k"}),
       to_out(w / "to_out" / "0", c.hidden(), c.hidden()),
       to_add_out(w / "to_add_out", c.hidden(), c.hidden()) {}
 
-std::pair<Tensor, Tensor> JointAttention::operator()(const Tensor& txt, const Tensor& img,
+std::pair<Tensor, Tensor> JointAttention::operator()(const Operand& txt, const Operand& img,
                                                      const Rope& rope) const {
-  const int64_t text_tokens = txt.size(1);
-  const Tensor joint = attend(concat(text(txt), image(img)), rope);  // [B, S, C], text first
+  const int64_t text_tokens = txt.shape()[1];
+  const Tensor joint = attend(joint_qkv({{text, txt}, {image, img}}, rope));  // text first
   return {to_add_out(joint.narrow(1, 0, text_tokens)),
-          to_out(joint.narrow(1, text_tokens, img.size(1)))};
+          to_out(joint.narrow(1, text_tokens, img.shape()[1]))};
 }
 
 DoubleBlock::DoubleBlock(const Weights& w, const FluxConfig& c)
@@ -93,10 +131,10 @@ DoubleModulation DoubleBlock::modulation(const Tensor& vec) const {
 std::pair<Tensor, Tensor> DoubleBlock::forward(Tensor txt, Tensor img, const DoubleModulation& m,
                                                const Rope& rope) const {
   const auto [txt_attn, img_attn] = attn(modulate(txt, m.txt[0]), modulate(img, m.img[0]), rope);
-  img = img + m.img[0].gate * img_attn;
-  img = img + m.img[1].gate * ff(modulate(img, m.img[1]));
-  txt = txt + m.txt[0].gate * txt_attn;
-  txt = txt + m.txt[1].gate * ff_context(modulate(txt, m.txt[1]));
+  img = add_gated(img, m.img[0].gate, img_attn);
+  img = add_gated(img, m.img[1].gate, ff(modulate(img, m.img[1])));
+  txt = add_gated(txt, m.txt[0].gate, txt_attn);
+  txt = add_gated(txt, m.txt[1].gate, ff_context(modulate(txt, m.txt[1])));
   return {txt, img};
 }
 
@@ -112,9 +150,10 @@ Modulation SingleBlock::modulation(const Tensor& vec) const {
 }
 
 Tensor SingleBlock::forward(const Tensor& x, const Modulation& m, const Rope& rope) const {
-  const Tensor normed = modulate(x, m);
-  const Tensor attended = attend(attn(normed), rope);
-  return x + m.gate * proj_out(at::cat({attended, gelu_tanh(proj_mlp(normed))}, 2));
+  const Operand normed = modulate(x, m);
+  const Tensor attended = attend(joint_qkv({{attn, normed}}, rope));
+  const Operand mlp = Operand::gelu_tanh(proj_mlp(normed));
+  return add_gated(x, m.gate, proj_out(Operand::joined({attended, mlp})));
 }
 
 }  // namespace icedit

@@ -22,7 +22,7 @@ struct DoubleModulation {
 };
 
 // layer_norm(x) (1 + scale) + shift. x [B, *, C].
-Tensor modulate(const Tensor& x, const Modulation& m);
+Operand modulate(const Tensor& x, const Modulation& m);
 
 // vec -> (shift, scale, gate), once or twice (attention, then MLP).
 struct AdaLayerNormZero {
@@ -34,7 +34,7 @@ struct AdaLayerNormZero {
 
 struct FeedForward {
   FeedForward(const Weights& w, int64_t hidden);
-  Tensor operator()(const Tensor& x) const;  // [B, *, C] -> [B, *, C]
+  Tensor operator()(const Operand& x) const;  // [B, *, C] -> [B, *, C]
   Linear in, out;
 };
 
@@ -42,20 +42,27 @@ struct Qkv {
   Tensor q, k, v;  // each [B, S, H, D]
 };
 
-// q, k, v of one stream, q and k normalised per head.
+// What q, k and v of one stream are made with.
 struct QkvProjection {
   // `names`: {"to_q", "to_k", "to_v", "norm_q", "norm_k"} or the added ones of the text stream.
   QkvProjection(const Weights& w, const FluxConfig& c, const std::vector<std::string>& names);
-  Qkv operator()(const Tensor& x) const;  // [B, S, C]
   Linear to_q, to_k, to_v;
   RmsNorm norm_q, norm_k;
   int64_t heads;
 };
 
+// Of streams x [B, *, C], the tokens of one after those of the other: q, k, v, of which q and k are
+// normalised per head and turned by their positions.
+struct Stream {
+  const QkvProjection& projection;
+  const Operand& x;
+};
+Qkv joint_qkv(const std::vector<Stream>& streams, const Rope& rope);
+
 struct JointAttention {
   JointAttention(const Weights& w, const FluxConfig& c);
   // (txt [B, T, C], img [B, I, C]) -> the same.
-  std::pair<Tensor, Tensor> operator()(const Tensor& txt, const Tensor& img,
+  std::pair<Tensor, Tensor> operator()(const Operand& txt, const Operand& img,
                                        const Rope& rope) const;
   QkvProjection image, text;
   Linear to_out, to_add_out;

@@ -154,4 +154,10 @@ std::string with_dots(const std::string& underscored) {
   return "";
 }
 
+bool may_be_quantised(const std::string& module) {
+  const bool in_block =
+      module.starts_with("transformer_blocks.") || module.starts_with("single_transformer_blocks.");
+  return in_block && module.find(".norm") == std::string::npos;
+}
+
 }  // namespace icedit

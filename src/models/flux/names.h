@@ -34,6 +34,10 @@ std::vector<RowRange> part_rows(size_t parts, int64_t rows, int64_t hidden);
 // Whether the row halves of this BFL module are the other way round in diffusers.
 bool halves_are_swapped(const std::string& bfl_module);
 
+// Whether a Linear (by diffusers' name) may be quantised: the blocks' products. What the published
+// quantised files leave alone: embedders, modulations, the last layer.
+bool may_be_quantised(const std::string& diffusers_module);
+
 // A module's name where every dot was written as an underscore, in either naming (kohya):
 // "double_blocks_0_img_attn_qkv" -> "double_blocks.0.img_attn.qkv". "" for a name that FLUX does
 // not have.

@@ -52,7 +52,7 @@ class Translation {
     // A name that we do not know stays: the model says that it belongs to no part of it.
     if (targets.empty()) return put(name, entry);
     if (part == "scale") part = "weight";  // BFL's name for a norm's weight
-    const bool for_all = is_fp8_scale(part) && entry.info.numel() == 1;
+    const bool for_all = is_fp8_mark(part) || (is_fp8_scale(part) && entry.info.numel() == 1);
     if (targets.size() == 1) {
       Checkpoint::Entry whole = entry;
       whole.swap_halves = halves_are_swapped(module) && !for_all;

@@ -1,0 +1,9 @@
+#pragma once
+// Which kernels this CPU can run. ATEN_CPU_CAPABILITY and ONEDNN_MAX_CPU_ISA, which limit libtorch,
+// limit ours as well, so that one machine can test the kernels of others.
+
+namespace icedit::kernels {
+
+bool has_avx512();  // F, VL, BW, DQ
+
+}  // namespace icedit::kernels

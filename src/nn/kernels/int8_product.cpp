@@ -1,0 +1,208 @@
+#include "nn/kernels/int8_product.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <limits>
+
+#include "nn/kernels/tiles.h"
+
+#if defined(__x86_64__)
+#include <ATen/native/CPUBlas.h>
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "nn/kernels/cpu.h"
+#include "nn/kernels/int8_steps.inc"
+#endif
+
+namespace icedit::kernels {
+namespace {
+
+// By rows of f32: for CPUs without 8-bit products. Sums above 2^24 are rounded in their last bits.
+void product_in_f32(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out) {
+  constexpr int64_t kRows = 512, kOutputs = 256;
+  const int64_t row_bytes = inner_tiles(x.columns) * kTileBytes;
+  const auto* tiles = x.tiles.const_data_ptr<uint8_t>();
+  const Tensor scales = x.scales.narrow(0, 0, x.rows).unsqueeze(1);
+  for (int64_t n = 0; n < w.out; n += kOutputs) {
+    const int64_t count = std::min(kOutputs, w.out - n);
+    const Tensor rows = unpacked(w, n, count);
+    for (int64_t m = 0; m < x.rows; m += kRows) {
+      const int64_t height = std::min(kRows, x.rows - m);
+      const Tensor values = at::empty({height, x.columns}, at::kFloat);
+      auto* to = values.mutable_data_ptr<float>();
+      at::parallel_for(0, height, 16, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+          const uint8_t* from =
+              tiles + (m + r) / kTileRows * row_bytes + (m + r) % kTileRows * kTileColumns;
+          for (int64_t k = 0; k < x.columns; ++k)
+            to[r * x.columns + k] =
+                static_cast<float>(from[k / kTileColumns * kTileBytes + k % kTileColumns] - 128);
+        }
+      });
+      Tensor y = at::mm(values, rows.t()).mul_(scales.narrow(0, m, height));
+      if (bias.defined()) y.add_(bias.narrow(0, n, count));
+      out.narrow(0, m, height).narrow(1, n, count).copy_(y);
+    }
+  }
+}
+
+#if defined(__x86_64__)
+
+#pragma GCC push_options
+#pragma GCC target("arch=x86-64-v4,prefer-vector-width=512")
+namespace avx512 {
+#include "nn/kernels/lanes.inc"
+
+// Of 32 x 32 sums: those that are there, scaled, into `out`, whose rows lie `stride` apart.
+template <class T>
+void finish(const int32_t* c, int64_t rows, int64_t outputs, const float* x_scales,
+            const float* w_scales, const int32_t* w_sums, const float* bias, T* out,
+            int64_t stride) {
+  for (int64_t j = 0; j < outputs; j += kLanes) {
+    const Lanes scales = load(w_scales + j);
+    const Lanes added = bias == nullptr ? Lanes{} : load(bias + j);
+    Ints sums;
+    std::memcpy(&sums, w_sums + j, sizeof sums);
+    const int64_t width = std::min(kLanes, outputs - j);
+    for (int64_t r = 0; r < rows; ++r) {
+      Ints values;
+      std::memcpy(
+          &values,
+          c + (r / kTileRows * 2 + j / kLanes) * kTileRows * kTileRows + r % kTileRows * kTileRows,
+          sizeof values);
+      const Lanes y = __builtin_convertvector(values - sums, Lanes) * x_scales[r] * scales + added;
+      if (width == kLanes) {
+        store(out + r * stride + j, y);
+      } else {
+        T some[kLanes];
+        store(some, y);
+        std::copy_n(some, width, out + r * stride + j);
+      }
+    }
+  }
+}
+}  // namespace avx512
+#pragma GCC pop_options
+
+// How much of each dimension a thread takes at once: sums and both factors stay in its second
+// cache.
+struct Blocking {
+  int64_t rows = 256, outputs = 512, tiles = 8;
+};
+
+Blocking blocking_for(int64_t rows, int64_t outputs) {
+  Blocking b;
+  const auto items = [&] { return tiles_for(rows, b.rows) * tiles_for(outputs, b.outputs); };
+  while (items() < 4 * at::get_num_threads() && (b.rows > kBlock || b.outputs > kBlock))
+    (b.outputs > b.rows ? b.outputs : b.rows) /= 2;
+  return b;
+}
+
+template <class Kernel, class T>
+void blocked_product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias,
+                     const Tensor& out) {
+  const int64_t tiles = inner_tiles(x.columns), row_bytes = tiles * kTileBytes;
+  const auto* x_tiles = x.tiles.const_data_ptr<uint8_t>();
+  const auto* w_tiles = w.tiles.const_data_ptr<int8_t>();
+  const auto* x_scales = x.scales.const_data_ptr<float>();
+  const auto* w_scales = w.scales.const_data_ptr<float>();
+  const auto* w_sums = w.sums.const_data_ptr<int32_t>();
+  Tensor padded;
+  if (bias.defined()) {
+    padded = at::zeros_like(w.scales);
+    padded.narrow(0, 0, w.out).copy_(bias);
+  }
+  const float* biases = bias.defined() ? padded.const_data_ptr<float>() : nullptr;
+  T* to = out.mutable_data_ptr<T>();
+  const int64_t stride = out.stride(0);
+  const Blocking b = blocking_for(x.rows, w.out);
+  const int64_t across = tiles_for(w.out, b.outputs);
+  at::parallel_for(0, tiles_for(x.rows, b.rows) * across, 1, [&](int64_t begin, int64_t end) {
+    const Tensor memory = at::empty({b.rows * b.outputs}, at::kInt);
+    auto* sums = memory.mutable_data_ptr<int32_t>();
+    Kernel::begin();
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t m0 = item / across * b.rows, n0 = item % across * b.outputs;
+      const int64_t m1 = std::min(m0 + b.rows, x.rows), n1 = std::min(n0 + b.outputs, w.out);
+      for (int64_t t = 0; t < tiles; t += b.tiles) {
+        const bool last = t + b.tiles >= tiles;
+        int32_t* c = sums;
+        for (int64_t n = n0; n < n1; n += kBlock) {
+          for (int64_t m = m0; m < m1; m += kBlock, c += kBlock * kBlock) {
+            Kernel::step({x_tiles + m / kTileRows * row_bytes + t * kTileBytes, row_bytes,
+                          w_tiles + n / kTileRows * row_bytes + t * kTileBytes, row_bytes,
+                          std::min(b.tiles, tiles - t), c, t > 0});
+            if (!last) continue;
+            avx512::finish(c, std::min(kBlock, m1 - m), std::min(kBlock, n1 - n), x_scales + m,
+                           w_scales + n, w_sums + n, biases == nullptr ? nullptr : biases + n,
+                           to + m * stride + n, stride);
+          }
+        }
+      }
+    }
+    Kernel::end();
+  });
+}
+
+template <class Kernel>
+void product_by(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out) {
+  out.scalar_type() == at::kBFloat16 ? blocked_product<Kernel, at::BFloat16>(x, w, bias, out)
+                                     : blocked_product<Kernel, float>(x, w, bias, out);
+}
+
+#endif
+
+std::vector<Int8Kernel> available_kernels() {
+  std::vector<Int8Kernel> kernels;
+#if defined(__x86_64__)
+  if (Amx::available()) kernels.push_back({"amx", product_by<Amx>});
+  if (Vnni::available()) kernels.push_back({"vnni", product_by<Vnni>});
+#endif
+  kernels.push_back({"f32", product_in_f32});
+  return kernels;
+}
+
+// Seconds of a product that takes some milliseconds, the best of three.
+double race(const Int8Kernel& kernel) {
+  constexpr int64_t kRows = 256, kIn = 1024, kOut = 1024;
+  const Tensor ones = at::ones({1, kRows, kIn}, at::kFloat);
+  const Int8Rows x = quantised({{ones, Made::kNothing, {}, {}, 0}}, 0);
+  const Int8Weight w = packed(kOut, kIn, at::ones({kOut}),
+                              [](int64_t, int8_t* to) { std::memset(to, 1, kTileRows * kIn); });
+  const Tensor out = at::empty({kRows, kOut}, at::kBFloat16);
+  double best = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 3; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    kernel.product(x, w, {}, out);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    best = std::min(best, took.count());
+  }
+  return best;
+}
+
+}  // namespace
+
+const std::vector<Int8Kernel>& int8_kernels() {
+  static const std::vector<Int8Kernel> kernels = [] {
+    std::vector<std::pair<double, Int8Kernel>> raced;
+    for (Int8Kernel& kernel : available_kernels()) raced.emplace_back(race(kernel), kernel);
+    std::stable_sort(raced.begin(), raced.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::vector<Int8Kernel> sorted;
+    for (auto& [seconds, kernel] : raced) sorted.push_back(std::move(kernel));
+    return sorted;
+  }();
+  return kernels;
+}
+
+void product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out) {
+  int8_kernels().front().product(x, w, bias, out);
+}
+
+}  // namespace icedit::kernels

@@ -1,0 +1,210 @@
+#include "nn/kernels/kernels.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "nn/kernels/cpu.h"
+#include "nn/kernels/tiles.h"
+
+namespace icedit::kernels {
+namespace {
+
+// A Part as its rows are reached.
+struct Source {
+  const void *x, *shift = nullptr, *scale = nullptr;
+  bool is_bf16;
+  Made made;
+  int64_t width, batch_stride, token_stride, shift_stride = 0, scale_stride = 0;
+  float eps;
+};
+
+namespace avx2 {
+#include "nn/kernels/lanes.inc"
+//
+#include "nn/kernels/rows.inc"
+}  // namespace avx2
+
+#if defined(__x86_64__)
+#pragma GCC push_options
+#pragma GCC target("arch=x86-64-v4,prefer-vector-width=512")
+namespace avx512 {
+#include "nn/kernels/lanes.inc"
+//
+#include "nn/kernels/rows.inc"
+}  // namespace avx512
+#pragma GCC pop_options
+#else
+namespace avx512 = avx2;
+#endif
+
+// Calls `work` with each row's batch and token.
+template <class Work>
+void for_rows(const Tensor& x, int64_t grain, const Work& work) {
+  const int64_t tokens = x.size(1);
+  at::parallel_for(0, x.size(0) * tokens, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) work(i / tokens, i % tokens, i);
+  });
+}
+
+Source source_of(const Part& part) {
+  const Tensor& x = part.x;
+  Source source{x.const_data_ptr(),
+                nullptr,
+                nullptr,
+                x.scalar_type() == at::kBFloat16,
+                part.made,
+                x.size(2),
+                x.stride(0),
+                x.stride(1),
+                0,
+                0,
+                float(part.eps)};
+  if (part.made == Made::kModulatedNorm) {
+    source.shift = part.shift.const_data_ptr();
+    source.scale = part.scale.const_data_ptr();
+    source.shift_stride = part.shift.size(0) == 1 ? 0 : part.shift.stride(0);
+    source.scale_stride = part.scale.size(0) == 1 ? 0 : part.scale.stride(0);
+  }
+  return source;
+}
+
+std::vector<Source> sources_of(const std::vector<Part>& parts) {
+  std::vector<Source> sources;
+  for (const Part& part : parts) sources.push_back(source_of(part));
+  return sources;
+}
+
+int64_t columns_of(const std::vector<Part>& parts) {
+  int64_t columns = 0;
+  for (const Part& part : parts) columns += part.x.size(2);
+  return columns;
+}
+
+constexpr int64_t kGrain = 1 << 14;  // values a thread takes at least
+
+int64_t row_grain(int64_t columns) {
+  return std::max<int64_t>(1, kGrain / columns);
+}
+
+template <class T>
+void join(const std::vector<Source>& sources, int64_t columns, const Tensor& out) {
+  T* to = out.mutable_data_ptr<T>();
+  at::parallel_for(0, out.size(0) * out.size(1), row_grain(columns),
+                   [&](int64_t from, int64_t end) {
+                     std::vector<float> row(columns);
+                     for (int64_t i = from; i < end; ++i) {
+                       const int64_t batch = i / out.size(1), token = i % out.size(1);
+                       if (has_avx512()) {
+                         avx512::fill_row(sources, batch, token, row.data());
+                         avx512::write_row(row.data(), columns, to + i * columns);
+                       } else {
+                         avx2::fill_row(sources, batch, token, row.data());
+                         avx2::write_row(row.data(), columns, to + i * columns);
+                       }
+                     }
+                   });
+}
+
+template <class T>
+void normalise_and_turn_heads(const Tensor& x, const Tensor& weight, double eps, const Tensor& cos,
+                              const Tensor& sin, const Tensor& out) {
+  const T *from = x.const_data_ptr<T>(), *factors = weight.const_data_ptr<T>();
+  T* to = out.mutable_data_ptr<T>();
+  const float *c = cos.const_data_ptr<float>(), *s = sin.const_data_ptr<float>();
+  const int64_t heads = x.size(2), width = x.size(3);
+  for_rows(x, row_grain(heads * width), [&](int64_t batch, int64_t token, int64_t) {
+    const T* row = from + batch * x.stride(0) + token * x.stride(1);
+    T* out_row = to + batch * out.stride(0) + token * out.stride(1);
+    for (int64_t h = 0; h < heads; ++h) {
+      const auto head =
+          has_avx512() ? avx512::normalise_and_turn_head<T> : avx2::normalise_and_turn_head<T>;
+      head(row + h * x.stride(2), factors, float(eps), c + token * width, s + token * width, width,
+           out_row + h * out.stride(2));
+    }
+  });
+}
+
+}  // namespace
+
+bool has_avx512() {
+  static const bool has = [] {
+#if defined(__x86_64__)
+    return at::get_cpu_capability() == "AVX512" && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+#else
+    return false;
+#endif
+  }();
+  return has;
+}
+
+Tensor joined(const std::vector<Part>& parts) {
+  const Tensor& first = parts.front().x;
+  const int64_t columns = columns_of(parts);
+  const Tensor out = at::empty({first.size(0), first.size(1), columns}, first.options());
+  const std::vector<Source> sources = sources_of(parts);
+  first.scalar_type() == at::kBFloat16 ? join<at::BFloat16>(sources, columns, out)
+                                       : join<float>(sources, columns, out);
+  return out;
+}
+
+Int8Rows quantised(const std::vector<Part>& parts, int64_t group) {
+  const Tensor& first = parts.front().x;
+  const std::vector<Source> sources = sources_of(parts);
+  Int8Rows out;
+  out.rows = first.size(0) * first.size(1);
+  out.columns = columns_of(parts);
+  const int64_t blocks = tiles_for(out.rows, kBlock) * 2;
+  const int64_t row_bytes = inner_tiles(out.columns) * kTileBytes;
+  out.tiles = at::empty({blocks * row_bytes}, first.options().dtype(at::kByte));
+  out.scales = at::empty({blocks * kTileRows}, first.options().dtype(at::kFloat));
+  auto* tiles = out.tiles.mutable_data_ptr<uint8_t>();
+  auto* scales = out.scales.mutable_data_ptr<float>();
+  const int64_t grain = std::max<int64_t>(1, row_grain(out.columns) / kTileRows);
+  at::parallel_for(0, blocks, grain, [&](int64_t begin, int64_t end) {
+    std::vector<float> row(out.columns);
+    for (int64_t block = begin; block < end; ++block) {
+      uint8_t* to = tiles + block * row_bytes;
+      // Rows and columns that are only there to fill a tile are zero.
+      if ((block + 1) * kTileRows > out.rows || out.columns % kTileColumns != 0)
+        std::memset(to, 128, size_t(row_bytes));
+      for (int64_t r = 0; r < kTileRows; ++r) {
+        const int64_t i = block * kTileRows + r;
+        scales[i] = 0;
+        if (i >= out.rows) continue;
+        const int64_t batch = i / first.size(1), token = i % first.size(1);
+        if (has_avx512()) {
+          avx512::fill_row(sources, batch, token, row.data());
+          scales[i] = avx512::quantise_row(row.data(), out.columns, group, to + r * kTileColumns);
+        } else {
+          avx2::fill_row(sources, batch, token, row.data());
+          scales[i] = avx2::quantise_row(row.data(), out.columns, group, to + r * kTileColumns);
+        }
+      }
+    }
+  });
+  return out;
+}
+
+void normalise_and_turn(const Tensor& x, const Tensor& weight, double eps, const Tensor& cos,
+                        const Tensor& sin, const Tensor& out) {
+  x.scalar_type() == at::kBFloat16
+      ? normalise_and_turn_heads<at::BFloat16>(x, weight, eps, cos, sin, out)
+      : normalise_and_turn_heads<float>(x, weight, eps, cos, sin, out);
+}
+
+void rotate(float* row, int64_t columns, int64_t group) {
+  has_avx512() ? avx512::rotate(row, columns, group) : avx2::rotate(row, columns, group);
+}
+
+float largest(const float* row, int64_t columns) {
+  return avx2::largest(row, columns);
+}
+
+}  // namespace icedit::kernels

@@ -1,0 +1,18 @@
+#pragma once
+// How whole numbers of 8 bits lie for products: tiles as AMX loads them, 1 KiB each.
+#include <cstdint>
+
+namespace icedit::kernels {
+
+constexpr int64_t kTileRows = 16, kTileColumns = 64, kTileBytes = kTileRows * kTileColumns;
+
+constexpr int64_t kBlock = 2 * kTileRows;  // rows and outputs of one step of a product
+
+constexpr int64_t tiles_for(int64_t count, int64_t size) {
+  return (count + size - 1) / size;
+}
+constexpr int64_t inner_tiles(int64_t columns) {
+  return tiles_for(columns, kTileColumns);
+}
+
+}  // namespace icedit::kernels

@@ -71,6 +71,25 @@ TEST(Moe, SwitchedOffItChangesNothing) {
   EXPECT_TRUE(golden::equal(forward(model, flux_inputs(t)), plain));
 }
 
+// As a server has them, which switches between adapters.
+TEST(Moe, SwitchedOffItLeavesALoraAsItIsAlone) {
+  const FluxInputs in = flux_inputs(golden::load("moe/forward.safetensors"));
+  FluxTransformer alone = tiny_model(), both = tiny_model();
+  attach_adapter(alone.linears(), open_golden("lora/alpha8"));
+  attach_adapter(both.linears(), open_golden("lora/alpha8"));
+  LoadedAdapter moe = attach_adapter(both.linears(), open_golden("moe"));
+  for (FluxTransformer* model : {&alone, &both}) {
+    for (auto& [path, linear] : model->linears()) linear.fold();
+  }
+  EXPECT_FALSE(golden::equal(forward(both, in), forward(alone, in)));
+  moe.set_scale(0);
+  EXPECT_TRUE(golden::equal(forward(both, in), forward(alone, in)));
+  moe.set_scale(1);
+  EXPECT_FALSE(golden::equal(forward(both, in), forward(alone, in)));
+  moe.set_scale(0);
+  EXPECT_TRUE(golden::equal(forward(both, in), forward(alone, in)));
+}
+
 TEST(Moe, FileSaysWhatItIs) {
   const AdapterFile file = open_golden("moe");
   EXPECT_EQ(file.layout, "icedit-moe");

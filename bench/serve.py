@@ -7,7 +7,7 @@ import pathlib
 import statistics
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/serve"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests/e2e/serve"))
 import browser  # noqa: E402
 import load  # noqa: E402
 from serve_program import ROOT, Server, edited  # noqa: E402

@@ -2,7 +2,7 @@
 # Installs what icedit builds with: Debian packages, and libtorch and Arrow from their Python wheels into .deps/.
 # Idempotent, and silent when there is nothing to do.
 #   scripts/setup.sh [--cuda] [--fuzz] [--serve-tests] [--no-packages]
-# --fuzz: clang, for the preset fuzz. --serve-tests: a browser, nginx and Python clients, for tests/serve.
+# --fuzz: clang, for the preset fuzz. --serve-tests: a browser, nginx and Python clients, for tests/e2e/serve.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

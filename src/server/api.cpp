@@ -32,6 +32,11 @@ bool matches(const std::string& pattern, const std::string& path, Captures& capt
   return true;
 }
 
+bool has_body(const http::Request& head) {
+  const std::string_view length = head.header("content-length");
+  return !head.header("transfer-encoding").empty() || !(length.empty() || length == "0");
+}
+
 std::string known_method(const std::string& method) {
   return method == "HEAD" ? "GET" : method;
 }
@@ -94,7 +99,8 @@ std::optional<http::Response> Api::gate(const http::Request& head) const {
   const auto refuse = [&](Problem problem) {
     return with_headers(head, problem_response(std::move(problem)));
   };
-  if (head.path == "/health") return std::nullopt;  // says nothing, and balancers ask by address
+  // Says nothing, and balancers ask by address.
+  if (head.path == "/health" && !has_body(head)) return std::nullopt;
   if (const auto denial = access_.check_place(head))
     return refuse({denial->status, denial->code, "", denial->message});
   if (head.method == "OPTIONS")
@@ -109,6 +115,8 @@ std::optional<http::Response> Api::gate(const http::Request& head) const {
                    other ? str("'", head.path.substr(0, 200), "' takes no ", head.method)
                          : str("there is no '", head.path.substr(0, 200), "' here")});
   }
+  if (route->open && has_body(head))
+    return refuse({413, "", "", "this takes no body, and needs no key, so none is read"});
   if (route->open) return std::nullopt;
   if (const auto denial = access_.check_key(head))
     return refuse({denial->status, denial->code, "", denial->message});

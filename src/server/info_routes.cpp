@@ -1,5 +1,6 @@
 // The page, and what there is to know of the server: models, LoRAs, health, figures, sessions.
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/version.h"
@@ -31,7 +32,7 @@ http::Response file_response(const http::Request& request, const char* type,
   return {200, type, std::string(content), std::move(headers)};
 }
 
-std::string small_picture(std::string_view file) {
+std::string made_small(std::string_view file) {
   const Image image = decode_image(as_bytes(file), "the example");
   const int longer = std::max(image.width, image.height);
   const auto side = [&](int length) {
@@ -39,6 +40,16 @@ std::string small_picture(std::string_view file) {
   };
   return encode_image(resize(image, side(image.width), side(image.height), Filter::kLanczos),
                       ImageFormat::kJpeg, {}, 80);
+}
+
+// Made once: nobody needs a key for them.
+const std::string& small_picture(std::string_view name) {
+  static const std::map<std::string_view, std::string> all = [] {
+    std::map<std::string_view, std::string> made;
+    for (const Example& e : examples()) made.emplace(e.name, made_small(e.content));
+    return made;
+  }();
+  return all.at(name);
 }
 
 Json model_json(const ModelFacts& facts) {
@@ -72,8 +83,7 @@ void Api::get_example(const ExchangePtr& exchange, const Captures& captures) {
   if (found == examples().end()) throw RequestError({404, "", "", "there is no such example"});
   const http::Request& request = exchange->request;
   if (request.path.ends_with("/small"))
-    return respond(exchange,
-                   file_response(request, "image/jpeg", small_picture(found->content), {}));
+    return respond(exchange, file_response(request, "image/jpeg", small_picture(found->name), {}));
   const char* type = found->name.ends_with(".png") ? "image/png" : "image/jpeg";
   respond(exchange, file_response(request, type, found->content, {}));
 }

@@ -135,6 +135,18 @@ TEST_F(ApiRoutes, EverythingButThePageAndHealthNeedsTheKey) {
   EXPECT_EQ(ask(post).status, 202);
 }
 
+TEST_F(ApiRoutes, NothingIsReadOfThoseWithoutAKey) {
+  options_.access.keys = {"secret"};
+  for (const char* path : {"/session", "/", "/health"}) {
+    const char* method = std::string(path) == "/session" ? "POST" : "GET";
+    const auto refused = api().gate(request(method, path, {{"Content-Length", "5"}}));
+    EXPECT_TRUE(refused) << path;
+    EXPECT_FALSE(api().gate(request(method, path, {{"Content-Length", "0"}}))) << path;
+  }
+  EXPECT_EQ(api().gate(request("POST", "/session", {{"Transfer-Encoding", "chunked"}}))->status,
+            413);
+}
+
 TEST_F(ApiRoutes, ForeignHostsAndOriginsAreRefused) {
   http::Request other = request("GET", "/");
   other.headers = {{"Host", "evil.org"}};

@@ -11,7 +11,7 @@ import tempfile
 import time
 import uuid
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = os.environ.get("ICEDIT_BINARY", str(ROOT / "build/release/icedit"))
 ASSETS = ROOT / "assets"
 

@@ -1,6 +1,6 @@
 """The page in a real Chromium, with the nano model: what a user does, and what a screen reader is told.
 
-    tests/serve/page_test.py [--pictures FOLDER]    with it, screenshots for docs/pictures are written there
+    tests/e2e/serve/page_test.py [--pictures FOLDER]    with it, screenshots for docs/pictures are written there
 """
 import base64
 import pathlib

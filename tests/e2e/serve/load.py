@@ -1,4 +1,4 @@
-"""Load, and what no client should send, with figures: tests/serve/load_test.py runs a little of it, bench/serve.py all."""
+"""Load, and what no client should send, with figures: tests/e2e/serve/load_test.py runs a little of it, bench/serve.py all."""
 import base64
 import concurrent.futures
 import random

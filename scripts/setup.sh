@@ -78,7 +78,7 @@ if [ ! -e ".deps/done/$stamp" ]; then
   install_wheels "$stamp" --no-deps "${wheels[@]}"
 fi
 if [ $serve_tests -eq 1 ]; then
-  clients=(openai==3.57.0 schemathesis==4.32.5)
+  clients=(openai==3.57.0 schemathesis==4.32.5 webuiapi==0.9.17)
   stamp="serve-tests-$(IFS=,; echo "${clients[*]}")"
   if [ ! -e ".deps/done/$stamp" ]; then
     echo "setup: fetching ${clients[*]}"

@@ -73,19 +73,6 @@ void take_picture(const std::string& field, const Json& value, std::vector<File>
   files.push_back({picture_field(field), "", std::move(data->bytes)});
 }
 
-Json parsed(const std::string& body, int depth) {
-  const auto check = [&](int at, Json::parse_event_t, Json&) {
-    if (at > depth)
-      throw UsageError(str("the body's JSON is nested more than ", depth, " levels deep"));
-    return true;
-  };
-  try {
-    return Json::parse(body, check);
-  } catch (const Json::exception& error) {
-    throw UsageError(str("the body is no valid JSON: ", std::string(error.what()).substr(0, 200)));
-  }
-}
-
 void expect_lengths(const Json& value, const std::string& name, size_t most) {
   if (value.is_structured()) {
     for (const Json& one : value) expect_lengths(one, name, most);
@@ -98,7 +85,7 @@ void expect_lengths(const Json& value, const std::string& name, size_t most) {
 }
 
 Json from_json(const Request& request, const FormLimits& limits, std::vector<File>& files) {
-  Json all = parsed(request.body, limits.depth);
+  Json all = parse_json(request.body, limits.depth);
   if (!all.is_object()) throw UsageError("the body's JSON is no object");
   if (all.size() > limits.parts)
     throw UsageError(str("the body has more than ", limits.parts, " fields"));
@@ -115,6 +102,19 @@ Json from_json(const Request& request, const FormLimits& limits, std::vector<Fil
 }
 
 }  // namespace
+
+Json parse_json(const std::string& body, int depth) {
+  const auto check = [&](int at, Json::parse_event_t, Json&) {
+    if (at > depth)
+      throw UsageError(str("the body's JSON is nested more than ", depth, " levels deep"));
+    return true;
+  };
+  try {
+    return Json::parse(body, check);
+  } catch (const Json::exception& error) {
+    throw UsageError(str("the body is no valid JSON: ", std::string(error.what()).substr(0, 200)));
+  }
+}
 
 Json parse_form(const Request& request, const FormLimits& limits, std::vector<File>& files) {
   const std::string type = lower_case(request.header("content-type"));

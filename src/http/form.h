@@ -21,6 +21,9 @@ struct File {
   std::string bytes;
 };
 
+// Throws UsageError where a text is no JSON, or nested deeper.
+Json parse_json(const std::string& text, int depth);
+
 // The fields, as an object; a field that is there several times, or called "name[]", is a list.
 // Pictures become `files`: parts with a file name, and data URLs of a JSON body under "image",
 // "images" or "mask", alone, in a list, or as {"image_url": URL}. Throws UsageError with what is

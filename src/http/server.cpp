@@ -21,6 +21,13 @@ using std::chrono::milliseconds;
 constexpr int kHandlerThreads = 2;
 constexpr int kFiles = 4096;
 
+// An IPv4 address is written as one, also where the server listens on "::".
+std::string text_of(const asio::ip::address& address) {
+  if (address.is_v6() && address.to_v6().is_v4_mapped())
+    return asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6()).to_string();
+  return address.to_string();
+}
+
 }  // namespace
 
 struct Server::Impl {
@@ -71,7 +78,7 @@ Task<void> Server::Impl::accept() {
     }
     const tcp::endpoint peer = socket.remote_endpoint(error);
     if (error) continue;
-    const std::string address = peer.address().to_string();
+    const std::string address = text_of(peer.address());
     if (int(shared.connections) >= shared.limits.connections ||
         by_address[address] >= shared.limits.connections_per_address) {
       ++shared.refused;

@@ -61,6 +61,12 @@ const std::vector<Api::Route>& Api::routes() {
       {"GET", "/v1/models/{id}", false, &Api::get_model},
       {"GET", "/v1/loras", false, &Api::get_loras},
       {"POST", "/v1/images/edits", false, &Api::edit_image},
+      {"POST", "/sdapi/v1/img2img", false, &Api::a1111_img2img},
+      {"GET", "/sdapi/v1/progress", false, &Api::a1111_progress},
+      {"POST", "/sdapi/v1/interrupt", false, &Api::a1111_interrupt},
+      {"GET", "/sdapi/v1/options", false, &Api::a1111_options},
+      {"POST", "/sdapi/v1/options", false, &Api::a1111_options},
+      {"GET", "/sdapi/v1/sd-models", false, &Api::a1111_models},
       {"POST", "/v1/jobs", false, &Api::post_job},
       {"GET", "/v1/jobs/{id}", false, &Api::get_job},
       {"DELETE", "/v1/jobs/{id}", false, &Api::delete_job},
@@ -154,9 +160,10 @@ std::shared_ptr<Job> Api::new_job(JobInput input, const http::Request& request) 
 }
 
 void Api::submit(const std::shared_ptr<Job>& job) {
+  if (!parts_.draining() && parts_.queue.push(job)) return;
+  parts_.store.forget(*job);
   if (parts_.draining())
     throw RequestError({503, "shutting_down", "", "the server is ending; try again later"});
-  if (parts_.queue.push(job)) return;
   ++parts_.metrics.refused;
   throw RequestError({503, "queue_full", "",
                       str("all ", parts_.options.queue, " places of the queue, or your share of ",

@@ -64,6 +64,12 @@ class Api {
   void delete_job(const ExchangePtr& exchange, const Captures&);
   void get_result(const ExchangePtr& exchange, const Captures&);
   void get_model_result(const ExchangePtr& exchange, const Captures&);
+  // a1111_routes.cpp
+  void a1111_img2img(const ExchangePtr& exchange, const Captures&);
+  void a1111_progress(const ExchangePtr& exchange, const Captures&);
+  void a1111_interrupt(const ExchangePtr& exchange, const Captures&);
+  void a1111_options(const ExchangePtr& exchange, const Captures&);
+  void a1111_models(const ExchangePtr& exchange, const Captures&);
   // info_routes.cpp
   void get_page(const ExchangePtr& exchange, const Captures&);
   void get_example(const ExchangePtr& exchange, const Captures&);

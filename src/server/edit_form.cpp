@@ -309,12 +309,16 @@ std::vector<std::string> setting_fields() {
   return names;
 }
 
+EditForm read_edit_form(Json fields, std::vector<http::File> files, FormKind kind,
+                        const Options& options, const ModelFacts& facts) {
+  return FormReader(std::move(fields), kind, options, facts).read(std::move(files));
+}
+
 EditForm read_edit_form(const http::Request& request, FormKind kind, const Options& options,
                         const ModelFacts& facts) {
   std::vector<http::File> files;
-  http::FormLimits limits;
-  Json fields = http::parse_form(request, limits, files);
-  return FormReader(std::move(fields), kind, options, facts).read(std::move(files));
+  Json fields = http::parse_form(request, http::FormLimits(), files);
+  return read_edit_form(std::move(fields), std::move(files), kind, options, facts);
 }
 
 }  // namespace icedit::server

@@ -22,6 +22,9 @@ struct EditForm {
 std::vector<std::string> setting_fields();
 
 // Throws RequestError naming the field.
+EditForm read_edit_form(Json fields, std::vector<http::File> files, FormKind kind,
+                        const Options& options, const ModelFacts& facts);
+// The same of a request's body (http/form.h).
 EditForm read_edit_form(const http::Request& request, FormKind kind, const Options& options,
                         const ModelFacts& facts);
 

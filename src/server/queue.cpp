@@ -9,9 +9,11 @@ bool JobQueue::push(const std::shared_ptr<Job>& job) {
   const size_t of_one = std::max<size_t>(1, most_ * 3 / 4);
   const auto found = waiting_.find(job->client);
   if (count_ >= most_ || (found != waiting_.end() && found->second.size() >= of_one)) return false;
+  if (count_ > 0 && bytes_ + job->bytes() > most_bytes_) return false;
   if (found == waiting_.end()) turns_.push_back(job->client);
   waiting_[job->client].push_back(job);
   ++count_;
+  bytes_ += job->bytes();
   tell_positions();
   there_.notify_one();
   return true;
@@ -25,7 +27,7 @@ std::shared_ptr<Job> JobQueue::pop(std::chrono::milliseconds most) {
   auto& jobs = waiting_[client];
   std::shared_ptr<Job> job = std::move(jobs.front());
   jobs.pop_front();
-  --count_;
+  taken(*job);
   if (jobs.empty()) {
     waiting_.erase(client);
   } else {
@@ -41,7 +43,7 @@ bool JobQueue::remove(const Job& job) {
   if (jobs == waiting_.end()) return false;
   if (std::erase_if(jobs->second, [&](const auto& one) { return one.get() == &job; }) == 0)
     return false;
-  --count_;
+  taken(job);
   if (jobs->second.empty()) {
     waiting_.erase(jobs);
     turns_.remove(job.client);
@@ -53,6 +55,11 @@ bool JobQueue::remove(const Job& job) {
 size_t JobQueue::size() const {
   const std::lock_guard lock(mutex_);
   return count_;
+}
+
+void JobQueue::taken(const Job& job) {
+  --count_;
+  bytes_ -= job.bytes();
 }
 
 // Round by round, as they will be taken.

@@ -15,8 +15,10 @@ namespace icedit::server {
 
 class JobQueue {
  public:
-  // One client may fill three quarters of it, so that another finds a place.
-  explicit JobQueue(size_t most) : most_(most) {}
+  // One client may fill three quarters of it, so that another finds a place. `most_bytes`: of all
+  // the pictures that wait.
+  explicit JobQueue(size_t most, uint64_t most_bytes = uint64_t{1} << 30)
+      : most_(most), most_bytes_(most_bytes) {}
 
   bool push(const std::shared_ptr<Job>& job);  // false: there is no place
   // The next one; nullptr where none comes in this time.
@@ -25,12 +27,16 @@ class JobQueue {
   size_t size() const;
 
  private:
-  void tell_positions();  // with the lock held
+  // With the lock held:
+  void tell_positions();
+  void taken(const Job& job);
 
   const size_t most_;
+  const uint64_t most_bytes_;
   mutable std::mutex mutex_;
   std::condition_variable there_;
   size_t count_ = 0;
+  uint64_t bytes_ = 0;
   std::map<std::string, std::deque<std::shared_ptr<Job>>> waiting_;  // by client
   std::list<std::string> turns_;  // clients with jobs, the next one first
 };

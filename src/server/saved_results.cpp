@@ -1,7 +1,7 @@
 #include "server/saved_results.h"
 
 #include <charconv>
-#include <map>
+#include <optional>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -22,16 +22,6 @@ std::optional<uint64_t> number_of(const Path& file) {
   return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
 }
 
-std::map<uint64_t, Path> results_in(const Path& folder) {
-  std::map<uint64_t, Path> results;
-  std::error_code error;
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error)) {
-    if (const auto number = number_of(it->path())) results.emplace(*number, it->path());
-  }
-  return results;
-}
-
 }  // namespace
 
 SavedResults::SavedResults(const std::string& folder, uint64_t most_bytes)
@@ -39,19 +29,26 @@ SavedResults::SavedResults(const std::string& folder, uint64_t most_bytes)
   std::error_code error;
   std::filesystem::create_directories(folder_, error);
   if (error) throw IoError(str(folder, ": ", error.message(), "; give another --save-dir"));
-  const auto results = results_in(folder_);
-  if (!results.empty()) next_ = results.rbegin()->first + 1;
+  for (std::filesystem::directory_iterator it(folder_, error), end; !error && it != end;
+       it.increment(error)) {
+    if (const auto number = number_of(it->path())) keep(*number, it->path());
+  }
+}
+
+void SavedResults::keep(uint64_t number, const Path& file) {
+  std::error_code error;
+  const uint64_t bytes = std::filesystem::file_size(file, error);
+  if (error || !saved_.emplace(number, Saved{file, bytes}).second) return;
+  bytes_ += bytes;
 }
 
 void SavedResults::make_room(uint64_t bytes) {
-  const auto results = results_in(folder_);
-  uint64_t all = bytes;
-  std::error_code ignored;
-  for (const auto& [number, file] : results) all += std::filesystem::file_size(file, ignored);
-  for (const auto& [number, file] : results) {
-    if (all <= most_bytes_) return;
-    all -= std::filesystem::file_size(file, ignored);
-    std::filesystem::remove(file, ignored);
+  while (!saved_.empty() && bytes_ + bytes > most_bytes_) {
+    const Saved oldest = saved_.begin()->second;
+    std::error_code ignored;
+    std::filesystem::remove(oldest.file, ignored);
+    bytes_ -= oldest.bytes;
+    saved_.erase(saved_.begin());
   }
 }
 
@@ -59,8 +56,9 @@ void SavedResults::add(const std::vector<std::shared_ptr<const JobResult>>& resu
   for (const auto& result : results) {
     try {
       make_room(result->bytes.size());
-      const Path file = folder_ / str(kPrefix, next_++, ".", format_name(result->format));
-      write_text_atomically(file, result->bytes, IfTaken::kNextName);
+      const uint64_t number = saved_.empty() ? 1 : saved_.rbegin()->first + 1;
+      const Path file = folder_ / str(kPrefix, number, ".", format_name(result->format));
+      keep(number, write_text_atomically(file, result->bytes, IfTaken::kNextName));
     } catch (const Error& error) {
       log::warn(str("a result was not kept: ", error.what()));
     }

@@ -73,7 +73,7 @@ int serve(const Options& options, ModelFiles files, ResidencyOptions residency, 
   Engine engine(options, std::move(files), std::move(residency), low_memory, metrics);
   std::optional<SavedResults> saved;
   if (!options.save_dir.empty()) saved.emplace(options.save_dir, options.save_bytes);
-  JobQueue queue{size_t(options.queue)};
+  JobQueue queue(size_t(options.queue), options.limits.bodies);
   JobStore store(std::chrono::minutes(options.keep_minutes), options.keep_bytes);
   http::Server* connections = nullptr;
   Api api({options, engine.facts(), queue, store, metrics, interrupted,

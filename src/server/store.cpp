@@ -19,6 +19,15 @@ std::shared_ptr<Job> JobStore::find(const std::string& id) const {
   return found == jobs_.end() ? nullptr : *found;
 }
 
+std::vector<std::shared_ptr<Job>> JobStore::under_way(const std::string& client) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Job>> found;
+  for (const auto& job : jobs_) {
+    if (job->client == client && !job->status().over()) found.push_back(job);
+  }
+  return found;
+}
+
 void JobStore::forget(const Job& job) {
   const std::lock_guard lock(mutex_);
   jobs_.remove_if([&](const auto& one) { return one.get() == &job; });
@@ -29,15 +38,12 @@ void JobStore::sweep() {
   const std::lock_guard lock(mutex_);
   jobs_.remove_if(
       [&](const auto& job) { return job->status().over() && now - job->ended() > keep_; });
-  uint64_t bytes = 0;
-  for (const auto& job : jobs_) bytes += job->bytes();
-  for (auto job = jobs_.begin(); job != jobs_.end() && bytes > bytes_;) {
-    if (!(*job)->status().over()) {
-      ++job;
-      continue;
-    }
-    bytes -= (*job)->bytes();
-    job = jobs_.erase(job);
+  uint64_t bytes = 0;  // from the newest on
+  for (auto job = jobs_.end(); job != jobs_.begin();) {
+    --job;
+    if (!(*job)->status().over()) continue;
+    bytes += (*job)->bytes();
+    if (bytes > bytes_) job = jobs_.erase(job);
   }
 }
 

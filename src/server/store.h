@@ -16,6 +16,8 @@ class JobStore {
 
   void add(std::shared_ptr<Job> job);
   std::shared_ptr<Job> find(const std::string& id) const;  // nullptr: none, or no more
+  // A client's that wait or run.
+  std::vector<std::shared_ptr<Job>> under_way(const std::string& client) const;
   void forget(const Job& job);
   // Lets go of what was kept long enough, and of the oldest where all are too much.
   void sweep();

@@ -96,16 +96,30 @@ TEST(Job, OneThatIsCancelledBeforeItsTurnDoesNotStart) {
   EXPECT_EQ(one->status().state, JobState::kCancelled);
 }
 
+TEST(JobQueue, HoldsSoManyBytes) {
+  JobQueue queue(10, 100);
+  const auto large = job("l", "a", 150);
+  EXPECT_TRUE(queue.push(large));  // alone it may be
+  EXPECT_FALSE(queue.push(job("s", "b", 1)));
+  EXPECT_TRUE(queue.remove(*large));
+  EXPECT_TRUE(queue.push(job("s", "b", 60)));
+  EXPECT_FALSE(queue.push(job("t", "c", 60)));
+}
+
 TEST(JobStore, KeepsWhatIsUnderWayAndTheNewestResults) {
-  JobStore store(1h, 100);
+  JobStore store(1h, 10);
   const auto waiting = job("w", "a", 90), first = job("f", "a"), second = job("s", "a");
   for (const auto& one : {waiting, first, second}) store.add(one);
+  EXPECT_EQ(store.under_way("a").size(), 3U);
+  EXPECT_EQ(store.under_way("b").size(), 0U);
   first->finish({picture(5)});
   second->finish({picture(5)});
   store.sweep();
   EXPECT_EQ(store.bytes(), 100U);
   const auto third = job("t", "a", 1);
-  store.add(third);  // one byte too much: the oldest that is over goes
+  store.add(third);
+  third->finish({picture(1)});
+  store.sweep();  // one byte too much: the oldest goes
   EXPECT_NE(store.find("w"), nullptr);
   EXPECT_EQ(store.find("f"), nullptr);
   EXPECT_NE(store.find("s"), nullptr);

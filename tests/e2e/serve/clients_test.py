@@ -1,5 +1,6 @@
-"""Programs that others wrote, unchanged: OpenAI's Python client, and schemathesis on docs/openapi.yaml."""
+"""Programs that others wrote, unchanged: OpenAI's Python client, webuiapi, and schemathesis on docs/openapi.yaml."""
 import base64
+import concurrent.futures
 import io
 import os
 import subprocess
@@ -7,8 +8,10 @@ import sys
 import unittest
 
 import openai
+import PIL.Image
+import webuiapi
 
-from serve_program import ROOT, Server, asset, edited
+from serve_program import ASSETS, ROOT, Server, asset, edited
 
 EXAMPLES = int(os.environ.get("ICEDIT_SCHEMATHESIS_EXAMPLES", "20"))  # for each operation
 
@@ -65,6 +68,45 @@ class OpenAIsClient(unittest.TestCase):
     def test_models(self):
         self.assertEqual([m.id for m in self.client.models.list()], ["nano"])
         self.assertEqual(self.client.models.retrieve("nano").owned_by, "icedit")
+
+
+class WebUI(unittest.TestCase):
+    """webuiapi's img2img, with progress and interrupt."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server()
+        cls.api = webuiapi.WebUIApi(port=cls.server.port)
+        cls.picture = PIL.Image.open(ASSETS / "desert-car.png")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.kill()
+
+    def test_img2img(self):
+        result = self.api.img2img(images=[self.picture], prompt="make the car red", seed=3, steps=8, width=384, height=384, mask_blur=0)
+        self.assertEqual(result.info["seed"], 3)
+        made = PIL.Image.open(io.BytesIO(edited("desert-car.png", "make the car red", "--seed", "3"))).resize((384, 384), PIL.Image.LANCZOS)
+        self.assertEqual(result.image.tobytes(), made.tobytes())
+        result = self.api.img2img(images=[self.picture], prompt="make it night", batch_size=2, n_iter=2, steps=1, mask_blur=0,
+                                  mask_image=PIL.Image.new("L", (384, 384), 255))
+        self.assertEqual([image.size for image in result.images], [(512, 512)] * 4)
+
+    def test_progress_and_interrupt(self):
+        self.api.util_wait_for_ready()
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            edit = pool.submit(self.api.img2img, images=[self.picture], prompt="make it night", steps=100, n_iter=5, mask_blur=0)
+            while not (seen := self.api.get_progress())["current_image"]:
+                self.assertFalse(edit.done())
+            self.assertGreater(seen["progress"], 0)
+            self.assertEqual(seen["state"]["job_count"], 1)
+            self.api.interrupt()
+            self.assertEqual((edit.result(timeout=60).images, edit.result().info["interrupted"]), ([], True))
+
+    def test_models_and_options(self):
+        self.assertEqual(self.api.util_get_current_model(), "nano")
+        self.assertEqual(self.api.util_get_model_names(), ["nano"])
+        self.api.util_set_model("nano")
 
 
 class Schema(unittest.TestCase):

@@ -35,3 +35,4 @@ echo
 echo "${#edits[@]} edited pictures are in $(pwd)/$out"
 echo "The nano model is a toy of 96 x 96 pixels that knows a few kinds of edits (models/nano/README.md); some of these"
 echo "fail. Your own: build/release/icedit edit PICTURE \"INSTRUCTION\" -o OUT.png"
+echo "In a browser: build/release/icedit serve"

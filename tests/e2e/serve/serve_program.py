@@ -6,10 +6,12 @@ import os
 import pathlib
 import re
 import signal
+import struct
 import subprocess
 import tempfile
 import time
 import uuid
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = os.environ.get("ICEDIT_BINARY", str(ROOT / "build/release/icedit"))
@@ -18,6 +20,16 @@ ASSETS = ROOT / "assets"
 
 def asset(name):
     return (ASSETS / name).read_bytes()
+
+
+def png(width, height, pixel, kind):
+    """A PNG of pixel(x, y), a tuple; kind: 0 grey, 2 RGB, 6 RGBA."""
+    rows = b"".join(b"\0" + b"".join(bytes(pixel(x, y)) for x in range(width)) for y in range(height))
+
+    def chunk(name, content):
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 def multipart(fields, files):

@@ -8,21 +8,10 @@ import struct
 import tempfile
 import time
 import unittest
-import zlib
 
-from serve_program import ROOT, Server, asset, edited, events_of, multipart
+from serve_program import ROOT, Server, asset, edited, events_of, multipart, png
 
 LORA = str(ROOT / "models/nano/lora/pytorch_lora_weights.safetensors")
-
-
-def png(width, height, pixel, kind):
-    """A PNG of pixel(x, y), a tuple; kind: 0 grey, 2 RGB, 6 RGBA."""
-    rows = b"".join(b"\0" + b"".join(bytes(pixel(x, y)) for x in range(width)) for y in range(height))
-
-    def chunk(name, content):
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)) +
-            chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 def size_of(picture):

@@ -18,8 +18,20 @@ namespace {
 struct PlannedEdit {  // a job, or a step of one
   const EditSettings* settings;
   std::vector<Path> outputs;
-  Size source, half;
+  Size source, edited, half;  // edited: the region, or all
 };
+
+// What the step edits of the picture.
+Size edited_part(const EditSettings& step, Size picture, const EditOptions& options,
+                 const Residency& residency) {
+  if (!step.request.region) return picture;
+  std::optional<Image> mask;
+  if (!step.mask.empty()) mask = read_mask(step.mask, options.read);
+  const int64_t width = step.request.width.value_or(residency.files().defaults().width);
+  const Box box =
+      resolved_box(*step.request.region, picture, mask ? &*mask : nullptr, static_cast<int>(width));
+  return {box.width, box.height};
+}
 
 // Decodes each picture for its size; nothing is kept.
 std::vector<PlannedEdit> measure(const std::vector<EditJob>& jobs, const EditOptions& options,
@@ -31,7 +43,8 @@ std::vector<PlannedEdit> measure(const std::vector<EditJob>& jobs, const EditOpt
     for (size_t i = 0; i < job.steps(); ++i) {
       const EditSettings& step = job.step(i);
       const auto outputs = job.chain ? std::vector<Path>{job.outputs[i]} : job.outputs;
-      edits.push_back({&step, outputs, source, half_size(residency, step.request, source)});
+      const Size edited = edited_part(step, source, options, residency);
+      edits.push_back({&step, outputs, source, edited, half_size(residency, step.request, edited)});
     }
   }
   return edits;
@@ -40,7 +53,7 @@ std::vector<PlannedEdit> measure(const std::vector<EditJob>& jobs, const EditOpt
 EditSize largest(const std::vector<PlannedEdit>& edits, const Residency& residency) {
   EditSize size;
   for (const PlannedEdit& edit : edits)
-    size = larger(size, edit_size(residency, edit.settings->request, edit.half));
+    size = larger(size, edit_size(residency, edit.settings->request, edit.half, edit.source));
   return size;
 }
 
@@ -76,6 +89,7 @@ Json edit_json(const PlannedEdit& edit, const ModelDefaults& defaults) {
   out["input"] = asked.image;
   if (!asked.mask.empty()) out["mask"] = asked.mask;
   out["input_size"] = {edit.source.width, edit.source.height};
+  if (asked.request.region) out["region_size"] = {edit.edited.width, edit.edited.height};
   out["edit_size"] = {edit.half.width, edit.half.height};
   out["outputs"] = Json::array();
   for (const Path& output : edit.outputs) out["outputs"].push_back(output.string());
@@ -87,7 +101,7 @@ Json edit_json(const PlannedEdit& edit, const ModelDefaults& defaults) {
 std::string first_shortage(const Residency& residency, const std::vector<PlannedEdit>& edits) {
   MemoryCheck check(residency);
   for (const PlannedEdit& edit : edits) {
-    const std::string shortage = check.shortage(edit.settings->request, edit.half);
+    const std::string shortage = check.shortage(edit.settings->request, edit.half, edit.source);
     if (!shortage.empty()) return edit.settings->image + ": " + shortage;
   }
   return "";
@@ -96,7 +110,8 @@ std::string first_shortage(const Residency& residency, const std::vector<Planned
 Json memory_json(const Residency& residency, const std::vector<PartEstimate>& parts,
                  const std::vector<PlannedEdit>& edits) {
   Json json;
-  json["peak_bytes"] = peak_bytes(parts, residency.keep()) + adapter_bytes(residency);
+  json["peak_bytes"] = peak_bytes(parts, residency.keep()) +
+                       full_size_bytes(largest(edits, residency)) + adapter_bytes(residency);
   json["policy"] = keep_text(residency.keep());
   json["available_bytes"] = available_memory_bytes();
   const std::string shortage = first_shortage(residency, edits);

@@ -14,6 +14,7 @@
 #include "base/progress.h"
 #include "cli/command.h"
 #include "cli/dry_run.h"
+#include "cli/edit_chain.h"
 #include "cli/edit_report.h"
 #include "cli/edit_warnings.h"
 #include "cli/output_names.h"
@@ -144,7 +145,12 @@ class EditRun {
     Recipe recipe = job.before;
     if (recipe.steps.empty()) recipe.source = source_record(job.settings.image);
     std::string taken;
-    for (size_t i = 0; request && i < job.steps(); ++i) {
+    const size_t first = request && options_.skip_existing ? steps_there(job, recipe) : 0;
+    if (first > 0) {
+      log::info(str(job.outputs[first - 1].string(), " is there; the chain goes on from it"));
+      request = read_step(job, first, read_file(job.outputs[first - 1]));
+    }
+    for (size_t i = first; request && i < job.steps(); ++i) {
       group_ = {&job};
       next_ = 0;
       const EditedImage edited = std::move(editor_.edit(*request, hooks(i)).front());
@@ -154,11 +160,16 @@ class EditRun {
       const std::string bytes = encode_with_recipe(edited, recipe);
       save(job, i, bytes, edited, recipe.steps.back(), taken);
       if (i + 1 == job.steps()) break;
-      const std::string& mask = job.step(i + 1).mask;
-      const std::string mask_bytes = mask.empty() ? "" : read_file(mask);
-      request = reader_.read(job.step(i + 1), as_bytes(bytes), as_bytes(mask_bytes));
+      request = read_step(job, i + 1, bytes);
     }
     end_of(job, taken);
+  }
+
+  // `bytes`: the file that the step before has become.
+  EditRequest read_step(const EditJob& job, size_t i, const std::string& bytes) {
+    const std::string& mask = job.step(i).mask;
+    const std::string mask_bytes = mask.empty() ? "" : read_file(mask);
+    return reader_.read(job.step(i), as_bytes(bytes), as_bytes(mask_bytes));
   }
 
   // Of several pictures one that cannot be edited is left out; nothing says so.

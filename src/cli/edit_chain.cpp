@@ -1,5 +1,6 @@
 #include "cli/edit_chain.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -91,11 +92,30 @@ void go_on(EditJob& job) {
   job.before = std::move(recipe);
 }
 
+// Whether this is the recipe of the job's first `steps` steps, on what `begin` holds.
+bool is_of_chain(const Recipe& there, const EditJob& job, const Recipe& begin, size_t steps) {
+  const size_t before = begin.steps.size();
+  if (there.source.sha256 != begin.source.sha256 || there.steps.size() != before + steps)
+    return false;
+  for (size_t i = 0; i < steps; ++i) {
+    const EditRequest& made = there.steps[before + i].edit.request;
+    if (made.instruction != job.step(i).request.instruction) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void plan_chain(EditJob& job, const EditOptions& options) {
   std::vector<std::string> then = options.then;
   job.chain = !then.empty() || !options.without.empty() || !job.then.empty();
+  const auto is_small = [](const EditSettings& s) { return s.model_size; };
+  if (job.chain &&
+      (is_small(job.settings) || std::any_of(job.then.begin(), job.then.end(), is_small))) {
+    throw UsageError(located(job,
+                             "--output-size model makes small pictures, but the steps of a chain "
+                             "are made at the photo's own size; leave it out"));
+  }
   if (!options.without.empty()) leave_out(job, options);
   std::string& instruction = job.settings.request.instruction;
   if (only_space(instruction) && !then.empty()) {
@@ -124,6 +144,19 @@ void complete_chain(EditJob& job) {
     step.request.num_images = 1;
     step.request.source_size = true;
   }
+}
+
+size_t steps_there(const EditJob& job, Recipe& recipe) {
+  for (size_t steps = job.steps() - 1; steps > 0; --steps) {
+    const std::string file = job.outputs[steps - 1].string();
+    const std::string text = is_taken(file) ? read_recipe_text(file) : "";
+    if (text.empty()) continue;
+    Recipe there = parse_recipe(text, file);
+    if (!is_of_chain(there, job, recipe, steps) || was_changed_since(there, file)) continue;
+    recipe = std::move(there);
+    return steps;
+  }
+  return 0;
 }
 
 }  // namespace icedit::cli

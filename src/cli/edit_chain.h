@@ -13,4 +13,9 @@ void plan_chain(EditJob& job, const EditOptions& options);
 // Every step with what all steps share; called once the job has its seed. Throws UsageError.
 void complete_chain(EditJob& job);
 
+// How many of the chain's steps an earlier run has made: files of the same original and
+// instructions, as icedit wrote them; not all. `recipe`: what the chain begins with, and then the
+// last one's.
+size_t steps_there(const EditJob& job, Recipe& recipe);
+
 }  // namespace icedit::cli

@@ -204,6 +204,10 @@ void expect_detail_has_size(const std::vector<EditJob>& jobs, const EditOptions&
       throw UsageError(is_of_batch(job) ? str(job.where, ": ", why) : why);
     };
     const bool keep = s.request.keep_detail.value_or(true);
+    if (s.request.region && s.model_size)
+      refuse(
+          "--region is put back into the photo at its own size, but --output-size model makes a "
+          "small picture; leave one out");
     if (!s.request.source_size && options.recipe.empty()) {
       if (s.request.keep_detail || s.request.detail_tolerance)
         refuse(
@@ -217,7 +221,12 @@ void expect_detail_has_size(const std::vector<EditJob>& jobs, const EditOptions&
     if (s.change_map.empty()) continue;
     if (!s.request.source_size || !keep)
       refuse("--change-map shows what was kept, but --detail model keeps nothing; leave one out");
-    if (jobs.size() > 1 || s.request.num_images > 1 || job.steps() > 1)
+    if (job.steps() > 1)
+      refuse(
+          "--change-map names one file, but each step of a chain has a map of its own; make one "
+          "step at a time (icedit edit EDIT --then \"...\" --change-map FILE goes on with a "
+          "chain)");
+    if (jobs.size() > 1 || s.request.num_images > 1)
       refuse("--change-map names one file, but several edits are made; edit one at a time");
     if (!s.change_map.ends_with(".png")) refuse("--change-map is a PNG; end its name in .png");
     expect_free(s.change_map, options.force, "--change-map");

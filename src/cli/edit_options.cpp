@@ -64,6 +64,7 @@ SettingGroup output_group(EditOptions& o) {
 void apply_recipe(EditOptions& options, const std::string& picture) {
   const std::vector<StepRecord> steps = read_recipe(picture).steps;
   options.settings = steps.back().edit;
+  options.settings.model_size = false;  // what a chain or a region may change
   if (steps.size() > 1) {
     log::warn(str(picture, " was made in ", steps.size(), " steps; --recipe takes the settings of ",
                   "the last alone (icedit reproduce runs them all)"));

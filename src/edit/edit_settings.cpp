@@ -85,6 +85,14 @@ std::vector<Setting> how_to_sample(EditSettings& s) {
   };
 }
 
+Variable size_into(EditSettings& s) {
+  return {[&s](const Given& given) {
+            s.request.source_size = choice_value(given, kOutputSizes);
+            s.model_size = !s.request.source_size;
+          },
+          [&s]() -> SettingValue { return name_of(kOutputSizes, s.request.source_size); }};
+}
+
 Variable detail_into(std::optional<bool>& keep) {
   return {[&keep](const Given& given) { keep = choice_value(given, kDetails); },
           [&keep]() -> SettingValue {
@@ -102,7 +110,7 @@ std::vector<Setting> how_large(EditSettings& s) {
       {"layout", "WHAT", "copy or black: what stands in the right half before it is masked", "copy",
        choice(r.layout, kLayouts)},
       {"output-size", "SIZE", "model: as it was made; source: brought back to the input's size",
-       "model", choice(r.source_size, kOutputSizes)},
+       "model", size_into(s)},
       {"detail", "WHAT",
        "with --output-size source; keep: what was not meant to change stays the input's; model: "
        "the edit is enlarged",

@@ -17,6 +17,7 @@ struct EditSettings {
   std::string change_map;           // the file to write it to; "" for none
   std::optional<uint64_t> seed;     // unset: a random one; -1 is 2^64 - 1, as torch takes it
   std::optional<int64_t> quality;   // of JPEG and WebP; unset: kQuality
+  bool model_size = false;          // the model's size was asked for by name
   bool keep_location = false;       // the photo's GPS goes along with a full-size edit
   EditRequest request;  // everything else; its pictures and its seed are filled in later
 };

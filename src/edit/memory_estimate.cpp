@@ -14,6 +14,9 @@ namespace icedit {
 namespace {
 
 constexpr uint64_t kSmallModel = uint64_t{1} << 30;
+// Of edit/detail/, as bench/detail.cpp measures it: the planes of the analysis, a pixel of the
+// half; the photo, the edit and its file, a pixel of the photo.
+constexpr uint64_t kBytesOfAnalysis = 430, kBytesAtFullSize = 9;
 
 // Elements alive at once at a block's widest place, counted off the forwards (models/): inputs, q,
 // k, v, the MLP before and after its activation, and their concatenation.
@@ -87,19 +90,20 @@ Size half_size(const Residency& residency, const EditRequest& request, Size sour
   return half_size(source, static_cast<int>(width), request.sizing, multiple);
 }
 
-EditSize edit_size(const Residency& residency, const EditRequest& request, Size half) {
+EditSize edit_size(const Residency& residency, const EditRequest& request, Size half, Size source) {
   const int64_t width = int64_t{2} * half.width, height = half.height;
   EditSize size;
   size.image_tokens = image_tokens(height, width, residency.vae_config().downscale());
   size.text_tokens =
       request.max_sequence_length.value_or(residency.files().defaults().max_sequence_length);
   size.pixels = width * height;
+  if (request.source_size) size.full_pixels = int64_t{source.width} * source.height;
   return size;
 }
 
 EditSize larger(const EditSize& a, const EditSize& b) {
   return {std::max(a.image_tokens, b.image_tokens), std::max(a.text_tokens, b.text_tokens),
-          std::max(a.pixels, b.pixels)};
+          std::max(a.pixels, b.pixels), std::max(a.full_pixels, b.full_pixels)};
 }
 
 std::vector<PartEstimate> estimate_parts(const Residency& residency, const EditSize& size) {
@@ -124,6 +128,12 @@ uint64_t peak_bytes(const std::vector<PartEstimate>& parts, Keep keep) {
   return keep == Keep::kOne ? one : std::max(one, image_weights + image_activations);
 }
 
+uint64_t full_size_bytes(const EditSize& size) {
+  if (size.full_pixels == 0) return 0;
+  return kBytesOfAnalysis * static_cast<uint64_t>(size.pixels / 2) +
+         kBytesAtFullSize * static_cast<uint64_t>(size.full_pixels);
+}
+
 uint64_t adapter_bytes(const Residency& residency) {
   uint64_t bytes = 0;
   for (const EditAdapter& adapter : residency.adapters())
@@ -138,25 +148,26 @@ MemoryCheck::MemoryCheck(const Residency& residency, std::optional<uint64_t> ava
 uint64_t MemoryCheck::needed(const EditSize& size, Keep keep) const {
   std::vector<PartEstimate> parts = estimate_parts(residency_, size);
   for (PartEstimate& part : parts) part.weights = part.copied;
-  return peak_bytes(parts, keep) + adapter_bytes(residency_);
+  return peak_bytes(parts, keep) + full_size_bytes(size) + adapter_bytes(residency_);
 }
 
-std::string MemoryCheck::remedy(const EditRequest& request, Size half) const {
-  if (needed(edit_size(residency_, request, half), Keep::kOne) <= available_) return "--low-memory";
+std::string MemoryCheck::remedy(const EditRequest& request, Size half, Size source) const {
+  if (needed(edit_size(residency_, request, half, source), Keep::kOne) <= available_)
+    return "--low-memory";
   const auto multiple = static_cast<int>(2 * residency_.vae_config().downscale());
   const double slope = static_cast<double>(half.height) / half.width;
   for (int width = half.width / 2; width >= multiple; width /= 2) {
     const int rounded = width / multiple * multiple;
     const Size smaller = {rounded, static_cast<int>(rounded * slope) + multiple};
-    if (needed(edit_size(residency_, request, smaller), residency_.keep()) <= available_)
+    if (needed(edit_size(residency_, request, smaller, source), residency_.keep()) <= available_)
       return str("a smaller --width (", rounded, " fits)");
   }
   return "a smaller --width or --low-memory";
 }
 
-std::string MemoryCheck::shortage(const EditRequest& request, Size half) {
+std::string MemoryCheck::shortage(const EditRequest& request, Size half, Size source) {
   if (!residency_.device().is_cpu()) return "";
-  const EditSize size = edit_size(residency_, request, half);
+  const EditSize size = edit_size(residency_, request, half, source);
   if (larger(size, fits_) == fits_) return "";
   const uint64_t bytes = needed(size, residency_.keep());
   if (bytes <= available_) {
@@ -165,7 +176,7 @@ std::string MemoryCheck::shortage(const EditRequest& request, Size half) {
   }
   return str("an edit of ", half.width, "x", half.height, " pixels needs about ",
              bytes_text(double(bytes)), " of memory, but ", bytes_text(double(available_)),
-             " are available; give ", remedy(request, half), ", or close other programs");
+             " are available; give ", remedy(request, half, source), ", or close other programs");
 }
 
 Keep choose_keep(const std::vector<PartEstimate>& parts, bool low_memory, bool several_pictures) {

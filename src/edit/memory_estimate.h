@@ -21,15 +21,17 @@ struct PartEstimate {
   uint64_t activations = 0;  // about, at its peak
 };
 
-// The largest edit of a run: tokens of the diptych and of the text, pixels of the diptych.
+// The largest edit of a run: tokens of the diptych and of the text, pixels of the diptych, and of
+// the photo where the edit comes back at its size.
 struct EditSize {
-  int64_t image_tokens = 0, text_tokens = 0, pixels = 0;
+  int64_t image_tokens = 0, text_tokens = 0, pixels = 0, full_pixels = 0;
   bool operator==(const EditSize&) const = default;
 };
 
 // The size at which this model makes the request's edit of a picture of that size (edit/diptych.h).
 Size half_size(const Residency& residency, const EditRequest& request, Size source);
-EditSize edit_size(const Residency& residency, const EditRequest& request, Size half);
+// `source`: of the photo.
+EditSize edit_size(const Residency& residency, const EditRequest& request, Size half, Size source);
 // The larger of both in each.
 EditSize larger(const EditSize& a, const EditSize& b);
 
@@ -38,6 +40,9 @@ std::vector<PartEstimate> estimate_parts(const Residency& residency, const EditS
 
 // About, at the peak, without the program itself (some 300 MiB).
 uint64_t peak_bytes(const std::vector<PartEstimate>& parts, Keep keep);
+
+// What bringing an edit back to the photo's size takes while the model is still there; 0 for none.
+uint64_t full_size_bytes(const EditSize& size);
 
 // The files of the adapters.
 uint64_t adapter_bytes(const Residency& residency);
@@ -51,11 +56,11 @@ class MemoryCheck {
   explicit MemoryCheck(const Residency& residency, std::optional<uint64_t> available = {});
 
   // Why this edit will not fit, as an error's text with a remedy that helps; "" when it may fit.
-  std::string shortage(const EditRequest& request, Size half);
+  std::string shortage(const EditRequest& request, Size half, Size source);
 
  private:
   uint64_t needed(const EditSize& size, Keep keep) const;
-  std::string remedy(const EditRequest& request, Size half) const;
+  std::string remedy(const EditRequest& request, Size half, Size source) const;
 
   const Residency& residency_;
   const uint64_t available_;

@@ -20,6 +20,10 @@ void tell(const EditHooks& hooks, const std::string& stage) {
   if (hooks.on_stage) hooks.on_stage(stage);
 }
 
+bool keeps_detail(const EditRequest& request) {
+  return request.source_size && request.keep_detail.value_or(true);
+}
+
 bool previews(const EditHooks& hooks) {
   return hooks.on_preview && hooks.preview_every > 0;
 }
@@ -186,6 +190,7 @@ void Editor::denoise_together(std::span<const EditRequest> requests, std::span<P
 // The edit's changes on the source's own pixels. Halves of the size at which the model works.
 void Editor::keep_source_detail(const EditRequest& request, const Prepared& p,
                                 const EditHooks& hooks, EditedImage& out) {
+  tell(hooks, "keeping the photo's detail");
   const Image& both = out.diptych;
   const Image rounded = resize(p.diptych.image, both.width, both.height, Filter::kLanczos);
   const Image seen = crop(rounded, 0, 0, both.width / 2, both.height);
@@ -230,7 +235,7 @@ EditedImage Editor::finish(const EditRequest& request, const Prepared& p, int64_
   out.colour_profile = request.colour_profile;
   out.seed = request.batch_noise ? request.seed : request.seed + uint64_t(i);
   out.diptych = decode(residency_, p.latents[i], p.h, p.w);
-  if (request.source_size && request.keep_detail.value_or(true))
+  if (keeps_detail(request))
     keep_source_detail(request, p, hooks, out);
   else
     enlarge(request, p, out);
@@ -288,10 +293,11 @@ void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hoo
   // is shown as it is done.
   const bool decode_last = residency_.keep() == Keep::kOne;
   const auto decode_one = [&](size_t i) {
-    tell(hooks, "decoding");
     std::vector<EditedImage> images;
-    for (int64_t k = 0; k < requests[i].num_images; ++k)
+    for (int64_t k = 0; k < requests[i].num_images; ++k) {
+      if (k == 0 || keeps_detail(requests[i])) tell(hooks, "decoding");
       images.push_back(finish(requests[i], prepared[i], k, hooks));
+    }
     on_done(i, std::move(images));
   };
   for (size_t begin = 0, end = 0; begin < requests.size(); begin = end) {

@@ -69,7 +69,8 @@ struct EditHooks {
   // Asked before each stage and each block: throws to cancel the edit (nn/block.h).
   StopCheck stop;
   // Before each stage: "reading the instruction", "encoding the picture", "loading the transformer"
-  // (where it is not there yet), kDenoisingStage, "decoding".
+  // (where it is not there yet), kDenoisingStage, "decoding", "keeping the photo's detail" (where
+  // that is asked for; of several images after each).
   std::function<void(const std::string& stage)> on_stage;
   // After each step of picture `image`, 0-based; of a batch (set_batch) once for all its pictures,
   // as of picture 0.

@@ -6,6 +6,16 @@
 
 namespace icedit {
 
+namespace {
+
+// Of the photo, where only a region of it is edited.
+Size full_size(const EditRequest& request) {
+  const Image& whole = request.region ? request.photo : request.source;
+  return {whole.width, whole.height};
+}
+
+}  // namespace
+
 RequestReader::RequestReader(const ReadOptions& read, const Residency& residency)
     : read_(read), residency_(residency), memory_(residency) {}
 
@@ -44,7 +54,7 @@ EditRequest RequestReader::read(const EditSettings& settings, Bytes source, Byte
                          box_text(*request.region), "; give another region, or auto"));
   }
   if (request.mask) expect_selection(settings, request);
-  const std::string shortage = memory_.shortage(request, half(request));
+  const std::string shortage = memory_.shortage(request, half(request), full_size(request));
   if (!shortage.empty()) throw Error(ExitCode::kFailure, settings.image + ": " + shortage);
   return request;
 }
@@ -52,12 +62,13 @@ EditRequest RequestReader::read(const EditSettings& settings, Bytes source, Byte
 void RequestReader::add_mask(const EditSettings& s, Bytes mask, EditRequest& request) const {
   ReadOptions with_alpha = read_;
   with_alpha.keep_alpha = true;
-  if (is_erased_copy(decode_image(mask, s.mask, with_alpha), request.source)) {
+  const Image painted = decode_image(mask, s.mask, with_alpha);
+  if (is_erased_copy(painted, request.source)) {
     log::warn(str(s.mask, " is a copy of ", s.image,
                   " with a transparent hole, as APIs take it that edit where alpha is 0; here ",
                   "white is edited and transparent is not: save the hole as white on black"));
   }
-  request.mask = decode_mask(mask, s.mask, read_);
+  request.mask = painted.channels == 4 ? decode_mask(mask, s.mask, read_) : to_grey(painted);
   check_mask(*request.mask, {request.source.width, request.source.height}, s.mask, s.image);
 }
 
@@ -87,9 +98,8 @@ uint64_t RequestReader::output_bytes(const EditRequest& request, int64_t preview
                                      bool preview_full) const {
   const auto bytes_of = [](int64_t w, int64_t h) { return uint64_t(w) * h * 3 + (64 << 10); };
   const Size edit = half(request);
-  const uint64_t picture = request.source_size
-                               ? bytes_of(request.source.width, request.source.height)
-                               : bytes_of(edit.width, edit.height);
+  const Size made = request.source_size ? full_size(request) : edit;
+  const uint64_t picture = bytes_of(made.width, made.height);
   if (preview_every == 0) return picture;
   const int64_t steps = request.steps.value_or(residency_.files().defaults().num_inference_steps);
   const int64_t smaller = preview_full ? 1 : residency_.vae_config().downscale();

@@ -273,6 +273,10 @@ void FormReader::check_limits() {
                     "'size' and 'output_size' (or 'region') both say how large the picture "
                     "becomes; give one of them");
   }
+  if (r.region && form_.input.settings.model_size)
+    throw_bad_field("output_size",
+                    "'output_size' is model, but a 'region' is put back into the photo at its own "
+                    "size; give one of them");
   if (form_.input.settings.keep_location && !r.source_size)
     throw_bad_field("keep_location", "'keep_location' needs 'output_size' to be source");
 }

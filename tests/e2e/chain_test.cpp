@@ -131,6 +131,61 @@ TEST_F(Chain, IsToldByInspectDryRunAndJson) {
   EXPECT_EQ(made["outputs"][1]["step"], 2);
 }
 
+// A chain that was stopped goes on from the last step that is there.
+TEST_F(Chain, SkipExistingGoesOnFromTheStepsThatAreThere) {
+  make_chain();
+  const Image whole = output("c-step3.png");
+  std::filesystem::remove(work() / "c-step3.png");
+  const std::vector<std::string> again = {"edit",
+                                          "car.png",
+                                          "make it night",
+                                          "--then",
+                                          "make the car red",
+                                          "--then",
+                                          "without the cloud",
+                                          "--steps",
+                                          "2",
+                                          "--seed",
+                                          "7",
+                                          "-o",
+                                          "c.png",
+                                          "--skip-existing"};
+  const Result rest = run(again);
+  EXPECT_EQ(rest.out, "c-step3.png  seed 7\n") << rest.err;
+  EXPECT_TRUE(has(rest.err, "c-step2.png is there; the chain goes on from it")) << rest.err;
+  EXPECT_EQ(output("c-step3.png"), whole);
+  EXPECT_EQ(recipe("c-step3.png")["before"].size(), 2u);
+  // A step of another chain is not gone on from, nor written over.
+  std::filesystem::remove(work() / "c-step3.png");
+  write("c-step2.png", read_file(work() / "car.png"));
+  const Result other = run(again);
+  EXPECT_EQ(other.out, "c-step3.png  seed 7\n") << other.err;
+  EXPECT_TRUE(has(other.err, "c-step1.png is there")) << other.err;
+  EXPECT_EQ(output("c-step3.png"), whole);
+}
+
+TEST_F(Chain, WhatDoesNotGoWithAChainOrARegionIsRefused) {
+  expect_failure({"edit", "car.png", "x", "--then", "y", "--output-size", "model"}, 2,
+                 "the steps of a chain are made at the photo's own size");
+  expect_failure({"edit", "car.png", "x", "--region", "0,0,100,100", "--output-size", "model"}, 2,
+                 "--region is put back into the photo at its own size");
+  expect_failure({"edit", "car.png", "x", "--then", "y", "--change-map", "m.png"}, 2,
+                 "each step of a chain has a map of its own");
+  // The recipe of a small edit does not stand in the way of a chain.
+  ASSERT_EQ(run({"edit", "car.png", "make it night", "--steps", "1", "-o", "s.png"}).code, 0);
+  EXPECT_EQ(
+      run({"edit", "car.png", "--recipe", "s.png", "--then", "add a sun", "-o", "t.png"}).code, 0);
+}
+
+TEST_F(Chain, ADryRunIsOfTheRegion) {
+  const Json dry = Json::parse(
+      run({"edit", "car.png", "x", "--region", "10,20,100,200", "--dry-run", "--json"}).out);
+  EXPECT_EQ(dry["edits"][0]["region_size"], Json({100, 200}));
+  EXPECT_EQ(dry["edits"][0]["edit_size"], Json({96, 192}));
+  expect_failure({"edit", "car.png", "x", "--region", "300,0,192,160", "--dry-run"}, 2,
+                 "but the picture has");
+}
+
 TEST_F(Chain, WithoutKeepsHowTheStepsWereWritten) {
   ASSERT_EQ(run({"edit", "car.png", "make it night", "--then", "add a sun", "--steps", "1",
                  "--quality", "30", "-o", "q.jpg"})

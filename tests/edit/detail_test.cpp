@@ -8,7 +8,9 @@
 #include <random>
 
 #include "base/error.h"
+#include "edit/detail/matte.h"
 #include "edit/detail/registration.h"
+#include "edit/detail/similar.h"
 
 namespace icedit {
 namespace {
@@ -167,6 +169,80 @@ TEST(Detail, ANightKeepsTheOriginalsDetail) {
   EXPECT_GT(psnr(made.image, c.truth), 38);
   EXPECT_GT(psnr(made.image, c.truth), psnr(plain, c.truth) + 10);
   EXPECT_GT(made.figures.colour, 95);
+}
+
+TEST(Detail, AMosaicIsTheModelsAlone) {
+  const Case c([](double u, double v, Colour) {
+    const auto middle = [](double x) { return (std::floor(16 * x) + 0.5) / 16; };
+    return scene(middle(u), middle(v));
+  });
+  const DetailedEdit made = c.run();
+  EXPECT_EQ(made.figures.content, 100);
+  EXPECT_GT(psnr(made.image, resize(c.edit, kWide, kHigh, Filter::kLanczos)), 25);
+}
+
+// Half of the picture is darkened much, the rest less than what noise would hide.
+TEST(Detail, AFaintPartOfAnEditOfTheWholePictureIsSeen) {
+  const Change change = [](double u, double, Colour c) {
+    const double gain = u < 0.5 ? 0.5 : 0.92;
+    return Colour{gain * c[0], gain * c[1], gain * c[2]};
+  };
+  Case c(change, 0, 1);
+  constexpr double kDeviation = 14;
+  c.reconstruction = noisy(c.source, 1, kDeviation);
+  c.edit = noisy(c.edit, 2, kDeviation);
+  const DetailedEdit made = c.run();
+  EXPECT_GT(made.figures.colour + made.figures.content, 95);
+  EXPECT_GT(psnr(made.image, c.truth), 30);
+}
+
+TEST(Detail, TheMatteFollowsTheOriginalsColours) {
+  constexpr int kSide = 32, kObject = 16, kFound = 17;  // found a pixel too wide
+  Planes source(3, Plane(kSide, kSide, 40));
+  Region changed(kSide, kSide);
+  for (int y = 0; y < kSide; ++y)
+    for (int x = 0; x < kFound; ++x) {
+      if (x < kObject) source[0].at(x, y) = 200;
+      changed.inside[size_t(y) * kSide + x] = 1;
+    }
+  const Planes matte = border_matte(changed, source, 1);
+  const auto belongs = [&](int x, float red) {
+    const size_t i = size_t(kSide / 2) * kSide + x;
+    return matte[0].values[i] * red + (matte[1].values[i] + matte[2].values[i]) * 40 +
+           matte[3].values[i];
+  };
+  EXPECT_GT(belongs(kObject - 1, 200), 0.9F);
+  EXPECT_LT(belongs(kObject, 40), 0.5F);
+  EXPECT_GT(belongs(kObject, 200), 0.8F);
+  EXPECT_LT(belongs(kFound, 40), 0.3F);
+  EXPECT_FLOAT_EQ(belongs(2, 200), 1);
+  EXPECT_FLOAT_EQ(belongs(kSide - 2, 40), 0);
+}
+
+// What is painted is a copy of what is kept beside it: that is found, and nowhere else is looked.
+TEST(Detail, LikePatchesAreFoundInWhatIsKept) {
+  constexpr int kSide = 64, kMoved = 30;
+  const Plane source = luma(to_planes(noisy(Image(kSide, kSide), 3, 60)));
+  Plane edit = source;
+  Region painted(kSide, kSide);
+  for (int y = 20; y < 40; ++y)
+    for (int x = 40; x < 60; ++x) {
+      edit.at(x, y) = source.at(x - kMoved, y) + 25;  // its mean does not count
+      painted.inside[size_t(y) * kSide + x] = 1;
+    }
+  const Region kept = complement(dilated(painted, 3));
+  const Similar found = find_similar(edit, source, painted, kept);
+  int right = 0;
+  for (int y = 22; y < 38; ++y)
+    for (int x = 42; x < 58; ++x) {
+      const Similar::Match& m = found.at(x, y);
+      ASSERT_TRUE(kept.inside[size_t(m.y) * kSide + m.x]);
+      right += m.x == x - kMoved && m.y == y && m.weight == 1;
+    }
+  EXPECT_GT(right, 250);  // of 256
+  EXPECT_EQ(found.at(0, 0).weight, 0);
+  EXPECT_TRUE(find_similar(edit, source, Region(kSide, kSide), kept).matches.empty());
+  EXPECT_TRUE(find_similar(edit, source, painted, Region(kSide, kSide)).matches.empty());
 }
 
 TEST(Detail, AMaskDecidesWhatMayChange) {

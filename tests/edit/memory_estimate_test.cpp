@@ -70,7 +70,7 @@ TEST(MemoryEstimate, WhatDoesNotFitIsSaidWithWhatWould) {
   EditRequest request;
   request.source = Image(64, 64);
   const auto shortage = [&](uint64_t available, int side) {
-    return MemoryCheck(residency, available).shortage(request, {side, side});
+    return MemoryCheck(residency, available).shortage(request, {side, side}, {side, side});
   };
   EXPECT_EQ(shortage(kGib, 64), "");
   EXPECT_EQ(shortage(1000 * kGib, 4096), "");
@@ -81,9 +81,23 @@ TEST(MemoryEstimate, WhatDoesNotFitIsSaidWithWhatWould) {
   EXPECT_NE(shortage(1000, 64).find("a smaller --width or --low-memory"), std::string::npos);
   // What fits is remembered; what is larger in one direction only is looked at again.
   MemoryCheck check(residency, kGib);
-  EXPECT_EQ(check.shortage(request, {64, 64}), "");
-  EXPECT_NE(check.shortage(request, {4096, 4096}), "");
-  EXPECT_EQ(check.shortage(request, {64, 64}), "");
+  EXPECT_EQ(check.shortage(request, {64, 64}, {64, 64}), "");
+  EXPECT_NE(check.shortage(request, {4096, 4096}, {64, 64}), "");
+  EXPECT_EQ(check.shortage(request, {64, 64}, {64, 64}), "");
+}
+
+TEST(MemoryEstimate, AFullSizePictureCounts) {
+  ModelRequest model;
+  model.model = (Path(ICEDIT_GOLDENS) / "tiny-fill").string();
+  const Residency residency(ModelFiles::find(model), {});
+  EditRequest request;
+  EXPECT_EQ(full_size_bytes(edit_size(residency, request, {64, 64}, {8000, 6000})), 0u);
+  request.source_size = true;
+  const EditSize size = edit_size(residency, request, {64, 64}, {8000, 6000});
+  EXPECT_GE(full_size_bytes(size), uint64_t{8000} * 6000 * 6);  // the photo and the edit
+  EXPECT_EQ(larger(size, {}), size);
+  EXPECT_EQ(MemoryCheck(residency, kGib).shortage(request, {64, 64}, {8000, 6000}), "");
+  EXPECT_NE(MemoryCheck(residency, kGib).shortage(request, {64, 64}, {20000, 20000}), "");
 }
 
 }  // namespace

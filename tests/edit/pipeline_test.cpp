@@ -249,6 +249,15 @@ TEST(Editor, LoadingTheTransformerIsAStageOfItsOwnAndComesOnce) {
                                               "loading the transformer", "denoising", "decoding"}));
   editor.edit(request, hooks);
   EXPECT_EQ(std::count(stages.begin(), stages.end(), "loading the transformer"), 1);
+
+  EditRequest full = request;
+  full.source_size = true;
+  full.num_images = 2;
+  stages.clear();
+  editor.edit(full, hooks);
+  const std::string decoding = "decoding", keeping = "keeping the photo's detail";
+  EXPECT_EQ(std::vector<std::string>(stages.end() - 4, stages.end()),
+            (std::vector<std::string>{decoding, keeping, decoding, keeping}));
 }
 
 // Cancelling is an argument of an edit: it ends within a step, and the editor goes on to the next.

@@ -58,6 +58,11 @@ void decode(const std::string& file) {
       encode_image(Image(1, 1), ImageFormat::kPng, {}, 95, profile);
   } catch (const NoInputError&) {
   }
+  try {
+    const std::string exif = read_photo_exif(bytes, "fuzz", /*keep_location=*/true);
+    if (!exif.empty()) encode_image(Image(1, 1), ImageFormat::kPng, {}, 95, {}, exif);
+  } catch (const NoInputError&) {
+  }
 }
 
 }  // namespace

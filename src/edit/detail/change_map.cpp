@@ -3,38 +3,21 @@
 #include <algorithm>
 #include <cmath>
 
+#include "edit/detail/noise.h"
+
 namespace icedit {
 namespace {
 
-constexpr float kLeastNoise = 1.5f, kMisplaced = 0.15f;  // levels; pixels
 constexpr float kChangedLow = 2.5f, kChangedHigh = 6;
-constexpr float kStructure = 0.5f;  // of the variance of noise
+constexpr double kMuch = 0.3;                    // of the picture is changed
+constexpr float kFaint = 2, kCorrelated = 1.5f;  // standard deviations; as neighbours' noise is
+constexpr float kLeastSeen = 0.05f;              // of a window
 constexpr float kBorderScore = 2.5f;
+constexpr float kBorder = 0.25f, kPaintBorder = 0.2f;  // of the largest score near
 constexpr float kContentLow = 1.5f, kContentHigh = 4;
 constexpr float kDrift = 8, kMostDrift = 3;           // levels
 constexpr double kIsland = 0.005, kEverything = 0.6;  // of the picture
 constexpr double kMostOfPart = 0.4;
-constexpr double kLeastStructure = 0.02, kStillThere = 0.5;
-
-// Mean over the channels of |a - b|^2.
-Plane squared_distance(const Planes& a, const Planes& b) {
-  Plane out(a[0].width, a[0].height);
-  for (size_t c = 0; c < 3; ++c)
-    for (size_t i = 0; i < out.values.size(); ++i)
-      out.values[i] += squared(a[c].values[i] - b[c].values[i]) / 3;
-  return out;
-}
-
-// Variance of what the VAE does to a picture, and of a small misplacement at edges.
-Plane noise_variance(const Planes& source, const Planes& reconstruction) {
-  Plane noise = box_mean(squared_distance(reconstruction, source), 6);
-  Plane slope = sobel_magnitude(luma(reconstruction));
-  for (float& v : slope.values) v *= v;
-  slope = box_mean(slope, 1);
-  for (size_t i = 0; i < noise.values.size(); ++i)
-    noise.values[i] += squared(kLeastNoise) + 4 * squared(kMisplaced) * slope.values[i];
-  return noise;
-}
 
 Planes mean_difference(const Planes& edit, const Planes& reconstruction, int radius, int threads) {
   Planes d = edit;
@@ -75,28 +58,32 @@ Plane change_score(const Planes& difference, const Plane& noise) {
   return q;
 }
 
-// What means do not show: other structure of the same colours, as of a mosaic. Whether, where the
-// reconstruction has structure of a few pixels above its noise, the edit has lost most of it.
-bool has_other_structure(const Planes& edit, const Planes& reconstruction, const Plane& noise,
-                         const Region& where) {
-  const auto band = [](const Planes& rgb) {
-    const Plane grey = luma(rgb);
-    Plane fine = gaussian(grey, 0.8);
-    const Plane coarse = gaussian(grey, 2.5);
-    for (size_t i = 0; i < fine.values.size(); ++i) fine.values[i] -= coarse.values[i];
-    return fine;
-  };
-  const Plane e = band(edit), r = band(reconstruction);
-  Plane energy = r;
-  for (float& v : energy.values) v *= v;
-  energy = box_mean(energy, 6);
-  double common = 0, own = 0, count = 0;
-  for (size_t i = 0; i < energy.values.size(); ++i) {
-    if (!where.inside[i] || energy.values[i] < kStructure * noise.values[i]) continue;
-    common += double(e.values[i]) * r.values[i], own += double(r.values[i]) * r.values[i];
-    ++count;
+// Where the picture has much noise, a faint change hides in it: an edit of so much of the picture
+// is likely one of all of it, so that what seems unchanged is looked at by means over wide windows
+// of it alone, in which there is less noise.
+Region faint_changes(const Planes& edit, const Planes& reconstruction, const Plane& noise,
+                     const Region& changed, int threads) {
+  const int w = noise.width, h = noise.height;
+  const int radius = std::max(2, static_cast<int>(std::lround(w / 16.0)));
+  Planes mean(4, Plane(w, h));
+  for (size_t i = 0; i < changed.inside.size(); ++i) {
+    if (changed.inside[i]) continue;
+    for (size_t c = 0; c < 3; ++c)
+      mean[c].values[i] = edit[c].values[i] - reconstruction[c].values[i];
+    mean[3].values[i] = 1;
   }
-  return count > kLeastStructure * double(energy.values.size()) && common < kStillThere * own;
+  box_means(mean, radius, threads);
+  Region faint(w, h);
+  for (size_t i = 0; i < faint.inside.size(); ++i) {
+    const float seen = mean[3].values[i];
+    if (changed.inside[i] || seen < kLeastSeen) continue;
+    float sum = 0;
+    for (size_t c = 0; c < 3; ++c) sum += squared(mean[c].values[i] / seen) / 3;
+    const float deviation =
+        std::sqrt(noise.values[i] / seen) * kCorrelated / static_cast<float>(2 * radius + 1);
+    faint.inside[i] = std::sqrt(sum) > std::max(kMostDrift, kFaint * deviation);
+  }
+  return faint;
 }
 
 // Where there was structure and the edit has none: an object was removed, and the colour maps
@@ -130,14 +117,30 @@ Region lost_structure(const Planes& reconstruction, const ColourMaps& colours, c
   return lost;
 }
 
+// The largest of the square of 2 radius + 1.
+Plane largest_near(const Plane& plane, int radius) {
+  const int w = plane.width, h = plane.height;
+  Plane across(w, h), out(w, h);
+  for (int y = 0; y < h; ++y)
+    for (int x = 0; x < w; ++x)
+      across.at(x, y) = *std::max_element(plane.row(y) + std::max(0, x - radius),
+                                          plane.row(y) + std::min(w, x + radius + 1));
+  for (int y = 0; y < h; ++y)
+    for (int near = std::max(0, y - radius); near < std::min(h, y + radius + 1); ++near)
+      for (int x = 0; x < w; ++x) out.at(x, y) = std::max(out.at(x, y), across.at(x, near));
+  return out;
+}
+
 // What was grown and closed reaches beyond the change: from outside, and at most so many pixels
-// deep, what lies below the score is given back, but for a pixel.
-Region drawn_in(const Region& changed, const Plane& score, float low, int depth) {
+// deep, is given back but for a pixel what lies below the score, or far below what is near it, as
+// the blur beside a change does.
+Region drawn_in(const Region& changed, const Region& painted, const Plane& score, float low,
+                int depth) {
   const int w = changed.width, h = changed.height;
-  Region outside(w, h);
+  const Plane most = largest_near(score, 2);
+  Region outside = complement(changed);
   std::vector<int> front;
   for (size_t i = 0; i < outside.inside.size(); ++i) {
-    outside.inside[i] = !changed.inside[i];
     if (outside.inside[i]) front.push_back(static_cast<int>(i));
   }
   for (int step = 0; step < depth; ++step) {
@@ -147,16 +150,15 @@ Region drawn_in(const Region& changed, const Plane& score, float low, int depth)
       for (const auto& [dx, dy] : {std::pair{-1, 0}, {1, 0}, {0, -1}, {0, 1}}) {
         if (x + dx < 0 || x + dx >= w || y + dy < 0 || y + dy >= h) continue;
         const int n = i + dy * w + dx;
-        if (outside.inside[n] || score.values[n] > low) continue;
+        const float share = painted.inside[n] ? kPaintBorder : kBorder;
+        if (outside.inside[n] || score.values[n] > std::max(low, share * most.values[n])) continue;
         outside.inside[n] = 1;
         next.push_back(n);
       }
     }
     front = std::move(next);
   }
-  Region in(w, h);
-  for (size_t i = 0; i < in.inside.size(); ++i) in.inside[i] = !outside.inside[i];
-  in = dilated(in, 1);
+  Region in = dilated(complement(outside), 1);
   intersect(in, changed);
   return in;
 }
@@ -174,15 +176,13 @@ ChangeMap find_changes(const Planes& source, const Planes& reconstruction, const
   Planes difference = mean_difference(edit, reconstruction, 2, threads);
   take_off_drift(edit, difference);
   Region changed = hysteresis(change_score(difference, noise), kChangedLow * t, kChangedHigh * t);
-  const bool is_style =
-      has_other_structure(edit, reconstruction, noise, complement(dilated(changed, 2 * k + 2)));
-  if (is_style) std::fill(changed.inside.begin(), changed.inside.end(), uint8_t{1});
+  if (changed.share() > kMuch)
+    add(changed, faint_changes(edit, reconstruction, noise, changed, threads));
   ChangeMap map;
   map.content = Region(w, h);
   if (changed.share() == 0) {
     map.changed = changed;
-    map.colours.parameters.assign(12, Plane(w, h));
-    for (const size_t i : {0, 4, 8}) map.colours.parameters[i] = Plane(w, h, 1);
+    map.colours = unchanged_colours(w, h);
     return map;
   }
   changed = closed(changed, 2 * k);
@@ -202,11 +202,10 @@ ChangeMap find_changes(const Planes& source, const Planes& reconstruction, const
   fill_islands(changed, kIsland * pixels);
   changed = dilated(changed, k + 1);
   const Plane near = change_score(mean_difference(edit, reconstruction, 1, threads), noise);
-  map.changed = drawn_in(changed, near, kBorderScore * t, 2 * k + 4);
+  map.changed = drawn_in(changed, dilated(content, k + 1), near, kBorderScore * t, 2 * k + 4);
   intersect(content, map.changed);
-  add(map.changed, dilated(content, 2));  // what is painted has a border of its own
+  add(map.changed, dilated(content, 1));  // what is painted has a border of its own
   fill_parts(content, map.changed, kMostOfPart);
-  if (is_style) content = map.changed;
   if (map.changed.share() > kEverything && content.share() > kEverything * map.changed.share())
     content = map.changed;
   intersect(content, map.changed);

@@ -4,22 +4,17 @@
 #include <cmath>
 #include <numeric>
 
+#include "edit/detail/symmetric3.h"
+
 namespace icedit {
 namespace {
 
 constexpr float kCorrelation = 1.5f;  // of the noise: a mean over windows has so much more of it
+constexpr double kPriorWeight = 0.5;  // of the noise
+constexpr float kMeanExplained = 2;   // standard deviations of a mean's noise
 constexpr float kExplained = 1.1f, kExplainedOver = 0.4f;  // standard deviations of noise
 
 using Matrix3 = std::array<double, 9>;
-
-// The symmetric matrix of its upper triangle xx xy xz yy yz zz, inverted.
-Matrix3 inverse(const std::array<double, 6>& a) {
-  const auto [xx, xy, xz, yy, yz, zz] = a;
-  const double i0 = yy * zz - yz * yz, i1 = xz * yz - xy * zz, i2 = xy * yz - xz * yy;
-  const double i3 = xx * zz - xz * xz, i4 = xy * xz - xx * yz, i5 = xx * yy - xy * xy;
-  const double s = 1 / (xx * i0 + xy * i1 + xz * i2);
-  return {i0 * s, i1 * s, i2 * s, i1 * s, i3 * s, i4 * s, i2 * s, i4 * s, i5 * s};
-}
 
 // Means over a window: e (3), r (3), e r^T (9), r r^T (6), the noise.
 constexpr size_t kE = 0, kR = 3, kEr = 6, kRr = 15, kNoise = 21, kMoments = 22;
@@ -27,7 +22,7 @@ using Moments = std::array<double, kMoments>;
 
 // M = (Cov(e, r) + l M0) (Cov(r, r) + l I)^-1 and b = mean e - M mean r.
 std::array<double, 12> solve(const Moments& m, const Matrix3& prior) {
-  const double l = m[kNoise];
+  const double l = kPriorWeight * m[kNoise];
   std::array<double, 6> rr;
   for (size_t i = 0, at = 0; i < 3; ++i)
     for (size_t j = i; j < 3; ++j, ++at)
@@ -95,6 +90,13 @@ std::array<float, 3> ColourMaps::apply(size_t pixel, const std::array<float, 3>&
   return out;
 }
 
+ColourMaps unchanged_colours(int width, int height) {
+  ColourMaps maps;
+  for (size_t k = 0; k < 12; ++k)
+    maps.parameters.emplace_back(width, height, k == 0 || k == 4 || k == 8 ? 1.0f : 0.0f);
+  return maps;
+}
+
 Plane residual_score(const Planes& edit, const Planes& reconstruction, const ColourMaps& colours,
                      const Plane& noise, int radius, int threads) {
   const int w = noise.width, h = noise.height;
@@ -140,8 +142,8 @@ void keep_what_explains(Planes& maps, const Planes& before, const Planes& edit,
       for (size_t c = 0; c < 3; ++c) sum += squared(off[c].values[i]) / 3;
       const float mean = std::sqrt(sum / noise.values[i]) / averaged;
       const float share = std::clamp(
-          std::max((detail.values[i] - kExplained) / kExplainedOver, (mean - 0.7f) / 0.7f), 0.0f,
-          1.0f);
+          std::max((detail.values[i] - kExplained) / kExplainedOver, mean / kMeanExplained - 1),
+          0.0f, 1.0f);
       for (size_t k = 0; k < 12; ++k) {
         const float was = before[k].values[i];
         maps[k].values[i] = was + share * (maps[k].values[i] - was);
@@ -162,7 +164,7 @@ ColourMaps fit_colours(const Planes& edit, const Planes& reconstruction, const P
   Planes maps;
   for (size_t k = 0; k < 12; ++k) maps.emplace_back(w, h, static_cast<float>(first[k]));
   const int fine = std::max(1, static_cast<int>(std::lround(w / 48.0)));
-  for (const int radius : {std::max(2, static_cast<int>(std::lround(w / 16.0))), fine}) {
+  for (const int radius : {std::max(2, static_cast<int>(std::lround(w / 8.0))), fine}) {
     Planes moments = p;
     box_means(moments, radius, threads);
     const Planes before = std::move(maps);

@@ -7,19 +7,20 @@ namespace icedit {
 namespace {
 
 constexpr double kSharpSigma = 0.6;  // pixels of the model
-constexpr float kSharpAmount = 0.5f;
+constexpr double kSharpAmount = 0.15;
 constexpr float kAgreesFrom = 0.6f, kAgreesFully = 0.9f;  // correlation
 constexpr float kMostSlope = 1.5f;
 
 }  // namespace
 
-Planes sharpened(const Planes& edit, int threads) {
+Planes sharpened(const Planes& edit, double enlarged, int threads) {
+  const auto amount = static_cast<float>(kSharpAmount * std::clamp(enlarged - 1, 0.0, 1.0));
   Planes out(edit.size());
   run_parallel(static_cast<int>(edit.size()), threads, [&](int c) {
     out[c] = gaussian(edit[c], kSharpSigma);
     for (size_t i = 0; i < out[c].values.size(); ++i) {
       const float v = edit[c].values[i];
-      out[c].values[i] = std::clamp(v + kSharpAmount * (v - out[c].values[i]), 0.0f, 255.0f);
+      out[c].values[i] = std::clamp(v + amount * (v - out[c].values[i]), 0.0f, 255.0f);
     }
   });
   return out;

@@ -6,7 +6,9 @@
 #include "base/error.h"
 #include "edit/detail/content.h"
 #include "edit/detail/full_size.h"
+#include "edit/detail/matte.h"
 #include "edit/detail/registration.h"
+#include "edit/detail/style.h"
 #include "edit/feather.h"
 #include "edit/mask.h"
 
@@ -15,6 +17,7 @@ namespace {
 
 constexpr int kSmallest = 16;           // pixels of a side that can be compared
 constexpr double kMostlyContent = 0.5;  // above, there is nothing to fit locally on
+constexpr double kMuchLiker = 0.92;     // of the difference is left
 constexpr float kEdgeFrom = 0.05f, kEdgeOver = 0.9f;
 
 void expect_rgb(const Image& image, const std::string& name) {
@@ -98,10 +101,15 @@ class Analyser {
   Analysis run(const std::function<void(double)>& on_progress) const {
     const GlobalFit global = fit_globally(edit_luma_, reconstruction_luma_, threads_);
     on_progress(0.2);
+    const Registration whole{global, {}, {}, 1};
+    const auto anew = [&](const Planes& edit) {
+      return is_painted_anew(source_, reconstruction_, edit, threads_);
+    };
+    if (anew(edit_) && anew(warped(edit_, whole, threads_))) return all_painted();
     Analysis found = analyse(fit_locally(edit_luma_, reconstruction_luma_, global, {}, threads_));
     on_progress(0.6);
     const double content = found.map.content.share();
-    if (content > kMostlyContent) return analyse({global, {}, {}, 1});
+    if (content > kMostlyContent) return analyse(whole);
     if (content > 0) {
       const int reach = std::max(1, static_cast<int>(std::lround(edit_[0].width / 64.0)));
       const Region ignored = dilated(found.map.content, reach);
@@ -111,12 +119,17 @@ class Analyser {
   }
 
   // What the full-size pass needs.
-  SmallEdit small_edit(Analysis analysis) const {
+  SmallEdit small_edit(Analysis analysis, double enlarged) const {
     SmallEdit small;
     small.agreement = agreement(luma(analysis.edit), reconstruction_luma_, threads_);
     small.source_luma = luma(source_);
-    small.edit = sharpened(analysis.edit, threads_);
+    const int border = std::max(2, static_cast<int>(std::lround(edit_[0].width / 128.0)) + 1);
+    if (enlarged > 1)
+      small.similar = find_similar(luma(analysis.edit), small.source_luma, analysis.map.content,
+                                   eroded(complement(analysis.map.changed), border));
+    small.edit = sharpened(analysis.edit, enlarged, threads_);
     small.colours = std::move(analysis.map.colours);
+    small.matte = border_matte(analysis.map.changed, source_, threads_);
     small.content = gaussian(to_plane(analysis.map.content), 1);
     small.changed = gaussian(to_plane(analysis.map.changed), 1);
     // Of what is changed: at a border that both have, all of it is content.
@@ -128,6 +141,20 @@ class Analyser {
   }
 
  private:
+  // The edit as it lies, or moved where that makes it much liker: there is little to align it by.
+  Analysis all_painted() const {
+    const int w = edit_[0].width, h = edit_[0].height;
+    Analysis a{{fit_from_afar(edit_luma_, reconstruction_luma_, threads_), {}, {}, 1}, {}, {}};
+    a.edit = warped(edit_, a.registration, threads_);
+    const double lying = 1 - likeness(edit_luma_, reconstruction_luma_);
+    if (1 - likeness(luma(a.edit), reconstruction_luma_) > kMuchLiker * lying)
+      a.registration = {}, a.edit = edit_;
+    a.map.changed = complement(Region(w, h));
+    a.map.content = a.map.changed;
+    a.map.colours = unchanged_colours(w, h);
+    return a;
+  }
+
   Analysis analyse(Registration registration) const {
     const int w = edit_[0].width, h = edit_[0].height;
     Analysis a{std::move(registration), {}, {}};
@@ -195,7 +222,8 @@ DetailedEdit keep_detail(const DetailInput& in, const DetailOptions& options) {
     clear_outside(out.map, *in.mask);
   }
   out.figures = figures_of(analysis.registration, out.map);
-  const SmallEdit small = analyser.small_edit(std::move(analysis));
+  const double enlarged = static_cast<double>(in.original.width) / in.source.width;
+  const SmallEdit small = analyser.small_edit(std::move(analysis), enlarged);
   out.image = at_full_size(in.original, small, weight, options.threads,
                            [&](double done) { tell(0.6 + 0.4 * done); });
   return out;

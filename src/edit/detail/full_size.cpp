@@ -8,8 +8,11 @@
 namespace icedit {
 namespace {
 
-constexpr size_t kChangedLane = 12, kContentLane = 13, kAgreementLane = 14,
-                 kLanes = 16;  // M and b before them
+// M and b before them.
+constexpr size_t kChangedLane = 12, kContentLane = 13, kAgreementLane = 14, kMatteLane = 15,
+                 kLanes = 20;
+constexpr float kPatchesOver = 9;  // a pixel of the model
+constexpr float kMatteFrom = 0.2f, kMatteOver = 0.4f;
 
 // Places along one side: the two of the small picture between which each lies.
 struct Between {
@@ -79,6 +82,7 @@ class FullSize {
     maps_.push_back(edit.changed);
     maps_.push_back(edit.content);
     maps_.push_back(edit.agreement);
+    maps_.insert(maps_.end(), edit.matte.begin(), edit.matte.end());
   }
 
   void rows(int begin, int end) const {
@@ -131,7 +135,9 @@ class FullSize {
       std::array<float, kLanes> v;
       const float share = across_.share[x];
       for (size_t k = 0; k < kLanes; ++k) v[k] = a[k] + share * (b[k] - a[k]);
-      float m = v[kChangedLane];
+      const float* matte = &v[kMatteLane];
+      const float belongs = matte[0] * from[0] + matte[1] * from[1] + matte[2] * from[2] + matte[3];
+      float m = std::min(v[kChangedLane], (belongs - kMatteFrom) / kMatteOver);
       if (!weight_.empty()) m *= weight_[size_t(y) * original_.width + x];
       if (m <= 0) continue;
       std::array<float, 4> paint = {};
@@ -141,7 +147,9 @@ class FullSize {
         for (int k = 0; k < edit_across_.taps; ++k, p += 4)
           for (size_t c = 0; c < 4; ++c) paint[c] += weights[k] * p[c];
         const float luma = 0.299f * from[0] + 0.587f * from[1] + 0.114f * from[2];
-        const float detail = v[kAgreementLane] * (luma - paint[3]);
+        const float agrees = v[kAgreementLane];
+        const float detail =
+            agrees * (luma - paint[3]) + std::max(0.0f, 1 - agrees) * borrowed(x, y);
         for (size_t c = 0; c < 3; ++c) paint[c] += detail;
       }
       for (size_t c = 0; c < 3; ++c) {
@@ -151,6 +159,38 @@ class FullSize {
         to[c] = to_byte(from[c] + m * (changed - from[c]));
       }
     }
+  }
+
+  static float luma_of(const uint8_t* p) { return 0.299f * p[0] + 0.587f * p[1] + 0.114f * p[2]; }
+
+  // What the original's luma has of finer detail at a pixel.
+  float finer(int x, int y) const {
+    const Plane& small = edit_.source_luma;
+    const float* a = small.row(down_.first[y]);
+    const float* b = small.row(down_.second[y]);
+    const int x0 = across_.first[x], x1 = across_.second[x];
+    const float share = across_.share[x];
+    const float top = a[x0] + share * (a[x1] - a[x0]), low = b[x0] + share * (b[x1] - b[x0]);
+    return luma_of(original_.at(x, y)) - (top + down_.share[y] * (low - top));
+  }
+
+  // The detail of places that look like this one in the painting: the mean of those that the 3 x 3
+  // patches around it have found, each moved as its patch is; less, where some have found nothing.
+  float borrowed(int x, int y) const {
+    if (edit_.similar.matches.empty()) return 0;
+    const int sx = static_cast<int>(int64_t{x} * width_ / original_.width);
+    const int sy = static_cast<int>(int64_t{y} * height_ / original_.height);
+    float sum = 0;
+    for (int v = std::max(sy - 1, 0); v <= std::min(sy + 1, height_ - 1); ++v)
+      for (int u = std::max(sx - 1, 0); u <= std::min(sx + 1, width_ - 1); ++u) {
+        const Similar::Match& match = edit_.similar.at(u, v);
+        if (match.weight <= 0) continue;
+        const int fx = x + static_cast<int>(int64_t{match.x - u} * original_.width / width_);
+        const int fy = y + static_cast<int>(int64_t{match.y - v} * original_.height / height_);
+        if (fx < 0 || fy < 0 || fx >= original_.width || fy >= original_.height) continue;
+        sum += match.weight * finer(fx, fy);
+      }
+    return sum / kPatchesOver;
   }
 
   const Image& original_;

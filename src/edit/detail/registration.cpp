@@ -4,11 +4,14 @@
 #include <array>
 #include <cmath>
 #include <numbers>
+#include <span>
 
 namespace icedit {
 namespace {
 
 constexpr std::array<double, 2> kSigmas = {2, 1};  // of the luma, coarse to fine
+constexpr double kAround = 12;                     // against which a slope is measured
+constexpr double kAfar = 24;                       // of the width: larger than strokes and tiles
 constexpr int kGlobalSteps = 12, kLocalSteps = 3, kIgnoredBorder = 4;
 constexpr double kMostOfWidth = 0.02, kMostLocal = 4;
 constexpr float kFieldRidge = 0.05f;
@@ -16,7 +19,7 @@ constexpr int kLanczos = 4, kPhases = 256;
 
 Plane feature(const Plane& luma, double sigma) {
   Plane m = sobel_magnitude(gaussian(luma, sigma));
-  const Plane around = gaussian(m, 12);
+  const Plane around = gaussian(m, std::max(kAround, 3 * sigma));
   for (size_t i = 0; i < m.values.size(); ++i) m.values[i] /= around.values[i] + 1;
   return m;
 }
@@ -104,6 +107,22 @@ bool is_too_far(const GlobalFit& fit, int w, int h) {
   const double grown = std::abs(fit.zoom - 1);
   const double x = std::abs(fit.shift_x) + grown * w / 2, y = std::abs(fit.shift_y) + grown * h / 2;
   return !(std::hypot(x, y) <= kMostOfWidth * w);  // nor NaN
+}
+
+GlobalFit fit(const Plane& edit_luma, const Plane& reconstruction_luma,
+              std::span<const double> sigmas, int threads) {
+  GlobalFit fit;
+  for (const double sigma : sigmas) {
+    Plane from, to;
+    run_parallel(2, threads, [&](int i) {
+      (i == 0 ? from : to) = feature(i == 0 ? edit_luma : reconstruction_luma, sigma);
+    });
+    for (int i = 0; i < kGlobalSteps; ++i) {
+      if (step_globally(from, to, fit, threads) < 1e-3) break;
+      if (is_too_far(fit, to.width, to.height)) return {};
+    }
+  }
+  return fit;
 }
 
 // Means over cells of the grid.
@@ -205,18 +224,12 @@ Registration::Point Registration::at(int x, int y, int width, int height) const 
 }
 
 GlobalFit fit_globally(const Plane& edit_luma, const Plane& reconstruction_luma, int threads) {
-  GlobalFit fit;
-  for (const double sigma : kSigmas) {
-    Plane from, to;
-    run_parallel(2, threads, [&](int i) {
-      (i == 0 ? from : to) = feature(i == 0 ? edit_luma : reconstruction_luma, sigma);
-    });
-    for (int i = 0; i < kGlobalSteps; ++i) {
-      if (step_globally(from, to, fit, threads) < 1e-3) break;
-      if (is_too_far(fit, to.width, to.height)) return {};
-    }
-  }
-  return fit;
+  return fit(edit_luma, reconstruction_luma, kSigmas, threads);
+}
+
+GlobalFit fit_from_afar(const Plane& edit_luma, const Plane& reconstruction_luma, int threads) {
+  const std::array<double, 1> sigma = {edit_luma.width / kAfar};
+  return fit(edit_luma, reconstruction_luma, sigma, threads);
 }
 
 Registration fit_locally(const Plane& edit_luma, const Plane& reconstruction_luma,

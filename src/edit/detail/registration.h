@@ -30,6 +30,9 @@ struct Rectangle {
 // Robust Gauss-Newton, coarse to fine. The identity where it would move a corner by more than 2 %
 // of the width: then the two have too little in common.
 GlobalFit fit_globally(const Plane& edit_luma, const Plane& reconstruction_luma, int threads);
+// The same on what is left of both after a blur of 1 / 24 of the width: for an edit whose finer
+// structure is not the picture's.
+GlobalFit fit_from_afar(const Plane& edit_luma, const Plane& reconstruction_luma, int threads);
 // Adds a smooth displacement of at most 4 pixels (Lucas and Kanade), not led by what is in
 // `ignored` (may be empty).
 Registration fit_locally(const Plane& edit_luma, const Plane& reconstruction_luma,

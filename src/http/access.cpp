@@ -125,10 +125,9 @@ std::string Access::signature(const std::string& text) const {
 std::string Access::session(const Request& request, bool end) const {
   const std::string text = str(now_seconds() + kSessionSeconds, "-", random_id(12));
   const std::string value = end ? "" : str(text, "-", signature(text));
-  const bool encrypted = from_proxy(request) && request.header("x-forwarded-proto") == "https";
   return str(kSessionCookie, "=", value,
              "; Path=/; HttpOnly; SameSite=Strict; Max-Age=", end ? 0 : kSessionSeconds,
-             encrypted ? "; Secure" : "");
+             is_encrypted(request) ? "; Secure" : "");
 }
 
 std::string Access::session_of(const Request& request) const {
@@ -159,6 +158,14 @@ std::optional<Denial> Access::check_key(const Request& request) const {
 
 bool Access::from_proxy(const Request& request) const {
   return has(rules_.proxies, request.address);
+}
+
+bool Access::is_encrypted(const Request& request) const {
+  return from_proxy(request) && request.header("x-forwarded-proto") == "https";
+}
+
+std::string Access::origin(const Request& request) const {
+  return str(is_encrypted(request) ? "https://" : "http://", request.header("host"));
 }
 
 std::string Access::client(const Request& request) const {

@@ -39,6 +39,9 @@ class Access {
   // such only. `end` ends the session in the browser.
   std::string session(const Request& request, bool end = false) const;
 
+  // How the client writes this server: "https://edit.example.org".
+  std::string origin(const Request& request) const;
+
   // Whose jobs count together: the key, the session or the address.
   std::string client(const Request& request) const;
 
@@ -47,6 +50,7 @@ class Access {
 
  private:
   bool from_proxy(const Request& request) const;
+  bool is_encrypted(const Request& request) const;
   std::optional<size_t> key_of(const Request& request) const;
   std::string session_of(const Request& request) const;  // its name, where it counts; else ""
   std::string signature(const std::string& text) const;

@@ -77,6 +77,12 @@ const std::vector<Api::Route>& Api::routes() {
   return all;
 }
 
+std::vector<std::string> Api::list() {
+  std::vector<std::string> all;
+  for (const Route& route : routes()) all.push_back(str(route.method, " ", route.path));
+  return all;
+}
+
 Api::Api(Parts parts) : parts_(std::move(parts)), access_(parts_.options.access) {}
 
 const Api::Route* Api::find(const std::string& method, const std::string& path,

@@ -29,6 +29,9 @@ class Api {
   };
   explicit Api(Parts parts);
 
+  // "GET /v1/models", and so on: what docs/openapi.yaml and the tests know.
+  static std::vector<std::string> list();
+
   // http::Gate and http::Handler.
   std::optional<http::Response> gate(const http::Request& head) const;
   void handle(const ExchangePtr& exchange);

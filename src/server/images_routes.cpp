@@ -108,7 +108,7 @@ void Api::edit_image(const ExchangePtr& exchange, const Captures&) {
   EditForm form = read_edit_form(request, FormKind::kImages, parts_.options, parts_.facts);
   const std::shared_ptr<Job> job = new_job(std::move(form.input), request);
   request.body = {};
-  const std::string base = form.as_url ? str("http://", request.header("host")) : "";
+  const std::string base = form.as_url ? access_.origin(request) : "";
   const auto respond_to = [this](const ExchangePtr& to, http::Response response) {
     respond(to, std::move(response));
   };

@@ -92,6 +92,14 @@ TEST(Access, ASessionCountsForItsOwnPageOnly) {
   EXPECT_NE(access.session(asked({}), /*end=*/true).find("Max-Age=0"), std::string::npos);
 }
 
+TEST(Access, KnowsHowItIsWritten) {
+  AccessRules some = rules();
+  some.proxies = {"10.0.0.1"};
+  const Headers headers = {{"Host", "a.org"}, {"X-Forwarded-Proto", "https"}};
+  EXPECT_EQ(Access(some).origin(asked(headers, "GET", "10.0.0.1")), "https://a.org");
+  EXPECT_EQ(Access(some).origin(asked(headers, "GET", "10.0.0.2")), "http://a.org");
+}
+
 TEST(Access, TellsClientsApart) {
   AccessRules some = rules({"one", "two"});
   some.proxies = {"10.0.0.1"};

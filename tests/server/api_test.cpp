@@ -92,6 +92,29 @@ TEST_F(ApiRoutes, AreTheseAndNoOthers) {
   EXPECT_EQ(ask(request("GET", "/v1/images/edits")).status, 405);
 }
 
+// Programs depend on them: a change of the list is a change for them. Those of /v1 are documented.
+TEST_F(ApiRoutes, AreFrozen) {
+  std::string all;
+  for (const std::string& route : Api::list()) all += route + "\n";
+  EXPECT_EQ(all,
+            "GET /\nGET /app.js\nGET /mask.js\nGET /style.css\nGET /icon.svg\n"
+            "GET /examples/{id}\nGET /examples/{id}/small\nGET /health\nGET /metrics\n"
+            "POST /session\nDELETE /session\nGET /v1/info\nGET /v1/models\nGET /v1/models/{id}\n"
+            "GET /v1/loras\nPOST /v1/images/edits\nPOST /sdapi/v1/img2img\n"
+            "GET /sdapi/v1/progress\nPOST /sdapi/v1/interrupt\nGET /sdapi/v1/options\n"
+            "POST /sdapi/v1/options\nGET /sdapi/v1/sd-models\nPOST /v1/jobs\nGET /v1/jobs/{id}\n"
+            "DELETE /v1/jobs/{id}\nGET /v1/jobs/{id}/events\nGET /v1/jobs/{id}/results/{id}\n"
+            "GET /v1/jobs/{id}/results/{id}/model\n");
+  const std::string documented = read_file(Path(ICEDIT_SOURCE) / "docs/openapi.yaml");
+  for (std::string route : Api::list()) {
+    std::string path = route.substr(route.find(' ') + 1);
+    if (!path.starts_with("/v1/")) continue;
+    if (const size_t number = path.find("results/{id}"); number != std::string::npos)
+      path.replace(number, 12, "results/{number}");
+    EXPECT_NE(documented.find("\n  " + path + ":\n"), std::string::npos) << route;
+  }
+}
+
 TEST_F(ApiRoutes, ThePageLoadsNothingFromElsewhere) {
   size_t all = 0;
   for (const WebFile& file : web_files()) {

@@ -20,7 +20,7 @@ for arg in "$@"; do
   case "$arg" in
     --cuda) cuda=1 ;;
     --fuzz) PACKAGES+=(clang-14 libclang-rt-14-dev) ;;
-    --serve-tests) serve_tests=1; PACKAGES+=(chromium chromium-driver nginx-light) ;;
+    --serve-tests) serve_tests=1; PACKAGES+=(chromium chromium-driver nginx) ;;
     --no-packages) packages=0 ;;
     -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "setup.sh: unknown option '$arg' (known: --cuda, --fuzz, --serve-tests, --no-packages)" >&2; exit 2 ;;

@@ -117,7 +117,7 @@ Outputs run(const Arguments& a, const Image& source, DtypeChoice choice, const O
   const Tensor t = at::full({1}, 0.5, at::kFloat).to(dtype);
   const Tensor guidance = at::full({1}, in.guidance, at::kFloat);
   out.velocity = model.forward(in.initial_latents, in.conditioning, t, guidance);
-  out.latents = denoise(model, in);
+  out.latents = denoise(model, in).latents;
 
   const Tensor z = denormalise_latents(unpack_latents(from.latents.to(dtype), h, w), vae);
   out.decoded = residency.vae().decode(z);

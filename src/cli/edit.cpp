@@ -286,6 +286,7 @@ class EditRun {
   void save(const EditJob& job, size_t i, const std::string& bytes, const EditedImage& edited,
             const StepRecord& step, std::string& taken) {
     const Path& wanted = job.outputs[i];
+    if (edited.speed) log::info(speed_text(*edited.speed));
     if (options_.skip_existing && is_taken(wanted)) return;  // of several images this one
     Written written = {wanted,
                        &job,
@@ -293,7 +294,8 @@ class EditRun {
                        edited.image.height,
                        step.edit,
                        job.chain ? job.before.steps.size() + i + 1 : 0,
-                       step.detail};
+                       step.detail,
+                       step.speed};
     if (wanted == kStandardOutput) {
       std::cout << bytes;
       log::info(str("seed ", edited.seed));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/counted.h"
@@ -50,6 +51,14 @@ void StageClock::end() {
   stage_.clear();
 }
 
+std::string speed_text(const SpeedFigures& f) {
+  std::string text = str(f.calls, " of ", counted(f.steps, "step"), " asked the network");
+  if (!f.decibels) return text;
+  char decibels[32];
+  std::snprintf(decibels, sizeof decibels, "%.1f", *f.decibels);
+  return text + str("; estimated ", decibels, " dB from all of them");
+}
+
 Json edit_result_json(const RunRecord& run, const std::vector<Written>& written,
                       const std::vector<Failure>& failures, const StageClock& clock,
                       double total_seconds, int threads) {
@@ -66,6 +75,7 @@ Json edit_result_json(const RunRecord& run, const std::vector<Written>& written,
     output["height"] = w.height;
     output["settings"] = settings_json(w.settings);
     if (w.detail) output["detail"] = detail_json(*w.detail);
+    if (w.speed) output["speed"] = speed_json(*w.speed);
     json["outputs"].push_back(output);
   }
   json["failures"] = Json::array();

@@ -7,25 +7,44 @@
 
 namespace icedit {
 
-Tensor denoise(const FluxTransformer& model, const DenoiseInputs& in, const OnStep& on_step,
-               const AroundBlock& around) {
+namespace {
+
+// [B, I]: the tokens that the packed mask, behind the masked latents, lets change.
+Tensor may_change(const Conditioning& c, int64_t latents) {
+  const int64_t mask = c.condition.size(2) - latents;
+  return c.condition.narrow(2, latents, mask).amax(2) > 0;
+}
+
+}  // namespace
+
+Denoised denoise(const FluxTransformer& model, const DenoiseInputs& in, const OnStep& on_step,
+                 const AroundBlock& around) {
   check_shape("initial_latents", in.initial_latents, {-1, -1, model.config().out_channels});
   check_shape("sigmas", in.sigmas, {-1});
   const int64_t batch = in.initial_latents.size(0);
   const auto dtype = in.initial_latents.scalar_type();
   const Tensor guidance = at::full({batch}, in.guidance, at::kFloat);
   Tensor x = in.initial_latents;
+  CallControl control(in.sigmas, in.limit,
+                      in.limit.any() ? may_change(in.conditioning, x.size(2)) : Tensor());
   for (int64_t i = 0; i + 1 < in.sigmas.size(0); ++i) {
     const Tensor sigma = in.sigmas[i], sigma_next = in.sigmas[i + 1];
-    // Times 1000 and through the model's dtype and back, as diffusers: in bf16 the timestep is
-    // rounded on the way.
-    const Tensor t = (sigma * 1000).expand({batch}).to(dtype) / 1000;
-    const Tensor v = model.forward(x, in.conditioning, t, guidance, around);
+    Tensor v;
+    if (!control.asks(i)) {
+      v = control.forecast(i);
+    } else {
+      // Times 1000 and through the model's dtype and back, as diffusers: in bf16 the timestep is
+      // rounded on the way.
+      const Tensor t = (sigma * 1000).expand({batch}).to(dtype) / 1000;
+      v = model.forward(x, in.conditioning, t, guidance, around);
+      const Tensor correction = control.take(i, v);
+      if (correction.defined()) x = (x.to(at::kFloat) + correction).to(x.scalar_type());
+    }
     const Tensor next = euler_step(x, v, sigma, sigma_next);
     if (on_step) on_step(i, next, x - sigma * v);
     x = next;
   }
-  return x;
+  return {x, control.calls(), control.error()};
 }
 
 }  // namespace icedit

@@ -2,6 +2,7 @@
 // The denoising loop: from noise to latents, along the schedule's sigmas.
 #include <functional>
 
+#include "diffusion/call_control.h"
 #include "models/flux/transformer.h"
 
 namespace icedit {
@@ -11,14 +12,21 @@ struct DenoiseInputs {
   Conditioning conditioning;
   Tensor sigmas;  // [steps + 1] f32
   double guidance = 50;
+  CallLimit limit = {};  // fewer calls of the network than steps
+};
+
+struct Denoised {
+  Tensor latents;     // [B, I, 64]
+  int64_t calls = 0;  // of the network
+  double error = 0;   // of CallControl, over the tokens that the mask lets change
 };
 
 // After step i (0-based) with the latents so far, and the guess of the final ones (x - sigma v),
 // for previews.
 using OnStep = std::function<void(int64_t step, const Tensor& latents, const Tensor& final_guess)>;
 
-// -> [B, I, 64]. `around` is called in place of each block of each step (nn/block.h).
-Tensor denoise(const FluxTransformer& model, const DenoiseInputs& in,
-               const OnStep& on_step = nullptr, const AroundBlock& around = {});
+// `around` is called in place of each block of each step that asks the network (nn/block.h).
+Denoised denoise(const FluxTransformer& model, const DenoiseInputs& in,
+                 const OnStep& on_step = nullptr, const AroundBlock& around = {});
 
 }  // namespace icedit

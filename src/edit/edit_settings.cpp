@@ -19,6 +19,8 @@ const Choices<Sizing> kSizings = {{"fit", Sizing::kFit}, {"icedit", Sizing::kIce
 const Choices<Layout> kLayouts = {{"copy", Layout::kCopy}, {"black", Layout::kBlack}};
 const Choices<NoiseOrder> kOrders = {{"current", NoiseOrder::kCurrent},
                                      {"early", NoiseOrder::kEarly}};
+const Choices<Speed> kSpeeds = {
+    {"exact", Speed::kExact}, {"balanced", Speed::kBalanced}, {"fast", Speed::kFast}};
 const Choices<bool> kBatchNoises = {{"each", false}, {"diffusers", true}};
 const Choices<bool> kDetails = {{"model", false}, {"keep", true}};
 const Choices<bool> kOutputSizes = {{"model", false}, {"source", true}};
@@ -82,6 +84,14 @@ std::vector<Setting> how_to_sample(EditSettings& s) {
       {"batch-noise", "HOW",
        "each: a draw for every seed; diffusers: one draw for all, as num_images_per_prompt", "each",
        choice(r.batch_noise, kBatchNoises)},
+      {"speed", "HOW",
+       "exact: every step asks the network; balanced, fast: others are forecast, for an estimated "
+       "55 or 53 dB from exact",
+       "exact", choice(r.speed.speed, kSpeeds)},
+      {"speed-error", "DB", "forecast steps, but stay at or above so many estimated dB from exact",
+       "as --speed says", number(r.speed.error, kLeastDecibels, kMostDecibels)},
+      {"calls", "N", "ask the network exactly so many times, spread evenly; the rest is forecast",
+       "the steps", integer(r.speed.calls, 1, kMostSteps)},
   };
 }
 
@@ -188,8 +198,11 @@ Json settings_json(EditSettings settings) {
   std::vector<Setting> shown = edit_options(settings);
   const std::set<std::string> of_files = {"image", "output", "mask", "quality", "change-map"};
   std::erase_if(shown, [&](const Setting& setting) { return of_files.count(setting.name) != 0; });
+  const SpeedSettings& speed = settings.request.speed;
   std::erase_if(shown, [&](const Setting& setting) {
-    return (setting.name.starts_with("detail") && !settings.request.source_size) ||
+    return (setting.name == "speed-error" && !speed.error) ||
+           (setting.name == "calls" && !speed.calls) ||
+           (setting.name.starts_with("detail") && !settings.request.source_size) ||
            (setting.name == "keep-location" && !settings.keep_location);
   });
   // What people look for comes first: the instruction, then the seed.

@@ -28,14 +28,6 @@ bool previews(const EditHooks& hooks) {
   return hooks.on_preview && hooks.preview_every > 0;
 }
 
-// The chart of colours through the VAE.
-LatentPreview::Example encode_chart(Residency& residency) {
-  const int64_t scale = residency.vae_config().downscale();
-  const Image chart = colour_chart(static_cast<int>(2 * scale));  // blocks of 2 x 2 latents
-  const Tensor pixels = preprocess_image(chart, static_cast<int>(scale));
-  return {normalise_latents(residency.vae().encode(pixels).mean, residency.vae_config()), chart};
-}
-
 // A map for the previews of one picture. `masked`: the packed latents of its masked diptych, whose
 // left half is known both as latents and as pixels.
 LatentPreview fit_preview(const LatentPreview::Example& chart, const Tensor& masked,
@@ -66,6 +58,7 @@ struct Editor::Prepared {
   int64_t h = 0, w = 0;                         // latent size of the diptych
   std::optional<LatentPreview::Example> chart;  // where previews by a linear map are wanted
   std::vector<Tensor> latents;                  // denoised, one a picture
+  std::vector<SpeedFigures> speed;              // of each, where fewer calls were asked for
 };
 
 Editor::Editor(ModelFiles files, ResidencyOptions options)
@@ -114,6 +107,7 @@ DenoiseInputs Editor::inputs(const EditRequest& request, const Prepared& p, int6
   in.conditioning = make_conditioning(p.masked, draws.vae_noise, p.mask, p.prompt, vae);
   in.sigmas = schedule(request, p).sigmas.to(residency_.device());
   in.guidance = request.guidance.value_or(residency_.files().defaults().guidance_scale);
+  in.limit = call_limit(request.speed, levels_per_latent_.value_or(1));
   return in;
 }
 
@@ -141,8 +135,11 @@ void Editor::denoise_images(const EditRequest& request, Prepared& p, const EditH
       hooks.on_preview(right_half(picture, {picture.width / 2, picture.height}, Sizing::kFit),
                        step);
     };
-    p.latents.push_back(denoise(model, in, on_step, stopping(hooks.stop)));
-    expect_finite(p.latents.back());
+    const Denoised made = denoise(model, in, on_step, stopping(hooks.stop));
+    expect_finite(made.latents);
+    p.latents.push_back(made.latents);
+    if (in.limit.any())
+      p.speed.push_back(speed_figures(made.calls, steps, made.error, *levels_per_latent_));
   }
 }
 
@@ -153,12 +150,14 @@ size_t Editor::end_of_batch(const std::vector<EditRequest>& requests,
   const bool previews = hooks.on_preview && hooks.preview_every > 0;
   size_t end = begin + 1;
   if (batch_ < 2 || previews || requests[begin].num_images != 1) return end;
+  // Each picture finds its own calls.
+  if (call_limit(requests[begin].speed, 1).any()) return end;
   const auto what_must_agree = [&](size_t i) {
     const EditRequest& r = requests[i];
     const Prepared& p = prepared[i];
     // The schedule hangs on the size before rounding.
     return std::tuple(p.h, p.w, p.diptych.half.width, p.diptych.half.height, r.steps, r.guidance,
-                      p.prompt.prompt_embeds.size(1), r.num_images);
+                      p.prompt.prompt_embeds.size(1), r.num_images, call_limit(r.speed, 1).any());
   };
   const size_t most = std::min(requests.size(), begin + static_cast<size_t>(batch_));
   while (end < most && what_must_agree(end) == what_must_agree(begin)) ++end;
@@ -181,7 +180,8 @@ void Editor::denoise_together(std::span<const EditRequest> requests, std::span<P
   const auto on_step = [&](int64_t step, const Tensor&, const Tensor&) {
     if (hooks.on_step) hooks.on_step(0, step, steps);
   };
-  const Tensor latents = denoise(residency_.transformer(), in, on_step, stopping(hooks.stop));
+  const Tensor latents =
+      denoise(residency_.transformer(), in, on_step, stopping(hooks.stop)).latents;
   expect_finite(latents);
   for (size_t k = 0; k < prepared.size(); ++k)
     prepared[k].latents.push_back(latents.narrow(0, static_cast<int64_t>(k), 1));
@@ -234,6 +234,7 @@ EditedImage Editor::finish(const EditRequest& request, const Prepared& p, int64_
   EditedImage out;
   out.colour_profile = request.colour_profile;
   out.seed = request.batch_noise ? request.seed : request.seed + uint64_t(i);
+  if (!p.speed.empty()) out.speed = p.speed[size_t(i)];
   out.diptych = decode(residency_, p.latents[i], p.h, p.w);
   if (keeps_detail(request))
     keep_source_detail(request, p, hooks, out);
@@ -261,6 +262,8 @@ void Editor::check(const EditRequest& request) const {
     throw UsageError(str("feather is ", request.feather, ", expected 0 or more pixels"));
   if (request.steps && *request.steps < 1)
     throw UsageError(str("steps is ", *request.steps, ", expected at least 1"));
+  check_speed(request.speed,
+              request.steps.value_or(residency_.files().defaults().num_inference_steps));
 }
 
 void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hooks,
@@ -284,6 +287,9 @@ void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hoo
   tell(hooks, "encoding the picture");
   std::optional<LatentPreview::Example> chart;
   if (previews(hooks) && !hooks.preview_full) chart = encode_chart(residency_);
+  const auto limited = [](const EditRequest& r) { return call_limit(r.speed, 1).any(); };
+  if (!levels_per_latent_ && std::any_of(requests.begin(), requests.end(), limited))
+    levels_per_latent_ = levels_per_latent(residency_);
   for (size_t i = 0; i < requests.size(); ++i) {
     prepared.push_back(prepare(requests[i]));
     prepared.back().prompt = embeds[i];

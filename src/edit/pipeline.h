@@ -15,6 +15,7 @@
 #include "edit/diptych.h"
 #include "edit/local_edit.h"
 #include "edit/residency.h"
+#include "edit/speed.h"
 
 namespace icedit {
 
@@ -34,6 +35,7 @@ struct EditRequest {
   // Unset: the model's defaults.
   std::optional<int64_t> width, steps, max_sequence_length;
   std::optional<double> guidance;
+  SpeedSettings speed;
 
   Sizing sizing = Sizing::kFit;
   Layout layout = Layout::kCopy;
@@ -59,7 +61,8 @@ struct EditedImage {
     Image map;  // of the model's size: what was kept, recoloured, painted
     DetailFigures figures;
   };
-  std::optional<Detail> detail;  // where the source's was kept
+  std::optional<Detail> detail;       // where the source's was kept
+  std::optional<SpeedFigures> speed;  // where fewer calls were asked for
   uint64_t seed = 0;
 };
 
@@ -126,6 +129,7 @@ class Editor {
   Residency& residency_;
   SchedulerConfig scheduler_;
   int64_t batch_ = 1;
+  std::optional<double> levels_per_latent_;  // edit/speed.h; measured when it is first needed
 };
 
 }  // namespace icedit

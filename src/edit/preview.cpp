@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "edit/diptych.h"
+#include "edit/residency.h"
 #include "io/resize.h"
 
 namespace icedit {
@@ -57,6 +58,13 @@ Image LatentPreview::picture(const Tensor& latents) const {
   const Tensor colours =
       rows(latents).matmul(map_).t().reshape({1, 3, latents.size(2), latents.size(3)});
   return postprocess_image(colours);
+}
+
+LatentPreview::Example encode_chart(Residency& residency) {
+  const int64_t scale = residency.vae_config().downscale();
+  const Image chart = colour_chart(static_cast<int>(2 * scale));  // blocks of 2 x 2 latents
+  const Tensor pixels = preprocess_image(chart, static_cast<int>(scale));
+  return {normalise_latents(residency.vae().encode(pixels).mean, residency.vae_config()), chart};
 }
 
 }  // namespace icedit

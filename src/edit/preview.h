@@ -8,6 +8,8 @@
 
 namespace icedit {
 
+class Residency;
+
 // Blocks of 64 colours over the whole cube, 8 x 8 blocks of `block` pixels. What an edit makes has
 // colours that its source may lack, and a map that was fitted on the source alone knows nothing of
 // them.
@@ -28,5 +30,8 @@ class LatentPreview {
  private:
   Tensor map_;  // [C + 1, 3]
 };
+
+// The chart of colours through the VAE.
+LatentPreview::Example encode_chart(Residency& residency);
 
 }  // namespace icedit

@@ -79,6 +79,7 @@ void add_step(Json& json, const StepRecord& step) {
   if (step.picture) json["picture"] = *step.picture;
   if (step.mask) json["mask"] = source_json(*step.mask);
   if (step.detail) json["detail"] = detail_json(*step.detail);
+  if (step.speed) json["speed"] = speed_json(*step.speed);
   json["file"] = {{"format", name_of(kFormats, step.file.format)}};
   if (step.file.format != ImageFormat::kPng) json["file"]["quality"] = step.file.quality;
 }
@@ -242,6 +243,7 @@ StepRecord step_record(const EditSettings& settings, const EditRequest& request,
 void add_made(const EditedImage& edited, size_t index, StepRecord& step) {
   step.edit.seed = edited.seed;
   if (edited.detail) step.detail = edited.detail->figures;
+  step.speed = edited.speed;
   if (step.edit.request.num_images > 1) step.picture = int64_t(index);
 }
 
@@ -275,6 +277,12 @@ Json detail_json(const DetailFigures& f) {
           {"percent_kept", rounded(f.kept)},
           {"percent_colour", rounded(f.colour)},
           {"percent_content", rounded(f.content)}};
+}
+
+Json speed_json(const SpeedFigures& f) {
+  Json json = {{"calls", f.calls}, {"steps", f.steps}};
+  if (f.decibels) json["estimated_db"] = std::round(*f.decibels * 100) / 100;
+  return json;
 }
 
 PictureText recipe_text(const Recipe& recipe) {

@@ -72,7 +72,9 @@ struct StepRecord {
   std::optional<int64_t> picture;  // of several that share a draw of noise
   std::optional<SourceRecord> mask;
   FileRecord file;
-  std::optional<DetailFigures> detail = {};  // where the photo's was kept; not read back
+  // What was found while it was made; not read back.
+  std::optional<DetailFigures> detail = {};  // where the photo's was kept
+  std::optional<SpeedFigures> speed = {};    // where fewer calls were asked for
 };
 
 // Of an edit, without what is known of each picture alone: `request` as it was read of `settings`.
@@ -99,6 +101,8 @@ bool was_changed(const Recipe& recipe, const Image& there);
 
 // How the edit lay, and percent kept, colour and content.
 Json detail_json(const DetailFigures& figures);
+// Calls, steps, and the estimated decibels from the edit that asks in every step.
+Json speed_json(const SpeedFigures& figures);
 
 // The recipe, without the folders of this machine, and what other programs show of a picture.
 PictureText recipe_text(const Recipe& recipe);

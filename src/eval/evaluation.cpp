@@ -121,6 +121,7 @@ class Evaluator {
     editor_.edit(requests, hooks, [&](size_t k, std::vector<EditedImage> images) {
       RowResult& result = results_[where[k]];
       result = judged(loaded[k], images.front().image);
+      result.speed = images.front().speed;
       if (folder_ != nullptr) folder_->add(result, &images.front().image);
       count(result);
     });

@@ -97,6 +97,7 @@ std::string to_json(const RowResult& r) {
   json["change_left"] = r.judgement.change_left;
   json["spill"] = r.judgement.spill;
   json["success"] = r.judgement.success ? Json(*r.judgement.success) : Json();
+  if (r.speed) json["speed"] = speed_json(*r.speed);
   return dumped(json);
 }
 
@@ -113,6 +114,11 @@ RowResult result_from_json(const std::string& line, const std::string& where) tr
   r.judgement.change_left = json.at("change_left");
   r.judgement.spill = json.at("spill");
   if (!json.at("success").is_null()) r.judgement.success = json.at("success").get<bool>();
+  if (json.contains("speed")) {
+    const Json& speed = json.at("speed");
+    r.speed = SpeedFigures{speed.at("calls"), speed.at("steps"), {}};
+    if (speed.contains("estimated_db")) r.speed->decibels = speed.at("estimated_db");
+  }
   return r;
 } catch (const Json::exception& error) {
   throw DataError(str(where, " is no result of icedit eval (", error.what(),

@@ -21,7 +21,8 @@ struct RowResult {
   uint64_t seed = 0;
   PairMetrics metrics;
   Judgement judgement;
-  std::string error;  // why it cannot be read; the figures are then none
+  std::optional<SpeedFigures> speed;  // where fewer calls were asked for
+  std::string error;                  // why it cannot be read; the figures are then none
 };
 
 class ResultFolder {

@@ -113,7 +113,7 @@ TEST_P(Pipeline, EveryStageIsDiffusers) {
       denoise(residency.transformer(), in, [&](int64_t i, const Tensor& x, const Tensor&) {
         expect(x, str("latents.", i + 1));
         ++steps;
-      });
+      }).latents;
   EXPECT_EQ(steps, *request.steps);
   const Tensor decoded = residency.vae().decode(
       denormalise_latents(unpack_latents(latents, h, w), residency.vae_config()));

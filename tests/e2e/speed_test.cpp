@@ -1,0 +1,88 @@
+// icedit edit --speed, --speed-error, --calls: fewer calls of the network.
+#include <cmath>
+
+#include "e2e/edit_program.h"
+
+namespace icedit::e2e {
+namespace {
+
+using Json = nlohmann::json;
+
+class Speed : public EditProgram {
+ protected:
+  // The result's JSON of an edit of 28 steps, always with the same seed.
+  Json made(const std::string& name, std::vector<std::string> more) {
+    std::vector<std::string> all = {"edit",    "car.png", "make it winter", "--seed", "3",
+                                    "--steps", "28",      "--dtype",        "f32",    "-o",
+                                    name,      "--json",  "--quiet"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Result result = run(all);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return Json::parse(result.out)["outputs"][0];
+  }
+  double decibels(const std::string& a, const std::string& b) {
+    const Image x = output(a), y = output(b);
+    double sum = 0;
+    for (size_t i = 0; i < x.pixels.size(); ++i) sum += std::pow(x.pixels[i] - y.pixels[i], 2);
+    return 10 * std::log10(255.0 * 255.0 * double(x.pixels.size()) / std::max(sum, 1e-9));
+  }
+};
+
+TEST_F(Speed, FewerCallsNearlyTheSamePictureAndARecipeThatMakesItAgain) {
+  EXPECT_FALSE(made("exact.png", {}).contains("speed"));
+  const Json balanced = made("balanced.png", {"--speed", "balanced"});
+  const Json fast = made("fast.png", {"--speed", "fast"});
+  EXPECT_LT(balanced["speed"]["calls"], 20);
+  EXPECT_LT(fast["speed"]["calls"], balanced["speed"]["calls"]);
+  EXPECT_EQ(fast["speed"]["steps"], 28);
+  EXPECT_GT(fast["speed"]["estimated_db"], 50.0);
+  EXPECT_GT(decibels("fast.png", "exact.png"), 48);
+  EXPECT_GT(decibels("balanced.png", "exact.png"), 48);
+  EXPECT_NE(output("fast.png"), output("exact.png"));
+
+  EXPECT_EQ(inspect("fast.png")["recipe"]["speed"], fast["speed"]);
+  ASSERT_EQ(
+      run({"edit", "car.png", "--recipe", "fast.png", "--dtype", "f32", "-o", "again.png"}).code,
+      0);
+  EXPECT_EQ(output("again.png"), output("fast.png"));
+}
+
+TEST_F(Speed, TheNumberOfCallsOrABoundCanBeGivenAlsoOfALine) {
+  EXPECT_EQ(made("five.png", {"--calls", "5"})["speed"]["calls"], 5);
+  EXPECT_FALSE(made("all.png", {"--calls", "28"})["speed"].contains("estimated_db"));
+  const Json loose = made("loose.png", {"--speed-error", "45"});
+  const Json tight = made("tight.png", {"--speed-error", "58"});
+  EXPECT_LT(loose["speed"]["calls"], tight["speed"]["calls"]);
+  EXPECT_GT(tight["speed"]["estimated_db"], 57.9);
+
+  write("lines.jsonl",
+        "{\"image\": \"car.png\", \"instruction\": \"make it winter\", \"steps\": 28, \"calls\": "
+        "5}\n");
+  ASSERT_EQ(run({"edit", "lines.jsonl", "--seed", "3", "--dtype", "f32", "-o", "out/"}).code, 0);
+  EXPECT_EQ(output("out/car.png"), output("five.png"));
+}
+
+// Its own LoRA four times as strong makes nano's velocity rough.
+TEST_F(Speed, ARoughModelAsksMoreOftenAndIsNotWorse) {
+  const std::string lora = (Path(ICEDIT_SOURCE) / "models/nano/lora").string();
+  const Json plain = made("plain.png", {"--speed", "fast"});
+  const Json rough = made("rough.png", {"--speed", "fast", "--lora", lora + ":4"});
+  made("rough-exact.png", {"--lora", lora + ":4"});
+  EXPECT_GT(rough["speed"]["calls"], int(plain["speed"]["calls"]) + 3);
+  EXPECT_GT(decibels("rough.png", "rough-exact.png"), 48);
+}
+
+TEST_F(Speed, WhatCannotBeIsSaid) {
+  const std::vector<std::string> edit = {"edit", "car.png", "x", "--steps", "8"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), edit.begin(), edit.end());
+    return more;
+  };
+  expect_failure(with({"--calls", "9"}), 2, "calls is 9, expected 2 to 8");
+  expect_failure(with({"--calls", "4", "--speed", "fast"}), 2, "calls is 4 beside speed");
+  expect_failure(with({"--speed", "quick"}), 2, "expected exact, balanced or fast");
+  expect_failure(with({"--speed-error", "5"}), 2, "a number from 20 to 80");
+}
+
+}  // namespace
+}  // namespace icedit::e2e

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "cli/paths.h"
 #include "edit/device.h"
+#include "edit/prompt_cache.h"
 #include "io/files.h"
 
 namespace icedit::cli {
@@ -72,6 +73,8 @@ SettingGroup machine_options(ModelOptions& o) {
         [&o](const Given& given) { o.noise_dtype = choice_value(given, kNoiseDtypes); }},
        {"low-memory, enable-model-cpu-offload", "",
         "never hold two components of the model at once", "", into(o.low_memory)},
+       {"no-cache", "", "neither read nor keep on disk what the text encoders made of a prompt", "",
+        into(o.no_cache)},
        {"threads", "N", "of computation", "one a free core", integer(o.threads, 1, kMostThreads)}}};
 }
 
@@ -109,6 +112,7 @@ ResidencyOptions residency_options(const ModelOptions& options, const ModelFiles
   residency.device = choose_device(options.device);
   residency.adapters = adapters_of(options, files.defaults());
   residency.allow_partial_adapters = options.allow_partial;
+  if (!options.no_cache) residency.prompt_cache.folder = default_prompt_cache();
   return residency;
 }
 

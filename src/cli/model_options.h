@@ -19,7 +19,7 @@ struct ModelOptions {
   std::optional<at::ScalarType> noise_dtype;
   std::string device = "auto";
   int64_t threads = 0;  // 0: one a free core
-  bool low_memory = false;
+  bool low_memory = false, no_cache = false;
 };
 
 // Options that write into `options`, which must outlive them.

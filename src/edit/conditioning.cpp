@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "diffusion/latents.h"
+#include "edit/prompt_cache.h"
 
 namespace icedit {
 namespace {
@@ -82,12 +83,20 @@ std::vector<PromptEmbeds> encode_prompts(Residency& residency, const std::vector
       ++j;
     return j;
   };
+  const PromptCache cache(residency);
+  std::vector<size_t> to_make;
   for (size_t i = 0; i < prompts.size(); ++i) {
-    if (same_as(i) == i) embeds[i].pooled_prompt_embeds = clip_pooled(residency, prompts[i].text);
+    if (same_as(i) != i) continue;
+    if (std::optional<PromptEmbeds> found = cache.find(prompts[i]))
+      embeds[i] = std::move(*found);
+    else
+      to_make.push_back(i);
   }
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    const auto& [text, length] = prompts[i];
-    if (same_as(i) == i) embeds[i].prompt_embeds = t5_states(residency, text, length);
+  for (const size_t i : to_make)
+    embeds[i].pooled_prompt_embeds = clip_pooled(residency, prompts[i].text);
+  for (const size_t i : to_make) {
+    embeds[i].prompt_embeds = t5_states(residency, prompts[i].text, prompts[i].max_sequence_length);
+    cache.keep(prompts[i], embeds[i]);
   }
   for (size_t i = 0; i < prompts.size(); ++i) embeds[i] = embeds[same_as(i)];
   return embeds;

@@ -28,7 +28,8 @@ struct Prompt {
   int64_t max_sequence_length = 512;
 };
 
-// All prompts through CLIP, then all through T5. Warns of words that do not fit; throws UsageError
+// All prompts through CLIP, then all through T5, but for those that are kept on disk
+// (edit/prompt_cache.h). Warns of words that do not fit; throws UsageError
 // for an empty one.
 std::vector<PromptEmbeds> encode_prompts(Residency& residency, const std::vector<Prompt>& prompts);
 

@@ -35,6 +35,13 @@ struct EditAdapter {
   FittedAdapter fitted;
 };
 
+// Where what the text encoders make is kept (edit/prompt_cache.h).
+struct PromptCacheOptions {
+  Path folder;                               // "" for none
+  uint64_t limit = uint64_t{512} << 20;      // bytes; what was used longest ago goes first
+  uint64_t least_bytes = uint64_t{1} << 28;  // of smaller text encoders nothing is kept
+};
+
 struct ResidencyOptions {
   DtypeChoice dtype = DtypeChoice::kAuto;
   Quant quant = Quant::kNone;
@@ -45,6 +52,7 @@ struct ResidencyOptions {
   bool allow_partial_adapters = false;
   bool allow_zero_adapters =
       false;  // whose B is all zero: an error in an edit, none in a single stage
+  PromptCacheOptions prompt_cache = {};
 };
 
 class Residency {
@@ -57,6 +65,7 @@ class Residency {
   const Precision& precision() const { return precision_; }
   Quant quant() const { return options_.quant; }
   at::Device device() const { return options_.device; }
+  const PromptCacheOptions& prompt_cache() const { return options_.prompt_cache; }
 
   // Each loads its component if it is not there, after letting go of those that the policy does not
   // keep beside it.

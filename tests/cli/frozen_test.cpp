@@ -32,12 +32,13 @@ TEST(Frozen, OptionsOfEdit) {  // NAME|ALIAS, ! for a switch
       spellings(edit_option_groups(options)),
       "image instruction output|o mask feather seed num-images steps|num-inference-steps "
       "guidance|guidance-scale "
-      "max-sequence-length noise-order batch-noise speed speed-error calls width sizing layout output-size detail "
+      "max-sequence-length noise-order batch-noise speed speed-error calls width sizing layout "
+      "output-size detail "
       "detail-tolerance change-map quality region keep-location! output-dir force|f! "
       "skip-existing! recipe then without max-pixels pillow-exact! "
       "model|flux-path lora|lora-path no-lora! lora-allow-partial! transformer t5|text-encoder-2 "
       "clip|text-encoder vae tokenizer tokenizer-2 "
-      "device dtype quant noise-dtype low-memory|enable-model-cpu-offload! threads "
+      "device dtype quant noise-dtype low-memory|enable-model-cpu-offload! no-cache! threads "
       "json! dry-run! preview preview-full! quiet|q! verbose|v! help|h!");
 }
 
@@ -46,7 +47,8 @@ TEST(Frozen, OptionsOfEval) {
   const std::string all = spellings(eval_option_groups(options));
   EXPECT_TRUE(all.starts_with(
       "data limit every batch output|o|output-dir json! seed steps|num-inference-steps "
-      "guidance|guidance-scale max-sequence-length noise-order speed speed-error calls width sizing layout detail "
+      "guidance|guidance-scale max-sequence-length noise-order speed speed-error calls width "
+      "sizing layout detail "
       "detail-tolerance model|"))
       << all;
 }

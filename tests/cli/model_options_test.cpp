@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cli/temporary_folder.h"
+#include "edit/prompt_cache.h"
 
 namespace icedit::cli {
 namespace {
@@ -52,6 +53,14 @@ TEST(AdapterChoice, TheModelsOwnUnlessOthersOrNoneAreAskedFor) {
   EXPECT_NE(error_of<UsageError>([&] { adapters_of(options, defaults); }), "");
   options.adapters.clear();
   EXPECT_TRUE(adapters_of(options, defaults).empty());
+}
+
+TEST(PromptCacheOption, IsTheUsersCacheUnlessItIsSwitchedOff) {
+  const ModelFiles nano = ModelFiles::find({});
+  ModelOptions options;
+  EXPECT_EQ(residency_options(options, nano).prompt_cache.folder, default_prompt_cache());
+  options.no_cache = true;
+  EXPECT_EQ(residency_options(options, nano).prompt_cache.folder, "");
 }
 
 }  // namespace

@@ -14,6 +14,8 @@
 #include "base/log.h"
 #include "base/process.h"
 #include "base/version.h"
+#include "io/json.h"
+#include "io/safetensors.h"
 #include "nn/weights.h"
 
 namespace icedit {

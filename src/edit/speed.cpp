@@ -1,5 +1,7 @@
 #include "edit/speed.h"
 
+#include <ATen/ATen.h>
+
 #include <cmath>
 
 #include "base/error.h"

@@ -1,7 +1,7 @@
 // Times the warm denoising loop of a model: bench_denoise MODEL [--lora PATH] [--steps 8] [--runs
 // 7] [--half 96] [--text 44]
-// [--dtype auto|f32|bf16] [--threads 2; 0: as icedit chooses]. Prints one JSON object;
-// bench/peer/denoise.py prints the same for diffusers.
+// [--dtype auto|f32|bf16] [--quant none|int8] [--threads 2; 0: as icedit chooses]. Prints one JSON
+// object; bench/peer/denoise.py prints the same for diffusers.
 #include "diffusion/denoise.h"
 
 #include <c10/core/InferenceMode.h>
@@ -19,7 +19,7 @@ namespace {
 using namespace icedit;  // NOLINT: a program of its own
 
 struct Arguments {
-  std::string model, lora, dtype = "auto";
+  std::string model, lora, dtype = "auto", quant = "none";
   int64_t steps = 8, runs = 7, half = 96, text = 44, threads = 2;
 };
 
@@ -30,7 +30,7 @@ Arguments parse(int argc, char** argv) {
   Arguments a;
   a.model = argv[1];
   bench::parse_flags(argc, argv, 2,
-                     {{{"--lora", &a.lora}, {"--dtype", &a.dtype}},
+                     {{{"--lora", &a.lora}, {"--dtype", &a.dtype}, {"--quant", &a.quant}},
                       {{"--steps", &a.steps},
                        {"--runs", &a.runs},
                        {"--half", &a.half},
@@ -48,6 +48,7 @@ void run(const Arguments& a) {
   options.dtype = a.dtype == "f32"    ? DtypeChoice::kF32
                   : a.dtype == "bf16" ? DtypeChoice::kBF16
                                       : DtypeChoice::kAuto;
+  options.quant = a.quant == "int8" ? Quant::kInt8 : Quant::kNone;
   if (!a.lora.empty()) options.adapters.push_back({a.lora, 1.0});
   Residency residency(ModelFiles::find(request), options);
   const FluxTransformer& model = residency.transformer();

@@ -14,6 +14,7 @@
 #include "base/process.h"
 #include "diffusion/latents.h"
 #include "models/flux/transformer.h"
+#include "nn/large_blocks.h"
 
 namespace icedit::bench {
 
@@ -84,6 +85,7 @@ int run_program(const Work& work) {
   try {
     log::set_level(log::Level::kQuiet);
     tune_malloc();
+    keep_large_blocks();
     work();
     return 0;
   } catch (const std::exception& error) {

@@ -15,6 +15,7 @@
 #include "base/process.h"
 #include "cli/command.h"
 #include "io/json.h"
+#include "nn/large_blocks.h"
 
 namespace {
 
@@ -68,6 +69,7 @@ ExitCode run(const std::vector<std::string>& arguments) try {
 
 int main(int count, char** values) {
   icedit::tune_malloc();
+  icedit::keep_large_blocks();
   icedit::catch_interrupts();
   return static_cast<int>(run({values + (count > 0 ? 1 : 0), values + count}));
 }

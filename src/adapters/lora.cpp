@@ -83,8 +83,12 @@ Tensor AdapterLayer::add_lora(const Tensor& y, const Tensor& x, double factor) c
   const auto dtype = at::promote_types(x.scalar_type(), down.scalar_type());
   if (gradients_wanted() && x.scalar_type() != dtype && up.scalar_type() == dtype)
     return WideLora::apply(y, x, down, up, factor);
-  return added(y, at::linear(x.to(dtype), down.to(dtype)), up.to(dtype), factor)
-      .to(y.scalar_type());
+  const Tensor low = at::linear(x.to(dtype), down.to(dtype));
+  if (!gradients_wanted() && y.scalar_type() == dtype) {  // onto y: one pass over it less
+    y.view({-1, y.size(-1)}).addmm_(low.flatten(0, -2), up.to(dtype).t(), 1, factor);
+    return y;
+  }
+  return added(y, low, up.to(dtype), factor).to(y.scalar_type());
 }
 
 std::optional<double> AdapterLayer::fold_factor() const {

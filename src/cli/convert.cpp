@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/convert_quant.h"
 #include "cli/merge_base.h"
 #include "cli/model_options.h"
 #include "cli/paths.h"
@@ -22,6 +23,7 @@ struct ConvertOptions {
   std::string output, format = "diffusers";
   bool merge = false, force = false, help = false, format_given = false;
   std::optional<at::ScalarType> dtype;
+  Quant quant = Quant::kNone;
   double shard_gb = 5;
   ModelOptions model;
 };
@@ -29,6 +31,8 @@ struct ConvertOptions {
 const Choices<at::ScalarType> kStoredDtypes = {{"f32", at::kFloat},         {"bf16", at::kBFloat16},
                                                {"f16", at::kHalf},          {"float32", at::kFloat},
                                                {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
+
+const Choices<Quant> kFileQuants = {{"int8", Quant::kInt8}};
 
 SettingGroup convert_group(ConvertOptions& o) {
   return {"Conversion",
@@ -41,6 +45,8 @@ SettingGroup convert_group(ConvertOptions& o) {
             }},
            {"merge", "", "write --model with the adapters of --lora (or its own) merged in", "",
             into(o.merge)},
+           {"quant", "TYPE", "write --model's transformer with its blocks in int8, for ComfyUI too",
+            "", [&o](const Given& given) { o.quant = choice_value(given, kFileQuants); }},
            {"dtype", "TYPE", "f32, bf16 or f16: what is stored", "as it is",
             [&o](const Given& given) { o.dtype = choice_value(given, kStoredDtypes); }},
            {"max-shard-size", "GB", "of a merged model's files, and of the memory that is needed",
@@ -55,9 +61,10 @@ std::vector<SettingGroup> groups(ConvertOptions& options) {
 std::string convert_help() {
   ConvertOptions options;
   return command_help({"icedit convert ADAPTER[:SCALE] --format LAYOUT -o PATH",
-                       "icedit convert --merge --model MODEL --lora ADAPTER[:SCALE] -o FOLDER"},
-                      "Writes an adapter in another public layout, its alpha kept, or a model with "
-                      "adapters merged in.",
+                       "icedit convert --merge --model MODEL --lora ADAPTER[:SCALE] -o FOLDER",
+                       "icedit convert --quant int8 --model MODEL -o FILE.safetensors"},
+                      "Writes an adapter in another public layout, its alpha kept, a model with "
+                      "adapters merged in, or a transformer in 8 bits.",
                       groups(options), exit_codes_help());
 }
 
@@ -123,6 +130,27 @@ void merge(ConvertOptions& options) {
   std::cout << options.output << "\n";
 }
 
+void quantise(const ConvertOptions& options, const std::vector<std::string>& rest) {
+  if (options.merge || options.format_given || options.dtype || !rest.empty() ||
+      !options.model.adapters.empty()) {
+    throw UsageError(
+        "--quant writes the transformer of --model alone: no adapters, --merge, --format or "
+        "--dtype; merge adapters first (--merge) and quantise what that wrote");
+  }
+  const Path output = options.output;
+  if (output.extension() != ".safetensors")
+    throw UsageError(
+        str("-o is '", options.output, "', expected a name that ends in .safetensors"));
+  const ModelFiles files = ModelFiles::find(options.model.request);
+  if (same_place(output) == same_place(files.place(Part::kTransformer)))
+    throw UsageError(str(options.output, " is the transformer that is read; give another name"));
+  expect_free(output, options.force);
+  const NewFiles made(output);
+  convert_quantised(files.open(Part::kTransformer), made.path());
+  expect_name(output, made.put(made.path(), if_taken(options.force)));
+  std::cout << options.output << "\n";
+}
+
 }  // namespace
 
 int run_convert(const Arguments& arguments) {
@@ -133,6 +161,10 @@ int run_convert(const Arguments& arguments) {
     return 0;
   }
   if (options.output.empty()) throw UsageError("where to? Give -o PATH");
+  if (options.quant != Quant::kNone) {
+    quantise(options, rest);
+    return 0;
+  }
   if (options.merge) {
     if (options.format_given)
       throw UsageError("--format is for adapters; a merged model is always a diffusers folder");

@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "io/hub.h"
 #include "models/flux/names.h"
+#include "nn/large_blocks.h"
 
 namespace icedit {
 namespace {
@@ -70,6 +71,7 @@ void Residency::release(Part part) {
       transformer_.reset();
       break;
   }
+  release_large_blocks();
 }
 
 void Residency::release_text() {

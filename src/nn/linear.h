@@ -15,7 +15,8 @@ namespace icedit {
 class LinearAdapter {
  public:
   virtual ~LinearAdapter() = default;
-  // y + delta(x). x [..., in], y [..., out] of the same dtype.
+  // y + delta(x), in the memory of y where no gradient is wanted. x [..., in], y [..., out] of the
+  // same dtype.
   virtual Tensor add_to(const Tensor& y, const Tensor& x) const = 0;
 
   // An adapter that is a fixed change of the weight, factor * delta, may be folded into it: it then

@@ -209,6 +209,39 @@ TEST_F(Edit, GgufFilesStandInForComponents) {
                  1, "It looks like a T5 encoder: give it with --t5");
 }
 
+TEST_F(Edit, TransformersAreComputedIn8BitsFromAnyFile) {
+  const auto tiny = [&](const std::string& output, std::vector<std::string> more) {
+    std::vector<std::string> all = {
+        "edit",      "car.png", "make it blue", "--model", golden("tiny-fill"),
+        "--no-lora", "--width", "64",           "--steps", "4",
+        "--seed",    "1",       "--dtype",      "f32",     "-o",
+        output};
+    all.insert(all.end(), more.begin(), more.end());
+    const Result result = run(all);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return this->output(output);
+  };
+  const std::vector<std::string> convert = {
+      "convert", "--quant", "int8", "--model", golden("tiny-fill"), "-o", "int8/model.safetensors"};
+  const Result converted = run(convert);
+  ASSERT_EQ(converted.code, 0) << converted.err;
+  std::filesystem::copy_file(golden("tiny-fill/transformer/config.json"),
+                             work() / "int8" / "config.json");
+  const Image dense = tiny("dense.png", {}), loaded = tiny("loaded.png", {"--quant", "int8"}),
+              file = tiny("file.png", {"--transformer", "int8"});
+  EXPECT_EQ(loaded.pixels, file.pixels);
+  double difference = 0;
+  for (size_t i = 0; i < dense.pixels.size(); ++i)
+    difference += std::abs(dense.pixels[i] - loaded.pixels[i]);
+  difference /= static_cast<double>(dense.pixels.size());
+  EXPECT_GT(difference, 0);
+  EXPECT_LT(difference, 3);
+  expect_failure(convert, 2, "int8/model.safetensors exists already");
+  expect_failure({"convert", "--quant", "int8", "--merge", "-o", "x.safetensors"}, 2, "--merge");
+  expect_failure({"convert", "--quant", "int8", "-o", "x.gguf"}, 2, ".safetensors");
+  expect_failure({"convert", "--quant", "int4", "-o", "x.safetensors"}, 2, "int8");
+}
+
 TEST_F(Edit, OutsideTheMaskThePixelsStay) {
   Image mask(384, 384, 1);
   for (int y = 100; y < 300; ++y) std::fill(mask.at(100, y), mask.at(300, y), 255);

@@ -1,0 +1,12 @@
+#pragma once
+// A transformer with its blocks' matrices quantised, written as one file that other programs load.
+#include "edit/model_files.h"
+
+namespace icedit::cli {
+
+// ComfyUI's int8 layout (nn/int8_matrix.h), BFL's names; embedders, modulations and the last layer
+// as they are stored. Needs the memory of one matrix. Throws CheckpointError (a tensor that FLUX
+// does not have, one that is not finite), IoError.
+void convert_quantised(const Component& transformer, const Path& output);
+
+}  // namespace icedit::cli

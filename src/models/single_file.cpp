@@ -100,9 +100,10 @@ Checkpoint component_of(const Checkpoint& file, const ComponentMarks& marks) {
                                   [&](const std::string& mark) { return file.has(prefix + mark); });
     if (!here) continue;
     return file.renamed([&](const std::string& name) -> std::string {
-      if (!name.starts_with(prefix) || is_fp8_mark(name)) return "";
+      if (!name.starts_with(prefix)) return "";
       const std::string own = name.substr(prefix.size());
-      return begins_with_one(own, marks.left_out) ? "" : own;
+      const bool of_the_file = own.find('.') == std::string::npos && is_fp8_mark(own);
+      return of_the_file || begins_with_one(own, marks.left_out) ? "" : own;
     });
   }
   throw CheckpointError(str(file.where(), ": no ", marks.what, " in it (looked for '",

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Runs every benchmark and its peer in turn, and prints the tables of docs/speed.md. About half an hour on two quiet cores, most of it train_step.
 
-    bench/run.py --python PYTHON [--only denoise,widths,threads,startup,memory,train_step,precision] [--threads 2] [--rounds 2] [-o FILE]
+    bench/run.py --python PYTHON [--only denoise,widths,peers,threads,startup,memory,train_step,precision] [--threads 2] [--rounds 2] [-o FILE]
 
-PYTHON has torch, diffusers, transformers and peft (bench/README.md). Without it only our side runs. A benchmark that fails
+PYTHON has torch, diffusers, transformers and peft, for `peers` also openvino and nncf (bench/README.md), which is not run unless it is named. Without it only our side runs. A benchmark that fails
 is reported in its place, and the others go on.
 """
 import argparse
@@ -99,6 +99,30 @@ class Benchmarks:
             wanted = f"<= {limit}" if limit else ""
             yield (f"| {name} | {dtype} | {ours:.2f} ms | {peer:.2f} ms | {ours / peer:.2f} ({of_cpu:.2f}) | {100 * share:.0f} % | "
                    f"{wanted} |")
+
+    def peers(self):
+        """A step at FLUX.1 Fill's widths and a sixth of its depth or less, against OpenVINO in bf16 and int8 and diffusers in bf16; taking turns."""
+        if not self.python or not self.has_bf16:
+            raise Failed("needs --python and a CPU with AVX-512 BF16")
+        model = self.folder / "peers_model"
+        run([self.a.build / "tools/make_random_checkpoint", model, "--double", 1, "--single", 2, "--t5-layers", 1, "--tokenizers", NANO])
+        same = [model, "--half", 512, "--text", 512, "--threads", self.a.threads]
+        ours = lambda quant: [self.a.build / "bench/bench_denoise", *same, "--steps", 1, "--runs", 5, "--dtype", "bf16", "--quant", quant]
+        peer = lambda quant: [self.python, ROOT / "bench/peer/openvino_step.py", *same, "--runs", 5, "--quant", quant]
+        diffusers = [self.python, ROOT / "bench/peer/denoise.py", *same, "--steps", 1, "--runs", 3, "--dtype", "bf16"]
+        commands = {"icedit bf16": ours("none"), "icedit int8": ours("int8"), "OpenVINO bf16": peer("none"), "OpenVINO int8": peer("int8"),
+                    "diffusers bf16": diffusers}
+        seconds = {name: [] for name in commands}
+        for _ in range(self.a.rounds):
+            for name, command in commands.items():
+                seconds[name].append(run(command, timeout=900)[0]["ms_per_step"] / 1e3)
+        of = {name: statistics.median(found) for name, found in seconds.items()}
+        yield "| 1 + 2 blocks, 2048 + 512 tokens | icedit | OpenVINO | diffusers | ours / OpenVINO's | wanted |"
+        yield "|---|---|---|---|---|---|"
+        for quant, wanted in (("bf16", 0.8), ("int8", 0.75)):
+            mine, theirs = of[f"icedit {quant}"], of[f"OpenVINO {quant}"]
+            torch = f"{of['diffusers bf16']:.2f} s" if quant == "bf16" else ""
+            yield f"| {quant} | {mine:.2f} s | {theirs:.2f} s | {torch} | {mine / theirs:.2f} | <= {wanted} with AMX |"
 
     def threads(self):
         """How long threads wait for each other, and how many there are: a program a figure, taking turns, alone and beside one busy process."""

@@ -13,7 +13,7 @@ import time
 import unittest
 
 import browser
-from serve_program import ASSETS, BINARY, Server, asset, edited
+from serve_program import ASSETS, BINARY, ENVIRONMENT, Server, asset, edited
 
 PICTURES = None
 TAB, ENTER, RIGHT, DOWN = "\ue004", "\ue007", "\ue014", "\ue015"
@@ -85,7 +85,7 @@ class Page(unittest.TestCase):
         words = shlex.split(page.text("#status").removeprefix("Copied: "))
         with tempfile.TemporaryDirectory() as folder:
             (pathlib.Path(folder) / "desert-car.png").write_bytes(asset("desert-car.png"))
-            subprocess.run([BINARY, *words[1:], "--quiet"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([BINARY, *words[1:], "--quiet"], cwd=folder, check=True, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
             self.assertEqual((pathlib.Path(folder) / name).read_bytes(), content)
         # The model's own picture is one click away, and the recipe says what was done.
         page.click("#own")

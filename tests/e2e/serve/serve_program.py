@@ -16,6 +16,8 @@ import zlib
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BINARY = os.environ.get("ICEDIT_BINARY", str(ROOT / "build/release/icedit"))
 ASSETS = ROOT / "assets"
+# The last bits of an edit hang on the number of threads, which else hangs on who else is busy.
+ENVIRONMENT = {"OMP_NUM_THREADS": "1", **os.environ}
 
 
 def asset(name):
@@ -63,7 +65,7 @@ class Server:
         self.errors = open(pathlib.Path(self.folder.name) / "stderr", "w+", encoding="utf-8")
         self.process = subprocess.Popen(
             [BINARY, "serve", "--port", "0", *arguments], stdout=subprocess.PIPE, stderr=self.errors, text=True,
-            cwd=self.folder.name, env={"OMP_NUM_THREADS": "1", **os.environ, **(environment or {})})
+            cwd=self.folder.name, env={**ENVIRONMENT, **(environment or {})})
         self.line = self.process.stdout.readline()
         found = re.search(r"http://(?:[\d.]+|\[[\d:]+\]):(\d+)/", self.line)
         if not found:
@@ -152,5 +154,5 @@ def edited(picture, prompt, *arguments):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "out.png"
         subprocess.run([BINARY, "edit", str(ASSETS / picture), prompt, "--quiet", *arguments, "-o", str(out)],
-                       check=True, stdout=subprocess.DEVNULL, env={"OMP_NUM_THREADS": "1", **os.environ})
+                       check=True, stdout=subprocess.DEVNULL, env=ENVIRONMENT)
         return out.read_bytes()

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/progress.h"
 #include "models/flux/names.h"
+#include "nn/block.h"
 #include "nn/int8_matrix.h"
 
 namespace icedit::cli {

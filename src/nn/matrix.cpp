@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "nn/block.h"
 #include "nn/fp8_scales.h"
 #include "nn/ggml.h"
 #include "nn/int8_matrix.h"

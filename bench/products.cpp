@@ -20,11 +20,7 @@ void run(const Arguments& a) {
   const Tensor input = at::randn({1, a.tokens, a.in}).to(at::kBFloat16);
   const kernels::Part part{input, kernels::Made::kNothing, {}, {}, 0};
   const Tensor rows = at::randint(-127, 128, {a.out, a.in}, at::kChar);
-  const kernels::Int8Weight weight =
-      kernels::packed(a.out, a.in, at::ones({a.out}), [&](int64_t first, int8_t* to) {
-        std::memcpy(to, rows.const_data_ptr<int8_t>() + first * a.in,
-                    size_t(std::min<int64_t>(16, a.out - first) * a.in));
-      });
+  const kernels::Int8Weight weight = kernels::packed(rows, at::ones({a.out}));
   const auto best = [&](const auto& work) {
     const auto seconds = bench::timed(a.runs, work).wall;
     return *std::min_element(seconds.begin(), seconds.end());

@@ -20,9 +20,8 @@ int run_serve(const Arguments& arguments) {
   const ModelFiles files = ModelFiles::find(options.model.request);
   options.server.adapters = named_adapters(options, files.defaults(), files.name());
   options.server.no_lora = options.model.no_lora;
-  ResidencyOptions residency = residency_options(options.model, files);
-  residency.adapters.clear();
-  for (const auto& named : options.server.adapters) residency.adapters.push_back(named.adapter);
+  for (const auto& named : options.server.adapters) options.model.adapters.push_back(named.adapter);
+  const ResidencyOptions residency = residency_options(options.model, files);
   log::info(str(files.name(), " on ", residency.device.str(), ", ", threads.count(), " threads"));
   return server::serve(options.server, files, residency, options.model.low_memory);
 }

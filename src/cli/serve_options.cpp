@@ -181,10 +181,10 @@ std::vector<server::NamedAdapter> named_adapters(const ServeOptions& o,
                                                  const ModelDefaults& defaults,
                                                  const std::string& model) {
   std::vector<server::NamedAdapter> all = o.server.adapters;
-  if (o.model.no_lora && !all.empty())
-    throw UsageError("--no-lora and --lora exclude each other; give one of them");
-  if (all.empty() && !o.model.no_lora && !defaults.lora.empty())
-    all.push_back({last_name(model), {defaults.lora, 1.0}});  // it is the model's own
+  ModelOptions asked = o.model;
+  for (const auto& named : all) asked.adapters.push_back(named.adapter);
+  for (const AdapterRequest& adapter : adapters_of(asked, defaults))
+    if (o.server.adapters.empty()) all.push_back({last_name(model), adapter});  // the model's own
   std::vector<std::string> names;
   for (const auto& named : all) {
     if (std::find(names.begin(), names.end(), named.name) != names.end()) {

@@ -194,13 +194,16 @@ void expect_seeds(uint64_t seed, int64_t images, const std::string& where) {
                        " (which -1 stands for)"));
 }
 
+bool is_of_files(const std::string& setting) {
+  static const std::set<std::string> all = {"image", "output", "mask", "quality", "change-map"};
+  return all.count(setting) != 0;
+}
+
 Json settings_json(EditSettings settings) {
   std::vector<Setting> shown = edit_options(settings);
-  const std::set<std::string> of_files = {"image", "output", "mask", "quality", "change-map"};
-  std::erase_if(shown, [&](const Setting& setting) { return of_files.count(setting.name) != 0; });
   const SpeedSettings& speed = settings.request.speed;
   std::erase_if(shown, [&](const Setting& setting) {
-    return (setting.name == "speed-error" && !speed.error) ||
+    return is_of_files(setting.name) || (setting.name == "speed-error" && !speed.error) ||
            (setting.name == "calls" && !speed.calls) ||
            (setting.name.starts_with("detail") && !settings.request.source_size) ||
            (setting.name == "keep-location" && !settings.keep_location);

@@ -29,6 +29,10 @@ std::vector<Setting> edit_options(EditSettings& settings);
 // picture's; of several edits with a seed each, every one can be made again alone.
 EditSettings resolved(EditSettings settings, const ModelDefaults& defaults, uint64_t seed);
 
+// Whether a setting names a file of this machine or says how one is written: recipes do not hold
+// it, and no request from elsewhere may set it.
+bool is_of_files(const std::string& setting);
+
 // Throws UsageError where the last of `images` seeds, of which `seed` is the first, does not exist.
 void expect_seeds(uint64_t seed, int64_t images, const std::string& where);
 

@@ -89,6 +89,10 @@ Box resolved_box(const Box& asked, Size picture, const Image* mask, int least) {
   return asked;
 }
 
+Image crop(const Image& image, const Box& box) {
+  return crop(image, box.x, box.y, box.x + box.width, box.y + box.height);
+}
+
 Image put_back(const Image& whole, const Image& part, const Box& box) {
   Image out = whole;
   const int ramp = std::max(1, std::min(box.width, box.height) / 16);

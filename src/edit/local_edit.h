@@ -24,6 +24,8 @@ std::string box_text(const Box& box);
 // box that leaves the picture or is smaller than 16 pixels a side, and for "auto" without a mask.
 Box resolved_box(const Box& asked, Size picture, const Image* mask, int least);
 
+Image crop(const Image& image, const Box& box);
+
 // `part` back into `whole` at the box. Along those sides of the box that are not the picture's the
 // two are blended over a sixteenth of its shorter side, so that no seam is seen.
 Image put_back(const Image& whole, const Image& part, const Box& box);

@@ -16,8 +16,7 @@
 #include "base/process.h"
 #include "base/version.h"
 #include "io/json.h"
-#include "io/safetensors.h"
-#include "nn/weights.h"
+#include "nn/checked_tensors.h"
 
 namespace icedit {
 namespace {
@@ -27,7 +26,6 @@ namespace fs = std::filesystem;
 constexpr const char* kEnding = ".safetensors";
 constexpr const char* kEmbeds = "prompt_embeds";
 constexpr const char* kPooled = "pooled_prompt_embeds";
-constexpr const char* kSum = "sha256";  // in an entry's metadata
 
 // Which file it is and when it was written; any change of it changes one of these.
 std::string identity(const Path& file) {
@@ -47,16 +45,6 @@ std::string identity_of_folder(const Path& folder) {
   std::string all;
   for (const Path& file : files) all += identity(file);
   return all;
-}
-
-std::string sum_of(const PromptEmbeds& embeds) {
-  std::string all;
-  for (const Tensor& tensor : {embeds.prompt_embeds, embeds.pooled_prompt_embeds}) {
-    const Tensor whole = tensor.cpu().contiguous();
-    all += str(at::toString(whole.scalar_type()), " ", whole.sizes().vec(), " ",
-               sha256({static_cast<const char*>(whole.const_data_ptr()), whole.nbytes()}), "\n");
-  }
-  return sha256(all);
 }
 
 }  // namespace
@@ -101,14 +89,11 @@ std::optional<PromptEmbeds> PromptCache::find(const Prompt& prompt) const {
   std::error_code error;
   if (!fs::exists(file, error)) return {};
   try {
-    const SafetensorsFile header(file);
-    const auto tensors = load_tensors(file);
+    const auto tensors = load_checked(file);
     const std::map<std::string, Tensor> by_name(tensors.begin(), tensors.end());
-    PromptEmbeds embeds{by_name.at(kEmbeds).clone(), by_name.at(kPooled).clone()};
-    if (header.metadata().at(kSum) != sum_of(embeds))
-      throw CheckpointError(file.string() + " is not what its check sum says");
+    const PromptEmbeds embeds{by_name.at(kEmbeds).to(device_), by_name.at(kPooled).to(device_)};
     fs::last_write_time(file, fs::file_time_type::clock::now(), error);  // when it was last used
-    return PromptEmbeds{embeds.prompt_embeds.to(device_), embeds.pooled_prompt_embeds.to(device_)};
+    return embeds;
   } catch (const Error& damaged) {
     log::verbose(str("a cached prompt is made again: ", damaged.what()));
   } catch (const std::out_of_range&) {
@@ -120,10 +105,8 @@ std::optional<PromptEmbeds> PromptCache::find(const Prompt& prompt) const {
 void PromptCache::keep(const Prompt& prompt, const PromptEmbeds& embeds) const {
   if (common_.empty()) return;
   try {
-    save_tensors(
-        entry(prompt),
-        {{kEmbeds, embeds.prompt_embeds.cpu()}, {kPooled, embeds.pooled_prompt_embeds.cpu()}},
-        {{kSum, sum_of(embeds)}});
+    save_checked(entry(prompt), {{kEmbeds, embeds.prompt_embeds.cpu()},
+                                 {kPooled, embeds.pooled_prompt_embeds.cpu()}});
     make_room();
   } catch (const Error& error) {
     log::warn(str(error.what(), " The edit goes on; what the text encoders made is not kept."));

@@ -70,9 +70,6 @@ void compare(std::vector<std::string>& lines, const char* what, const std::strin
   if (was != is) lines.push_back(str(what, " was ", was.empty() ? "unknown" : was, ", is ", is));
 }
 
-const Choices<ImageFormat> kFormats = {
-    {"png", ImageFormat::kPng}, {"jpeg", ImageFormat::kJpeg}, {"webp", ImageFormat::kWebp}};
-
 // The parts of a recipe that are of one step.
 void add_step(Json& json, const StepRecord& step) {
   json["edit"] = settings_json(step.edit);
@@ -80,7 +77,7 @@ void add_step(Json& json, const StepRecord& step) {
   if (step.mask) json["mask"] = source_json(*step.mask);
   if (step.detail) json["detail"] = detail_json(*step.detail);
   if (step.speed) json["speed"] = speed_json(*step.speed);
-  json["file"] = {{"format", name_of(kFormats, step.file.format)}};
+  json["file"] = {{"format", name_of(format_choices(), step.file.format)}};
   if (step.file.format != ImageFormat::kPng) json["file"]["quality"] = step.file.quality;
 }
 
@@ -95,7 +92,7 @@ StepRecord step_from(const Json& json, const std::string& where) {
   if (json.contains("mask")) step.mask = source_from(json["mask"]);
   const Json file = get<Json>(json, "file");
   const std::string format = get<std::string>(file, "format");
-  for (const auto& [name, value] : kFormats)
+  for (const auto& [name, value] : format_choices())
     if (name == format) step.file.format = value;
   if (const int quality = get<int>(file, "quality"); quality >= 1 && quality <= 100)
     step.file.quality = quality;
@@ -229,6 +226,12 @@ std::vector<std::string> small_differences(const RunRecord& then, const RunRecor
 
 SourceRecord source_record(const Path& file) {
   return {file.filename().string(), sha256_file(file)};
+}
+
+const Choices<ImageFormat>& format_choices() {
+  static const Choices<ImageFormat> all = {
+      {"png", ImageFormat::kPng}, {"jpeg", ImageFormat::kJpeg}, {"webp", ImageFormat::kWebp}};
+  return all;
 }
 
 StepRecord step_record(const EditSettings& settings, const EditRequest& request,

@@ -77,6 +77,9 @@ struct StepRecord {
   std::optional<SpeedFigures> speed = {};    // where fewer calls were asked for
 };
 
+// Formats of pictures by their names in recipes and requests: png, jpeg, webp.
+const Choices<ImageFormat>& format_choices();
+
 // Of an edit, without what is known of each picture alone: `request` as it was read of `settings`.
 // The mask's record and the file's are the caller's to fill in.
 StepRecord step_record(const EditSettings& settings, const EditRequest& request,

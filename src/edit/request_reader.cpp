@@ -30,6 +30,19 @@ EditRequest RequestReader::read(const EditSettings& settings) {
 }
 
 EditRequest RequestReader::read(const EditSettings& settings, Bytes source, Bytes mask) {
+  EditRequest request = read_source(settings, source);
+  if (!settings.mask.empty())
+    add_mask(settings, read_mask(settings, mask, request.source), request);
+  return checked(settings, std::move(request));
+}
+
+EditRequest RequestReader::read(const EditSettings& settings, Bytes source, Image mask) {
+  EditRequest request = read_source(settings, source);
+  add_mask(settings, std::move(mask), request);
+  return checked(settings, std::move(request));
+}
+
+EditRequest RequestReader::read_source(const EditSettings& settings, Bytes source) const {
   EditRequest request = settings.request;
   request.seed = *settings.seed;
   StoredPicture picture = read_picture(source, settings.image, read_, settings.keep_location);
@@ -47,7 +60,10 @@ EditRequest RequestReader::read(const EditSettings& settings, Bytes source, Byte
     log::warn(str(settings.image, " is an animation of ", picture.frames,
                   " frames; the first is edited"));
   }
-  if (!settings.mask.empty()) add_mask(settings, mask, request);
+  return request;
+}
+
+EditRequest RequestReader::checked(const EditSettings& settings, EditRequest request) {
   if (request.region) take_region(request);
   if (request.mask && request.region && !has_white(*request.mask)) {
     throw UsageError(str(settings.mask, ": none of its white lies in --region ",
@@ -59,16 +75,20 @@ EditRequest RequestReader::read(const EditSettings& settings, Bytes source, Byte
   return request;
 }
 
-void RequestReader::add_mask(const EditSettings& s, Bytes mask, EditRequest& request) const {
+Image RequestReader::read_mask(const EditSettings& s, Bytes mask, const Image& source) const {
   ReadOptions with_alpha = read_;
   with_alpha.keep_alpha = true;
   const Image painted = decode_image(mask, s.mask, with_alpha);
-  if (is_erased_copy(painted, request.source)) {
+  if (is_erased_copy(painted, source)) {
     log::warn(str(s.mask, " is a copy of ", s.image,
                   " with a transparent hole, as APIs take it that edit where alpha is 0; here ",
                   "white is edited and transparent is not: save the hole as white on black"));
   }
-  request.mask = painted.channels == 4 ? decode_mask(mask, s.mask, read_) : to_grey(painted);
+  return painted.channels == 4 ? decode_mask(mask, s.mask, read_) : to_grey(painted);
+}
+
+void RequestReader::add_mask(const EditSettings& s, Image mask, EditRequest& request) const {
+  request.mask = std::move(mask);
   check_mask(*request.mask, {request.source.width, request.source.height}, s.mask, s.image);
 }
 
@@ -77,12 +97,9 @@ void RequestReader::take_region(EditRequest& request) const {
   const int64_t width = request.width.value_or(residency_.files().defaults().width);
   const Box box = resolved_box(*request.region, {request.source.width, request.source.height}, mask,
                                static_cast<int>(width));
-  const auto part = [&](const Image& picture) {
-    return crop(picture, box.x, box.y, box.x + box.width, box.y + box.height);
-  };
   request.photo = std::move(request.source);
-  request.source = part(request.photo);
-  if (mask != nullptr) request.mask = part(*request.mask);
+  request.source = crop(request.photo, box);
+  if (mask != nullptr) request.mask = crop(*request.mask, box);
   request.region = box;
 }
 

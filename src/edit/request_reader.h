@@ -17,6 +17,8 @@ class RequestReader {
   // Of pictures that are in memory already; settings.image and .mask are their names for messages.
   // An empty mask is none.
   EditRequest read(const EditSettings& settings, Bytes source, Bytes mask);
+  // With a mask that is decoded already: grey, white is edited.
+  EditRequest read(const EditSettings& settings, Bytes source, Image mask);
 
   // The size of the edit that the model makes.
   Size half(const EditRequest& request) const;
@@ -25,7 +27,10 @@ class RequestReader {
   uint64_t output_bytes(const EditRequest& request, int64_t preview_every, bool preview_full) const;
 
  private:
-  void add_mask(const EditSettings& settings, Bytes mask, EditRequest& request) const;
+  EditRequest read_source(const EditSettings& settings, Bytes source) const;
+  Image read_mask(const EditSettings& settings, Bytes mask, const Image& source) const;
+  void add_mask(const EditSettings& settings, Image mask, EditRequest& request) const;
+  EditRequest checked(const EditSettings& settings, EditRequest request);
   void take_region(EditRequest& request) const;
   void expect_selection(const EditSettings& settings, const EditRequest& request) const;
 

@@ -18,20 +18,6 @@ namespace {
 constexpr int64_t kSessionSeconds = int64_t{7} * 24 * 3600;
 const std::array<std::string_view, 3> kOwnHosts = {"localhost", "127.0.0.1", "[::1]"};
 
-int64_t now_seconds() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
-}
-
-std::string hex(const unsigned char* bytes, size_t count) {
-  std::string text;
-  for (size_t i = 0; i < count; ++i) {
-    text += "0123456789abcdef"[bytes[i] >> 4];
-    text += "0123456789abcdef"[bytes[i] & 15];
-  }
-  return text;
-}
-
 // In a time that does not tell how much is equal, nor how long the other is.
 bool equal_secrets(std::string_view a, std::string_view b) {
   const std::string x = sha256(a), y = sha256(b);
@@ -70,10 +56,10 @@ bool changes(const Request& request) {
 }  // namespace
 
 std::string random_id(size_t bytes) {
-  std::vector<unsigned char> random(bytes);
-  if (RAND_bytes(random.data(), int(bytes)) != 1)
+  std::string random(bytes, '\0');
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(random.data()), int(bytes)) != 1)
     throw IoError("the system gives no random bytes; is /dev/urandom there?");
-  return hex(random.data(), bytes);
+  return hex_text(random);
 }
 
 Access::Access(AccessRules rules) : rules_(std::move(rules)) {
@@ -118,7 +104,7 @@ std::string Access::signature(const std::string& text) const {
   unsigned size = 0;
   HMAC(EVP_sha256(), secret_.data(), int(secret_.size()),
        reinterpret_cast<const unsigned char*>(text.data()), text.size(), bytes.data(), &size);
-  return hex(bytes.data(), size);
+  return hex_text({reinterpret_cast<const char*>(bytes.data()), size});
 }
 
 // END-NAME-SIGNATURE, so that every server with the same keys knows every other's sessions.

@@ -1,6 +1,7 @@
 #include "http/message.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/str.h"
 
@@ -36,6 +37,11 @@ std::optional<std::string> take_value(std::string_view& rest) {
 }
 
 }  // namespace
+
+int64_t now_seconds() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+}
 
 bool same_ignoring_case(std::string_view a, std::string_view b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),

@@ -31,6 +31,8 @@ struct Response {
   Headers headers = {};
 };
 
+int64_t now_seconds();  // since 1970
+
 bool same_ignoring_case(std::string_view a, std::string_view b);
 std::string lower_case(std::string_view text);
 std::string_view trimmed(std::string_view text);  // without blanks and tabs at its ends

@@ -27,6 +27,10 @@ class Checkpoint {
     TensorInfo info;           // shape and bytes; may be some rows of the stored tensor
     bool swap_halves = false;  // the second half of the rows comes first (BFL's final modulation)
 
+    // Some of its rows, as they lie in the file.
+    Entry rows(int64_t first, int64_t last) const {
+      return {file, stored_name, info.rows(first, last), false};
+    }
     // As they lie in the file: its halves are not swapped.
     Bytes bytes() const { return file->bytes().subspan(info.begin, info.bytes()); }
     // Gives their pages back to the system; to be called after a copy was made of them.

@@ -78,12 +78,7 @@ class Sha256 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
     check(EVP_DigestFinal_ex(context_, digest, &size));
-    std::string text;
-    for (unsigned i = 0; i < size; ++i) {
-      text += "0123456789abcdef"[digest[i] >> 4];
-      text += "0123456789abcdef"[digest[i] & 15];
-    }
-    return text;
+    return hex_text({reinterpret_cast<const char*>(digest), size});
   }
 
  private:
@@ -176,6 +171,15 @@ std::string sha256_file(const Path& path) {
     hash.add(chunk.data(), got);
     if (got < chunk.size()) return hash.hex();
   }
+}
+
+std::string hex_text(std::string_view bytes) {
+  std::string text;
+  for (const char byte : bytes) {
+    text += "0123456789abcdef"[uint8_t(byte) >> 4];
+    text += "0123456789abcdef"[byte & 15];
+  }
+  return text;
 }
 
 std::string sha256(std::string_view bytes) {

@@ -82,5 +82,6 @@ Path same_place(const Path& path);
 // Hex SHA-256 of a file's or a string's bytes.
 std::string sha256_file(const Path& path);
 std::string sha256(std::string_view bytes);
+std::string hex_text(std::string_view bytes);  // two lower-case digits a byte
 
 }  // namespace icedit

@@ -197,7 +197,7 @@ class GgmlMatrix : public RowMatrix {
   }
 
   Tensor stored_rows(int64_t first, int64_t last) const {
-    return dequantised({entry_.file, entry_.stored_name, entry_.info.rows(first, last), false});
+    return dequantised(entry_.rows(first, last));
   }
 
   Checkpoint::Entry entry_;

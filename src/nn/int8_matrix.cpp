@@ -12,7 +12,6 @@
 #include "base/error.h"
 #include "io/json.h"
 #include "nn/kernels/int8_product.h"
-#include "nn/kernels/tiles.h"
 
 namespace icedit {
 namespace {
@@ -59,12 +58,7 @@ class Int8Matrix : public RowMatrix {
   const kernels::Int8Weight& weight() const {
     std::call_once(once_, [&] {
       const Int8Values v = read_();
-      const int64_t in = v.values.size(1), out = v.values.size(0);
-      const auto* data = v.values.const_data_ptr<int8_t>();
-      weight_ = kernels::packed(out, in, v.scales, [&](int64_t first, int8_t* to) {
-        const int64_t count = std::min(kernels::kTileRows, out - first);
-        std::memcpy(to, data + first * in, size_t(count * in));
-      });
+      weight_ = kernels::packed(v.values, v.scales);
       read_ = nullptr;
     });
     return weight_;

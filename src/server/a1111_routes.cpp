@@ -58,7 +58,7 @@ std::vector<http::File> files_of(const Json& asked) {
   return files;
 }
 
-std::string answer(const Job& job, const JobStatus& status) {
+Json answer(const Job& job, const JobStatus& status) {
   Json images = Json::array(), seeds = Json::array();
   for (const auto& result : status.results) {
     images.push_back(http::to_base64(result->bytes));
@@ -67,8 +67,7 @@ std::string answer(const Job& job, const JobStatus& status) {
   Json info = {{"all_seeds", seeds}, {"job", job.id}};
   info["seed"] = seeds.empty() ? Json(-1) : seeds[0];
   info["interrupted"] = status.state == JobState::kCancelled;
-  return dumped(
-      {{"images", std::move(images)}, {"parameters", Json::object()}, {"info", dumped(info)}});
+  return {{"images", std::move(images)}, {"parameters", Json::object()}, {"info", dumped(info)}};
 }
 
 }  // namespace
@@ -86,13 +85,11 @@ void Api::a1111_img2img(const ExchangePtr& exchange, const Captures&) {
     if (change != Job::Change::kOver) return;
     if (status.state == JobState::kFailed)
       return respond(exchange, problem_response(status.problem));
-    respond(exchange, {200, "application/json", answer(*job, status), {}});
+    respond(exchange, json_response(answer(*job, status)));
   });
   parts_.store.add(job);  // progress and interrupt find it
   submit(job);
-  exchange->on_leave([this, weak = std::weak_ptr(job)] {
-    if (const auto left = weak.lock()) cancel(left);
-  });
+  cancel_when_left(exchange, job);
 }
 
 // Of the client's own jobs, the one that is first done.
@@ -109,30 +106,24 @@ void Api::a1111_progress(const ExchangePtr& exchange, const Captures&) {
       progress = (double(s.image) + double(step) / double(steps)) / double(job->images);
     if (s.preview != nullptr) image = http::to_base64(*s.preview);
   }
-  respond(
-      exchange,
-      {200,
-       "application/json",
-       dumped({{"progress", progress},
+  respond(exchange,
+          json_response(
+              {{"progress", progress},
                {"eta_relative", 0.0},
                {"state",
                 {{"job_count", jobs.size()}, {"sampling_step", step}, {"sampling_steps", steps}}},
                {"current_image", image},
-               {"textinfo", nullptr}}),
-       {}});
+               {"textinfo", nullptr}}));
 }
 
 void Api::a1111_interrupt(const ExchangePtr& exchange, const Captures&) {
   for (const auto& job : parts_.store.under_way(access_.client(exchange->request))) cancel(job);
-  respond(exchange, {200, "application/json", "{}", {}});
+  respond(exchange, json_response(Json::object()));
 }
 
 void Api::a1111_options(const ExchangePtr& exchange, const Captures&) {
   const bool set = exchange->request.method == "POST";  // there is one model, and nothing to set
-  respond(exchange, {200,
-                     "application/json",
-                     set ? "null" : dumped({{"sd_model_checkpoint", parts_.facts.name}}),
-                     {}});
+  respond(exchange, json_response(set ? Json() : Json{{"sd_model_checkpoint", parts_.facts.name}}));
 }
 
 void Api::a1111_models(const ExchangePtr& exchange, const Captures&) {
@@ -142,7 +133,7 @@ void Api::a1111_models(const ExchangePtr& exchange, const Captures&) {
                       {"sha256", nullptr},
                       {"filename", ""},
                       {"config", nullptr}};
-  respond(exchange, {200, "application/json", dumped(Json::array({model})), {}});
+  respond(exchange, json_response(Json::array({model})));
 }
 
 }  // namespace icedit::server

@@ -159,7 +159,8 @@ void Api::handle(const ExchangePtr& exchange) {
   }
 }
 
-std::shared_ptr<Job> Api::new_job(JobInput input, const http::Request& request) const {
+std::shared_ptr<Job> Api::new_job(JobInput input, http::Request& request) const {
+  request.body = {};
   const std::string& name = parts_.options.name;
   return std::make_shared<Job>(str("job_", name, name.empty() ? "" : "_", http::random_id(12)),
                                access_.client(request), std::move(input));
@@ -174,6 +175,12 @@ void Api::submit(const std::shared_ptr<Job>& job) {
   throw RequestError({503, "queue_full", "",
                       str("all ", parts_.options.queue, " places of the queue, or your share of ",
                           "them, are taken; try again in some seconds")});
+}
+
+void Api::cancel_when_left(const ExchangePtr& exchange, const std::shared_ptr<Job>& job) {
+  exchange->on_leave([this, weak = std::weak_ptr(job)] {
+    if (const auto left = weak.lock()) cancel(left);
+  });
 }
 
 void Api::cancel(const std::shared_ptr<Job>& job) {

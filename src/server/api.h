@@ -54,7 +54,9 @@ class Api {
 
   // Puts it into the queue. Throws RequestError where there is no place, or none are taken.
   void submit(const std::shared_ptr<Job>& job);
-  std::shared_ptr<Job> new_job(JobInput input, const http::Request& request) const;
+  // Of what was read of the request, whose body goes.
+  std::shared_ptr<Job> new_job(JobInput input, http::Request& request) const;
+  void cancel_when_left(const ExchangePtr& exchange, const std::shared_ptr<Job>& job);
   void cancel(const std::shared_ptr<Job>& job);
   std::shared_ptr<Job> job_of(const Captures& captures) const;  // throws RequestError
 

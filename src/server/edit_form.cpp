@@ -7,6 +7,8 @@
 #include <random>
 #include <set>
 
+#include "base/counted.h"
+#include "edit/recipe.h"
 #include "io/utf8.h"
 
 namespace icedit::server {
@@ -20,16 +22,17 @@ constexpr uint64_t kLargestSeed = (uint64_t{1} << 53) - 1;  // that every JSON r
 constexpr double kLargestScale = 10;
 constexpr size_t kLongestName = 200;
 
-// Files are named by nobody here, and `quality` is OpenAI's word for another thing.
-const std::set<std::string> kNotSettings = {"image",   "mask",        "output",    "change-map",
-                                            "quality", "instruction", "num-images"};
+// Read under names of their own. Of those that are of files none is asked for here, and `quality`
+// is OpenAI's word for another thing.
+const std::set<std::string> kOwnFields = {"instruction", "num-images"};
 // OpenAI's fields that change nothing here.
 const std::set<std::string> kIgnored = {"quality", "background", "input_fidelity", "moderation",
                                         "user"};
 
 std::vector<Setting> settings_of(EditSettings& settings) {
   std::vector<Setting> all = edit_options(settings);
-  std::erase_if(all, [](const Setting& s) { return kNotSettings.count(s.name) != 0; });
+  std::erase_if(
+      all, [](const Setting& s) { return is_of_files(s.name) || kOwnFields.count(s.name) != 0; });
   return all;
 }
 
@@ -46,7 +49,9 @@ class FormReader {
   std::optional<int64_t> take_integer(std::initializer_list<const char*> names, int64_t least,
                                       int64_t most);
   bool take_switch(const char* name);
-  std::string take_choice(const char* name, const std::vector<std::string>& choices);
+  // The first of the choices where the field is missing.
+  template <class T>
+  T take_choice(const char* name, const Choices<T>& choices);
 
   void take_pictures(std::vector<http::File> files);
   void take_prompt();
@@ -100,14 +105,18 @@ bool FormReader::take_switch(const char* name) {
   throw_bad_field(name, str("'", name, "' is '", text, "', expected true or false"));
 }
 
-std::string FormReader::take_choice(const char* name, const std::vector<std::string>& choices) {
+template <class T>
+T FormReader::take_choice(const char* name, const Choices<T>& choices) {
   const std::optional<Json> value = take({name});
-  if (!value) return choices.front();
+  if (!value) return choices.front().second;
   const std::string text = text_of(*value);
-  if (std::find(choices.begin(), choices.end(), text) != choices.end()) return text;
-  std::string list;
-  for (const std::string& choice : choices) list += (list.empty() ? "" : ", ") + choice;
-  throw_bad_field(name, str("'", name, "' is '", text.substr(0, 100), "', expected one of ", list));
+  std::vector<std::string> names;
+  for (const auto& [choice, meaning] : choices) {
+    if (choice == text) return meaning;
+    names.push_back(choice);
+  }
+  throw_bad_field(
+      name, str("'", name, "' is '", text.substr(0, 100), "', expected one of ", joined(names)));
 }
 
 // How a picture is called in messages and in its recipe.
@@ -165,13 +174,10 @@ void FormReader::take_model() {
 }
 
 void FormReader::take_format() {
-  const std::string format = take_choice("output_format", {"png", "jpeg", "webp"});
-  form_.input.format = format == "png"    ? ImageFormat::kPng
-                       : format == "jpeg" ? ImageFormat::kJpeg
-                                          : ImageFormat::kWebp;
+  form_.input.format = take_choice("output_format", format_choices());
   if (const auto quality = take_integer({"output_compression"}, 0, 100))
     form_.input.settings.quality = std::max<int64_t>(1, *quality);
-  form_.as_url = take_choice("response_format", {"b64_json", "url"}) == "url";
+  form_.as_url = take_choice<bool>("response_format", {{"b64_json", false}, {"url", true}});
 }
 
 void FormReader::take_size() {
@@ -215,10 +221,9 @@ void FormReader::take_adapters() {
     const std::string name = text.substr(0, colon);
     const auto found = std::find(facts_.adapters.begin(), facts_.adapters.end(), name);
     if (found == facts_.adapters.end()) {
-      std::string known;
-      for (const std::string& one : facts_.adapters) known += (known.empty() ? "" : ", ") + one;
-      throw_bad_field("lora", str("there is no LoRA '", name.substr(0, 100), "' here",
-                                  known.empty() ? "" : ", only " + known));
+      throw_bad_field("lora",
+                      str("there is no LoRA '", name.substr(0, 100), "' here",
+                          facts_.adapters.empty() ? "" : ", only " + joined(facts_.adapters)));
     }
     const auto i = size_t(found - facts_.adapters.begin());
     scales[i] = facts_.scales[i];

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "diffusion/schedule.h"
 #include "edit/mask.h"
 #include "edit/warnings.h"
 #include "io/json.h"
@@ -40,22 +41,18 @@ Box middle(Size of, Size aspect) {
 
 void crop_to(Size aspect, EditRequest& request) {
   const Box box = middle({request.source.width, request.source.height}, aspect);
-  const auto part = [&](const Image& picture) {
-    return crop(picture, box.x, box.y, box.x + box.width, box.y + box.height);
-  };
-  request.source = part(request.source);
+  request.source = crop(request.source, box);
   if (!request.mask) return;
-  request.mask = part(*request.mask);
+  request.mask = crop(*request.mask, box);
   if (!has_white(*request.mask))
     throw_bad_field("mask", "of the mask nothing is left within the aspect that size asks for",
                     "invalid_mask");
 }
 
-// OpenAI's mask: what is transparent is edited. As a picture whose white is edited.
-std::string painted_white(const std::string& bytes, const ReadOptions& read) {
-  ReadOptions with_alpha = read;
-  with_alpha.keep_alpha = true;
-  const Image mask = decode_image(as_bytes(bytes), "the mask", with_alpha);
+// OpenAI's mask: what is transparent is edited. As a mask whose white is edited.
+Image painted_white(const std::string& bytes, ReadOptions read) {
+  read.keep_alpha = true;
+  const Image mask = decode_image(as_bytes(bytes), "the mask", read);
   if (mask.channels != 4) {
     throw_bad_field("mask",
                     "the mask has no alpha channel, expected a picture that is transparent where "
@@ -65,7 +62,7 @@ std::string painted_white(const std::string& bytes, const ReadOptions& read) {
   Image white(mask.width, mask.height, 1);
   for (size_t i = 0; i < white.pixels.size(); ++i)
     white.pixels[i] = uint8_t(255 - mask.pixels[4 * i + 3]);
-  return encode_image(white, ImageFormat::kPng);
+  return white;
 }
 
 SourceRecord record_of(const std::string& name, const std::string& bytes) {
@@ -78,7 +75,8 @@ Engine::Engine(const Options& options, ModelFiles files, ResidencyOptions reside
                bool low_memory, Metrics& metrics)
     : metrics_(metrics),
       editor_(std::move(files), std::move(residency)),
-      reader_(read_options(options), editor_.residency()) {
+      read_(read_options(options)),
+      reader_(read_, editor_.residency()) {
   Residency& parts = editor_.residency();
   facts_.name = without_folders(parts.files().name());
   facts_.defaults = parts.files().defaults();
@@ -86,7 +84,6 @@ Engine::Engine(const Options& options, ModelFiles files, ResidencyOptions reside
     facts_.adapters.push_back(named.name);
     facts_.scales.push_back(named.adapter.scale);
   }
-  facts_.max_pixels = options.max_pixels;
   all_ = describe_run(parts);
   parts.set_keep(choose_keep(estimate_parts(parts, {}), low_memory, /*several_pictures=*/true));
   const std::string odd = adapter_warning(parts, options.no_lora);
@@ -117,11 +114,11 @@ RunRecord Engine::run_record() {
   return run;
 }
 
-EditRequest Engine::read(JobInput& input) {
-  ReadOptions read;
-  read.max_pixels = facts_.max_pixels;
-  if (input.mask_by_alpha && !input.mask.empty()) input.mask = painted_white(input.mask, read);
-  EditRequest request = reader_.read(input.settings, as_bytes(input.image), as_bytes(input.mask));
+EditRequest Engine::read(const JobInput& input) {
+  const Bytes source = as_bytes(input.image);
+  EditRequest request = input.mask_by_alpha && !input.mask.empty()
+                            ? reader_.read(input.settings, source, painted_white(input.mask, read_))
+                            : reader_.read(input.settings, source, as_bytes(input.mask));
   if (input.size) crop_to(*input.size, request);
   return request;
 }
@@ -165,7 +162,7 @@ std::shared_ptr<const JobResult> Engine::result(const JobInput& input, const Edi
   result->seed = edited.seed;
   const Size half = reader_.half(request);
   result->tokens =
-      int64_t(half.width) * half.height / editor_.token_pixels() / editor_.token_pixels();
+      image_tokens(half.height, half.width, editor_.residency().vae_config().downscale());
   if (request.source_size) {
     const Image own = right_half(edited.diptych, half, request.sizing);
     result->model_bytes =

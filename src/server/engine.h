@@ -17,7 +17,6 @@ struct ModelFacts {
   ModelDefaults defaults;
   std::vector<std::string> adapters;  // names, the default first
   std::vector<double> scales;         // of each where a request names it without a scale
-  int64_t max_pixels = 0;
 };
 
 class Engine {
@@ -34,7 +33,7 @@ class Engine {
 
  private:
   void use_adapters(const std::vector<double>& scales);
-  EditRequest read(JobInput& input);
+  EditRequest read(const JobInput& input);
   EditHooks hooks(Job& job, const StopCheck& stop);
   RunRecord run_record();
   std::shared_ptr<const JobResult> result(const JobInput& input, const EditRequest& request,
@@ -42,6 +41,7 @@ class Engine {
 
   Metrics& metrics_;
   Editor editor_;
+  const ReadOptions read_;
   RequestReader reader_;
   RunRecord all_;  // with every adapter
   ModelFacts facts_;

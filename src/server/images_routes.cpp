@@ -15,14 +15,14 @@ Json picture_facts(const Job& job, ImageFormat format, const std::string& size) 
           {"size", size},
           {"quality", "auto"},
           {"background", "opaque"},
-          {"output_format", format_name(format)}};
+          {"output_format", format_text(format)}};
 }
 
 std::string size_text(const JobResult& result) {
   return str(result.width, "x", result.height);
 }
 
-std::string answer_json(const Job& job, const JobStatus& status, const std::string& url_base) {
+Json answer_json(const Job& job, const JobStatus& status, const std::string& url_base) {
   Json data = Json::array();
   for (size_t i = 0; i < status.results.size(); ++i) {
     const JobResult& result = *status.results[i];
@@ -38,7 +38,7 @@ std::string answer_json(const Job& job, const JobStatus& status, const std::stri
     json.erase("created_at");
   }
   json["usage"] = usage_json(status);
-  return dumped(json);
+  return json;
 }
 
 Problem problem_of_end(const JobStatus& status) {
@@ -107,7 +107,6 @@ void Api::edit_image(const ExchangePtr& exchange, const Captures&) {
   http::Request& request = exchange->request;
   EditForm form = read_edit_form(request, FormKind::kImages, parts_.options, parts_.facts);
   const std::shared_ptr<Job> job = new_job(std::move(form.input), request);
-  request.body = {};
   const std::string base = form.as_url ? access_.origin(request) : "";
   const auto respond_to = [this](const ExchangePtr& to, http::Response response) {
     respond(to, std::move(response));
@@ -123,14 +122,12 @@ void Api::edit_image(const ExchangePtr& exchange, const Captures&) {
           if (change != Job::Change::kOver) return;
           if (status.state != JobState::kDone)
             return respond_to(exchange, problem_response(problem_of_end(status)));
-          respond_to(exchange, {200, "application/json", answer_json(*job, status, base), {}});
+          respond_to(exchange, json_response(answer_json(*job, status, base)));
         });
   }
   if (form.as_url) parts_.store.add(job);
   submit(job);
-  exchange->on_leave([this, weak = std::weak_ptr(job)] {
-    if (const auto left = weak.lock()) cancel(left);
-  });
+  cancel_when_left(exchange, job);
 }
 
 }  // namespace icedit::server

@@ -7,6 +7,7 @@
 #include "io/image.h"
 #include "io/resize.h"
 #include "server/api.h"
+#include "server/job_json.h"
 #include "server/problem.h"
 #include "server/web_files.h"
 
@@ -18,10 +19,6 @@ constexpr const char* kPolicy =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 constexpr int kSmallSide = 160;
-
-http::Response json_response(const Json& json) {
-  return {200, "application/json", dumped(json), {}};
-}
 
 http::Response file_response(const http::Request& request, const char* type,
                              std::string_view content, http::Headers headers) {

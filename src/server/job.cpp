@@ -1,19 +1,13 @@
 #include "server/job.h"
 
+#include "http/message.h"
+
 namespace icedit::server {
-namespace {
-
-int64_t now_seconds() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
-}
-
-}  // namespace
 
 Job::Job(std::string id, std::string client, JobInput given)
     : id(std::move(id)),
       client(std::move(client)),
-      created(now_seconds()),
+      created(http::now_seconds()),
       images(given.settings.request.num_images),
       input(std::move(given)),
       bytes_(input.image.size() + input.mask.size()) {}

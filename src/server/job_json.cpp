@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "edit/recipe.h"
 #include "http/base64.h"
 #include "server/problem.h"
 
@@ -28,7 +29,7 @@ Json result_json(const Job& job, const JobResult& result, size_t index) {
   const std::string url = str("/v1/jobs/", job.id, "/results/", index);
   Json json = {
       {"index", index},        {"seed", result.seed},     {"url", url},
-      {"width", result.width}, {"height", result.height}, {"format", format_name(result.format)}};
+      {"width", result.width}, {"height", result.height}, {"format", format_text(result.format)}};
   if (!result.model_bytes.empty()) json["model_url"] = url + "/model";
   json["recipe"] = Json::parse(result.recipe, nullptr, /*allow_exceptions=*/false);
   return json;
@@ -36,12 +37,16 @@ Json result_json(const Job& job, const JobResult& result, size_t index) {
 
 }  // namespace
 
-const char* format_name(ImageFormat format) {
-  return format == ImageFormat::kPng ? "png" : format == ImageFormat::kJpeg ? "jpeg" : "webp";
+std::string format_text(ImageFormat format) {
+  return name_of(format_choices(), format);
 }
 
 std::string media_type(ImageFormat format) {
-  return str("image/", format_name(format));
+  return str("image/", format_text(format));
+}
+
+http::Response json_response(const Json& json, int status) {
+  return {status, "application/json", dumped(json), {}};
 }
 
 Json job_json(const Job& job, const JobStatus& s) {

@@ -1,5 +1,6 @@
 #pragma once
 // A job as /v1/jobs shows it, and its pictures as OpenAI's images.
+#include "http/message.h"
 #include "io/json.h"
 #include "server/job.h"
 
@@ -10,8 +11,9 @@ Json job_json(const Job& job, const JobStatus& status);
 std::pair<std::string, Json> event_json(const Job& job, Job::Change change,
                                         const JobStatus& status);
 
-const char* format_name(ImageFormat format);  // "png"
+std::string format_text(ImageFormat format);  // "png"
 std::string media_type(ImageFormat format);   // "image/png"
+http::Response json_response(const Json& json, int status = 200);
 
 // What an edit is said to have used, in OpenAI's shape: the transformer's tokens.
 Json usage_json(const JobStatus& status);

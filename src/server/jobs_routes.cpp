@@ -26,7 +26,7 @@ http::Response picture(const std::string& bytes, ImageFormat format, uint64_t se
           media_type(format),
           bytes,
           {{"Content-Disposition",
-            str("inline; filename=\"icedit-", what, seed, ".", format_name(format), "\"")},
+            str("inline; filename=\"icedit-", what, seed, ".", format_text(format), "\"")},
            {"Cache-Control", "private, max-age=3600"}}};
 }
 
@@ -36,18 +36,16 @@ void Api::post_job(const ExchangePtr& exchange, const Captures&) {
   http::Request& request = exchange->request;
   EditForm form = read_edit_form(request, FormKind::kJobs, parts_.options, parts_.facts);
   const std::shared_ptr<Job> job = new_job(std::move(form.input), request);
-  request.body = {};
   submit(job);
   parts_.store.add(job);
-  respond(exchange, {202,
-                     "application/json",
-                     dumped(job_json(*job, job->status())),
-                     {{"Location", "/v1/jobs/" + job->id}}});
+  http::Response response = json_response(job_json(*job, job->status()), 202);
+  response.headers.emplace_back("Location", "/v1/jobs/" + job->id);
+  respond(exchange, std::move(response));
 }
 
 void Api::get_job(const ExchangePtr& exchange, const Captures& captures) {
   const std::shared_ptr<Job> job = job_of(captures);
-  respond(exchange, {200, "application/json", dumped(job_json(*job, job->status())), {}});
+  respond(exchange, json_response(job_json(*job, job->status())));
 }
 
 void Api::get_events(const ExchangePtr& exchange, const Captures& captures) {
@@ -69,7 +67,7 @@ void Api::delete_job(const ExchangePtr& exchange, const Captures& captures) {
   const bool was_over = job->status().over();
   cancel(job);
   if (was_over) parts_.store.forget(*job);
-  respond(exchange, {200, "application/json", dumped(job_json(*job, job->status())), {}});
+  respond(exchange, json_response(job_json(*job, job->status())));
 }
 
 void Api::get_result(const ExchangePtr& exchange, const Captures& captures) {

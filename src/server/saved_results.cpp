@@ -57,7 +57,7 @@ void SavedResults::add(const std::vector<std::shared_ptr<const JobResult>>& resu
     try {
       make_room(result->bytes.size());
       const uint64_t number = saved_.empty() ? 1 : saved_.rbegin()->first + 1;
-      const Path file = folder_ / str(kPrefix, number, ".", format_name(result->format));
+      const Path file = folder_ / str(kPrefix, number, ".", format_text(result->format));
       keep(number, write_text_atomically(file, result->bytes, IfTaken::kNextName));
     } catch (const Error& error) {
       log::warn(str("a result was not kept: ", error.what()));

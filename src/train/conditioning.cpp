@@ -7,6 +7,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "nn/checked_tensors.h"
 
 namespace icedit {
 namespace {

@@ -8,38 +8,14 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "io/files.h"
-#include "nn/weights.h"
+#include "nn/checked_tensors.h"
 
 namespace icedit {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kSum = "sha256";  // in an entry's metadata
-constexpr size_t kSample = 4096;        // bytes
-
-// Of names, dtypes, shapes and bytes.
-std::string sum_of(NamedTensors tensors) {
-  std::sort(tensors.begin(), tensors.end(),
-            [](const auto& a, const auto& b) { return a.first < b.first; });
-  std::string all;
-  for (const auto& [name, tensor] : tensors)
-    all += str(name, " ", at::toString(tensor.scalar_type()), " ", content_digest(tensor), "\n");
-  return sha256(all);
-}
-
-// Throws CheckpointError, IoError: it is damaged, or gone.
-NamedTensors read(const Path& file) {
-  const SafetensorsFile header(file);
-  const auto sum = header.metadata().find(kSum);
-  if (sum == header.metadata().end())
-    throw CheckpointError(file.string() + " has no check sum in its header");
-  NamedTensors tensors = load_tensors(file);
-  if (sum_of(tensors) != sum->second)
-    throw CheckpointError(file.string() + " is not what its check sum says");
-  for (auto& [name, tensor] : tensors) tensor = tensor.clone();  // no mapping for each entry
-  return tensors;
-}
+constexpr size_t kSample = 4096;  // bytes
 
 }  // namespace
 
@@ -73,7 +49,7 @@ NamedTensors EncodingCache::read_or_make(const Path& file,
                                          const std::function<NamedTensors()>& make) {
   if (fs::exists(file)) {
     try {
-      return read(file);
+      return load_checked(file);
     } catch (const Error& error) {
       log::warn(str("a cached encoding is damaged and is made again: ", error.what()));
     }
@@ -87,7 +63,7 @@ NamedTensors EncodingCache::read_or_make(const Path& file,
 void EncodingCache::write(const Path& file, const NamedTensors& tensors) {
   if (lost_some_) return;
   try {
-    save_tensors(file, tensors, {{kSum, sum_of(tensors)}});
+    save_checked(file, tensors);
   } catch (const IoError& error) {
     lost_some_ = true;
     log::warn(str(error.what(), " The run goes on; nothing more is written to train.cache_dir."));
@@ -101,12 +77,6 @@ bool EncodingCache::has_all(const std::string& what) const {
 void EncodingCache::note_all(const std::string& what) {
   if (on_disk() && !lost_some_)
     write_text_atomically(Path(options_.folder) / "filled" / sha256(what), what + "\n");
-}
-
-std::string content_digest(const Tensor& tensor) {
-  const Tensor whole = tensor.contiguous();
-  return str(whole.sizes().vec(), " ",
-             sha256({static_cast<const char*>(whole.const_data_ptr()), whole.nbytes()}));
 }
 
 std::string weights_digest(const Component& component) {

@@ -50,8 +50,6 @@ class EncodingCache {
   bool lost_some_ = false;
 };
 
-// A tensor's shape and the SHA-256 of its values.
-std::string content_digest(const Tensor& tensor);
 // Of a component's settings and weights: every tensor's name, dtype, shape and the first, middle
 // and last 4 KiB of its bytes; so of a large encoder some megabytes are read.
 std::string weights_digest(const Component& component);

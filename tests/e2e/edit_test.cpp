@@ -19,6 +19,23 @@ class Edit : public EditProgram {
     all.insert(all.end(), arguments.begin(), arguments.end());
     return run(all);
   }
+  // With tiny-fill, in f32.
+  Image tiny(const std::string& name, const std::vector<std::string>& more) {
+    std::vector<std::string> all = {
+        "edit",      "car.png", "make it blue", "--model", golden("tiny-fill"),
+        "--no-lora", "--width", "64",           "--steps", "4",
+        "--seed",    "1",       "--dtype",      "f32",     "-o",
+        name};
+    all.insert(all.end(), more.begin(), more.end());
+    const Result result = run(all);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return output(name);
+  }
+  static double mean_difference(const Image& a, const Image& b) {
+    double sum = 0;
+    for (size_t i = 0; i < a.pixels.size(); ++i) sum += std::abs(a.pixels[i] - b.pixels[i]);
+    return sum / static_cast<double>(a.pixels.size());
+  }
 };
 
 TEST_F(Edit, WritesTheEditItsSeedAndItsRecipe) {
@@ -184,43 +201,17 @@ TEST_F(Edit, GgufFilesStandInForComponents) {
   };
   place("q8", "gguf/tiny-fill-q8_0.gguf", "tiny-fill/transformer/config.json");
   place("t5", "gguf/tiny-t5-q8_0.gguf", "tiny-fill/text_encoder_2/config.json");
-  const auto tiny = [&](std::vector<std::string> more) {
-    std::vector<std::string> all = {
-        "edit",      "car.png", "make it blue", "--model", golden("tiny-fill"),
-        "--no-lora", "--width", "64",           "--steps", "4",
-        "--seed",    "1"};
-    all.insert(all.end(), more.begin(), more.end());
-    return run(all);
-  };
-  ASSERT_EQ(tiny({"-o", "dense.png"}).code, 0);
+  const Image dense = tiny("dense.png", {});
   // In f32 as the small model: else it would be bf16, as diffusers computes and draws for GGUF.
-  const Result result =
-      tiny({"-o", "q8.png", "--transformer", "q8/model.gguf", "--t5", "t5", "--dtype", "f32"});
-  ASSERT_EQ(result.code, 0) << result.err;
-  const Image dense = output("dense.png"), q8 = output("q8.png");
-  double difference = 0;
-  for (size_t i = 0; i < dense.pixels.size(); ++i)
-    difference += std::abs(dense.pixels[i] - q8.pixels[i]);
-  difference /= static_cast<double>(dense.pixels.size());
-  EXPECT_GT(difference, 0);
-  EXPECT_LT(difference, 3);
+  const Image q8 = tiny("q8.png", {"--transformer", "q8/model.gguf", "--t5", "t5"});
+  EXPECT_GT(mean_difference(dense, q8), 0);
+  EXPECT_LT(mean_difference(dense, q8), 3);
   expect_failure({"edit", "car.png", "x", "--model", golden("tiny-fill"), "--no-lora",
                   "--transformer", golden("gguf/tiny-t5-q8_0.gguf")},
                  1, "It looks like a T5 encoder: give it with --t5");
 }
 
 TEST_F(Edit, TransformersAreComputedIn8BitsFromAnyFile) {
-  const auto tiny = [&](const std::string& output, std::vector<std::string> more) {
-    std::vector<std::string> all = {
-        "edit",      "car.png", "make it blue", "--model", golden("tiny-fill"),
-        "--no-lora", "--width", "64",           "--steps", "4",
-        "--seed",    "1",       "--dtype",      "f32",     "-o",
-        output};
-    all.insert(all.end(), more.begin(), more.end());
-    const Result result = run(all);
-    EXPECT_EQ(result.code, 0) << result.err;
-    return this->output(output);
-  };
   const std::vector<std::string> convert = {
       "convert", "--quant", "int8", "--model", golden("tiny-fill"), "-o", "int8/model.safetensors"};
   const Result converted = run(convert);
@@ -230,12 +221,8 @@ TEST_F(Edit, TransformersAreComputedIn8BitsFromAnyFile) {
   const Image dense = tiny("dense.png", {}), loaded = tiny("loaded.png", {"--quant", "int8"}),
               file = tiny("file.png", {"--transformer", "int8"});
   EXPECT_EQ(loaded.pixels, file.pixels);
-  double difference = 0;
-  for (size_t i = 0; i < dense.pixels.size(); ++i)
-    difference += std::abs(dense.pixels[i] - loaded.pixels[i]);
-  difference /= static_cast<double>(dense.pixels.size());
-  EXPECT_GT(difference, 0);
-  EXPECT_LT(difference, 3);
+  EXPECT_GT(mean_difference(dense, loaded), 0);
+  EXPECT_LT(mean_difference(dense, loaded), 3);
   expect_failure(convert, 2, "int8/model.safetensors exists already");
   expect_failure({"convert", "--quant", "int8", "--merge", "-o", "x.safetensors"}, 2, "--merge");
   expect_failure({"convert", "--quant", "int8", "-o", "x.gguf"}, 2, ".safetensors");

@@ -36,14 +36,6 @@ Tensor values_of(const Int8Rows& x) {
       .to(at::kFloat);
 }
 
-Int8Weight weight_of(const Tensor& values, const Tensor& scales) {
-  const int64_t in = values.size(1);
-  return packed(values.size(0), in, scales, [&](int64_t first, int8_t* to) {
-    const int64_t count = std::min<int64_t>(16, values.size(0) - first);
-    std::memcpy(to, values.const_data_ptr<int8_t>() + first * in, size_t(count * in));
-  });
-}
-
 class Rows : public ::testing::TestWithParam<at::ScalarType> {
  protected:
   Tensor random(at::IntArrayRef shape) const { return at::randn(shape).to(GetParam()); }
@@ -137,7 +129,7 @@ TEST(Int8Product, IsExactWithEveryKernel) {
     const Tensor x = at::randn({1, rows, in}), bias = at::randn({out});
     const Int8Rows quantised_x = quantised({{x, Made::kNothing, {}, {}, 0}}, 0);
     const Tensor values = at::randint(-127, 128, {out, in}, at::kChar), scales = at::rand({out});
-    const Int8Weight w = weight_of(values, scales);
+    const Int8Weight w = packed(values, scales);
     const Tensor sums = at::mm(values_of(quantised_x).to(at::kDouble), values.to(at::kDouble).t());
     const Tensor wanted =
         (sums * quantised_x.scales.narrow(0, 0, rows).unsqueeze(1) * scales + bias).to(at::kFloat);
@@ -156,7 +148,7 @@ TEST(Int8Product, IsExactWithEveryKernel) {
 
 TEST(Int8Weight, IsUnpackedAsItWas) {
   const Tensor values = at::randint(-127, 128, {50, 80}, at::kChar), scales = at::rand({50});
-  const Int8Weight w = weight_of(values, scales);
+  const Int8Weight w = packed(values, scales);
   const Tensor wanted = values.to(at::kFloat) * scales.unsqueeze(1);
   EXPECT_TRUE(golden::equal(unpacked(w, 0, 50), wanted));
   EXPECT_TRUE(golden::equal(unpacked(w, 17, 20), wanted.narrow(0, 17, 20)));

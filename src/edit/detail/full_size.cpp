@@ -146,10 +146,9 @@ class FullSize {
         const float* p = &painted[size_t(edit_across_.first[x]) * 4];
         for (int k = 0; k < edit_across_.taps; ++k, p += 4)
           for (size_t c = 0; c < 4; ++c) paint[c] += weights[k] * p[c];
-        const float luma = 0.299f * from[0] + 0.587f * from[1] + 0.114f * from[2];
         const float agrees = v[kAgreementLane];
         const float detail =
-            agrees * (luma - paint[3]) + std::max(0.0f, 1 - agrees) * borrowed(x, y);
+            agrees * (luma_of(from) - paint[3]) + std::max(0.0f, 1 - agrees) * borrowed(x, y);
         for (size_t c = 0; c < 3; ++c) paint[c] += detail;
       }
       for (size_t c = 0; c < 3; ++c) {

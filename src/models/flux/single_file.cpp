@@ -28,12 +28,6 @@ void expect_fill(const Checkpoint& file) {
           ", 384]. Is this FLUX.1-Fill? FLUX.1-dev has 64 input channels, Fill has 384."));
 }
 
-Checkpoint::Entry rows_of(const Checkpoint::Entry& entry, RowRange rows) {
-  Checkpoint::Entry part = entry;
-  part.info = entry.info.rows(rows.begin, rows.end);
-  return part;
-}
-
 class Translation {
  public:
   explicit Translation(const Checkpoint& file) : file_(file) {}
@@ -70,7 +64,7 @@ class Translation {
                                            : part_rows(targets.size(), shape[0], hidden(module));
     if (rows.empty()) fail(name, entry);
     for (size_t i = 0; i < targets.size(); ++i)
-      put(targets[i] + "." + part, rows_of(entry, rows[i]));
+      put(targets[i] + "." + part, entry.rows(rows[i].begin, rows[i].end));
   }
 
   // The matrix's input width: q, k and v are as high as it is wide.

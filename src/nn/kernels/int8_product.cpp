@@ -173,8 +173,7 @@ double race(const Int8Kernel& kernel) {
   constexpr int64_t kRows = 256, kIn = 1024, kOut = 1024;
   const Tensor ones = at::ones({1, kRows, kIn}, at::kFloat);
   const Int8Rows x = quantised({{ones, Made::kNothing, {}, {}, 0}}, 0);
-  const Int8Weight w = packed(kOut, kIn, at::ones({kOut}),
-                              [](int64_t, int8_t* to) { std::memset(to, 1, kTileRows * kIn); });
+  const Int8Weight w = packed(at::ones({kOut, kIn}, at::kChar), at::ones({kOut}));
   const Tensor out = at::empty({kRows, kOut}, at::kBFloat16);
   double best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < 3; ++i) {

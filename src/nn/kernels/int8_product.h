@@ -3,7 +3,6 @@
 // gives the same sums; scales, bias and the conversion to the result's dtype are part of the same
 // pass. Which kernel: the fastest of those that the CPU has, by a short race when the first one is
 // asked for.
-#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,9 +19,8 @@ struct Int8Weight {
   int64_t out = 0, in = 0;
 };
 
-// rows(first, to) fills 16 rows [16, in] from `first` on, or as many as there are.
-Int8Weight packed(int64_t out, int64_t in, const Tensor& scales,
-                  const std::function<void(int64_t first, int8_t* to)>& rows);
+// values int8 [out, in], rows dense, `in` a multiple of 16; scales f32 [out].
+Int8Weight packed(const Tensor& values, const Tensor& scales);
 
 // Rows [first, first + count) times their factors, rotated as they are stored: f32 [count, in].
 Tensor unpacked(const Int8Weight& weight, int64_t first, int64_t count);

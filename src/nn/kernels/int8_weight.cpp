@@ -1,7 +1,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <algorithm>
 #include <cstring>
 
 #include "nn/kernels/int8_product.h"
@@ -9,8 +8,8 @@
 
 namespace icedit::kernels {
 
-Int8Weight packed(int64_t out, int64_t in, const Tensor& scales,
-                  const std::function<void(int64_t first, int8_t* to)>& rows) {
+Int8Weight packed(const Tensor& values, const Tensor& scales) {
+  const int64_t out = values.size(0), in = values.size(1);
   const int64_t blocks = tiles_for(out, kBlock) * 2, row_bytes = inner_tiles(in) * kTileBytes;
   Int8Weight w;
   w.out = out;
@@ -18,24 +17,19 @@ Int8Weight packed(int64_t out, int64_t in, const Tensor& scales,
   w.tiles = at::zeros({blocks * row_bytes}, at::kChar);
   w.scales = at::zeros({blocks * kTileRows}, at::kFloat);
   w.sums = at::zeros({blocks * kTileRows}, at::kInt);
+  const auto* from = values.const_data_ptr<int8_t>();
   auto* tiles = w.tiles.mutable_data_ptr<int8_t>();
   auto* sums = w.sums.mutable_data_ptr<int32_t>();
-  at::parallel_for(0, tiles_for(out, kTileRows), 1, [&](int64_t begin, int64_t end) {
-    std::vector<int8_t> some(size_t(kTileRows * in));
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t first = block * kTileRows, count = std::min(kTileRows, out - first);
-      rows(first, some.data());
-      int8_t* to = tiles + block * row_bytes;
-      for (int64_t r = 0; r < count; ++r) {
-        const int8_t* row = some.data() + r * in;
-        int32_t total = 0;
-        for (int64_t k = 0; k < in; ++k) total += row[k];
-        sums[first + r] = 128 * total;
-        for (int64_t k = 0; k < in; k += 4)
-          std::memcpy(
-              to + k / kTileColumns * kTileBytes + k % kTileColumns / 4 * kTileColumns + r * 4,
-              row + k, 4);
-      }
+  at::parallel_for(0, out, kTileRows, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int8_t* row = from + i * in;
+      int8_t* to = tiles + i / kTileRows * row_bytes + i % kTileRows * 4;
+      int32_t total = 0;
+      for (int64_t k = 0; k < in; ++k) total += row[k];
+      sums[i] = 128 * total;
+      for (int64_t k = 0; k < in; k += 4)
+        std::memcpy(to + k / kTileColumns * kTileBytes + k % kTileColumns / 4 * kTileColumns,
+                    row + k, 4);
     }
   });
   w.scales.narrow(0, 0, out).copy_(scales.reshape({-1}));

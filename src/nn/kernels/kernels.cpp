@@ -43,15 +43,6 @@ namespace avx512 {
 namespace avx512 = avx2;
 #endif
 
-// Calls `work` with each row's batch and token.
-template <class Work>
-void for_rows(const Tensor& x, int64_t grain, const Work& work) {
-  const int64_t tokens = x.size(1);
-  at::parallel_for(0, x.size(0) * tokens, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) work(i / tokens, i % tokens, i);
-  });
-}
-
 Source source_of(const Part& part) {
   const Tensor& x = part.x;
   Source source{x.const_data_ptr(),
@@ -92,42 +83,54 @@ int64_t row_grain(int64_t columns) {
   return std::max<int64_t>(1, kGrain / columns);
 }
 
+void fill_row(const std::vector<Source>& parts, int64_t batch, int64_t token, float* to) {
+  has_avx512() ? avx512::fill_row(parts, batch, token, to)
+               : avx2::fill_row(parts, batch, token, to);
+}
+
+template <class T>
+void write_row(const float* row, int64_t columns, T* to) {
+  has_avx512() ? avx512::write_row(row, columns, to) : avx2::write_row(row, columns, to);
+}
+
+float quantise_row(float* row, int64_t columns, int64_t group, uint8_t* tiles) {
+  return has_avx512() ? avx512::quantise_row(row, columns, group, tiles)
+                      : avx2::quantise_row(row, columns, group, tiles);
+}
+
 template <class T>
 void join(const std::vector<Source>& sources, int64_t columns, const Tensor& out) {
   T* to = out.mutable_data_ptr<T>();
-  at::parallel_for(0, out.size(0) * out.size(1), row_grain(columns),
-                   [&](int64_t from, int64_t end) {
-                     std::vector<float> row(columns);
-                     for (int64_t i = from; i < end; ++i) {
-                       const int64_t batch = i / out.size(1), token = i % out.size(1);
-                       if (has_avx512()) {
-                         avx512::fill_row(sources, batch, token, row.data());
-                         avx512::write_row(row.data(), columns, to + i * columns);
-                       } else {
-                         avx2::fill_row(sources, batch, token, row.data());
-                         avx2::write_row(row.data(), columns, to + i * columns);
-                       }
-                     }
-                   });
+  const int64_t tokens = out.size(1);
+  at::parallel_for(0, out.size(0) * tokens, row_grain(columns), [&](int64_t begin, int64_t end) {
+    std::vector<float> row(columns);
+    for (int64_t i = begin; i < end; ++i) {
+      fill_row(sources, i / tokens, i % tokens, row.data());
+      write_row(row.data(), columns, to + i * columns);
+    }
+  });
 }
 
 template <class T>
 void normalise_and_turn_heads(const Tensor& x, const Tensor& weight, double eps, const Tensor& cos,
                               const Tensor& sin, const Tensor& out) {
+  const auto head =
+      has_avx512() ? avx512::normalise_and_turn_head<T> : avx2::normalise_and_turn_head<T>;
   const T *from = x.const_data_ptr<T>(), *factors = weight.const_data_ptr<T>();
   T* to = out.mutable_data_ptr<T>();
   const float *c = cos.const_data_ptr<float>(), *s = sin.const_data_ptr<float>();
-  const int64_t heads = x.size(2), width = x.size(3);
-  for_rows(x, row_grain(heads * width), [&](int64_t batch, int64_t token, int64_t) {
-    const T* row = from + batch * x.stride(0) + token * x.stride(1);
-    T* out_row = to + batch * out.stride(0) + token * out.stride(1);
-    for (int64_t h = 0; h < heads; ++h) {
-      const auto head =
-          has_avx512() ? avx512::normalise_and_turn_head<T> : avx2::normalise_and_turn_head<T>;
-      head(row + h * x.stride(2), factors, float(eps), c + token * width, s + token * width, width,
-           out_row + h * out.stride(2));
-    }
-  });
+  const int64_t tokens = x.size(1), heads = x.size(2), width = x.size(3);
+  at::parallel_for(0, x.size(0) * tokens, row_grain(heads * width),
+                   [&](int64_t begin, int64_t end) {
+                     for (int64_t i = begin; i < end; ++i) {
+                       const int64_t batch = i / tokens, token = i % tokens;
+                       const T* row = from + batch * x.stride(0) + token * x.stride(1);
+                       T* out_row = to + batch * out.stride(0) + token * out.stride(1);
+                       for (int64_t h = 0; h < heads; ++h)
+                         head(row + h * x.stride(2), factors, float(eps), c + token * width,
+                              s + token * width, width, out_row + h * out.stride(2));
+                     }
+                   });
 }
 
 }  // namespace
@@ -179,13 +182,8 @@ Int8Rows quantised(const std::vector<Part>& parts, int64_t group) {
         scales[i] = 0;
         if (i >= out.rows) continue;
         const int64_t batch = i / first.size(1), token = i % first.size(1);
-        if (has_avx512()) {
-          avx512::fill_row(sources, batch, token, row.data());
-          scales[i] = avx512::quantise_row(row.data(), out.columns, group, to + r * kTileColumns);
-        } else {
-          avx2::fill_row(sources, batch, token, row.data());
-          scales[i] = avx2::quantise_row(row.data(), out.columns, group, to + r * kTileColumns);
-        }
+        fill_row(sources, batch, token, row.data());
+        scales[i] = quantise_row(row.data(), out.columns, group, to + r * kTileColumns);
       }
     }
   });

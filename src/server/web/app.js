@@ -75,35 +75,32 @@ function fail(text) {
   show('error', Boolean(text));
 }
 
-const sizeOf = async blob => {
-  const picture = await createImageBitmap(blob);
-  const size = {width: picture.width, height: picture.height};
-  picture.close();
-  return size;
-};
-
-// Smaller, where the server would refuse it.
+// {blob, width, height}: smaller, where the server would refuse it.
 async function fitting(blob) {
   const {body, pixels} = info.limits;
   const picture = await createImageBitmap(blob);
-  let shrink = Math.min(1, Math.sqrt(pixels / (picture.width * picture.height)));
+  const {width, height} = picture;
+  let shrink = Math.min(1, Math.sqrt(pixels / (width * height)));
   if (blob.size > body - 100000) shrink = Math.min(shrink, .7);
-  if (shrink === 1) return blob;
+  if (shrink === 1) {
+    picture.close();
+    return {blob, width, height};
+  }
   const canvas = document.createElement('canvas');
-  canvas.width = Math.floor(picture.width * shrink);
-  canvas.height = Math.floor(picture.height * shrink);
+  canvas.width = Math.floor(width * shrink);
+  canvas.height = Math.floor(height * shrink);
   canvas.getContext('2d').drawImage(picture, 0, 0, canvas.width, canvas.height);
+  picture.close();
   say(`The photo was scaled down to ${canvas.width} × ${canvas.height}, as much as this server takes.`);
   const smaller = await new Promise(done => canvas.toBlob(done, 'image/jpeg', .92));
-  return smaller.size > body - 100000 ? fitting(smaller) : smaller;
+  return smaller.size > body - 100000 ? fitting(smaller) : {blob: smaller, width: canvas.width, height: canvas.height};
 }
 
 async function open(blob, name) {
   fail('');
   say('');
   try {
-    const fits = await fitting(blob);
-    setSource({blob: fits, name: name || 'photo', ...await sizeOf(fits)});
+    setSource({name: name || 'photo', ...await fitting(blob)});
     $('prompt').focus();
   } catch {
     fail('This file is no picture that the browser can read. Choose a PNG, JPEG or WebP.');

@@ -25,9 +25,9 @@ memory_resource mutex new numbers numeric optional ostream queue random ranges r
 semaphore set shared_mutex source_location span sstream stack stdexcept stop_token streambuf string string_view
 strstream syncstream system_error thread tuple type_traits typeindex typeinfo unordered_map unordered_set utility
 valarray variant vector version""".split())
-BF16 = "src/nn/bf16_tiles.h"  # code that its two .cpp files must have inlined
+BF16, AMX = "src/nn/bf16_tiles.h", "src/nn/kernels/amx.h"  # code that their .cpp files must have inlined
 HEADER_EXCEPTIONS = {("src/base/tensor.h", "ATen/core/Tensor.h"), (BF16, "ATen/ATen.h"), (BF16, "ATen/native/CPUBlas.h"),
-                     (BF16, "immintrin.h"), ("src/io/json.h", "nlohmann/json_fwd.hpp")} | {
+                     (BF16, "immintrin.h"), (AMX, "immintrin.h"), ("src/io/json.h", "nlohmann/json_fwd.hpp")} | {
                          ("src/http/connection.h", f"boost/asio/{part}.hpp")  # the seam of its two .cpp files
                          for part in ("awaitable", "io_context", "ip/tcp", "redirect_error", "steady_timer",
                                       "thread_pool", "use_awaitable")}

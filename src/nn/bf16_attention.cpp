@@ -10,6 +10,8 @@
 
 #if defined(__x86_64__)
 #include "nn/bf16_tiles.h"
+#include "nn/kernels/amx_attention.h"
+#include "nn/kernels/cpu.h"
 
 namespace icedit {
 namespace {
@@ -35,8 +37,8 @@ ICEDIT_AVX512_BF16 float soften(const float* scores, int64_t n, float scale, flo
   for (int64_t i = 0; i < n; i += kLanes) {
     const __mmask16 mask = lanes(n - i);
     const __m512 x = _mm512_maskz_loadu_ps(mask, scores + i);
-    const __m512 p = power_of_2(_mm512_fmsub_ps(x, scales, maxima));
-    total = _mm512_mask_add_ps(total, mask, total, p);
+    const __m512 p = power_of_2(_mm512_fmsub_ps(x, scales, maxima), mask);
+    total = _mm512_add_ps(total, p);
     store(probabilities + i, p, mask);
   }
   const float factor = std::exp2(before - max);
@@ -90,16 +92,24 @@ bool has_products() {
   }
 }
 
-}  // namespace
-
-bool fits_bf16_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
-  static const bool products = has_products();
+// Self attention in bf16.
+bool is_in_bf16(const Tensor& q, const Tensor& k, const Tensor& v) {
   const auto is_bf16 = [](const Tensor& t) {
     return t.is_cpu() && t.scalar_type() == at::kBFloat16;
   };
-  return products && is_bf16(q) && is_bf16(k) && is_bf16(v) && q.dim() == 4 &&
-         q.sizes() == k.sizes() && q.sizes() == v.sizes() && q.size(2) % 2 == 0 &&
-         q.size(3) % 32 == 0 && q.numel() > 0;
+  return is_bf16(q) && is_bf16(k) && is_bf16(v) && q.dim() == 4 && q.sizes() == k.sizes() &&
+         q.sizes() == v.sizes() && q.size(3) % 32 == 0 && q.numel() > 0;
+}
+
+}  // namespace
+
+bool fits_bf16_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
+  return (kernels::has_amx() && is_in_bf16(q, k, v)) || fits_bf16_attention_backward(q, k, v);
+}
+
+bool fits_bf16_attention_backward(const Tensor& q, const Tensor& k, const Tensor& v) {
+  static const bool products = has_products();
+  return products && is_in_bf16(q, k, v) && q.size(2) % 2 == 0;
 }
 
 Attended bf16_attention(const Tensor& query, const Tensor& key, const Tensor& value, double scale) {
@@ -107,6 +117,10 @@ Attended bf16_attention(const Tensor& query, const Tensor& key, const Tensor& va
   const int64_t heads = q.size(1), length = q.size(2), width = q.size(3);
   const Tensor out = like_rows(q);
   const Tensor log_sum = at::empty({q.size(0), heads, length}, q.options().dtype(at::kFloat));
+  if (kernels::has_amx()) {
+    kernels::amx_attention(q, k, v, scale, out, log_sum);
+    return {out, log_sum};
+  }
   const Tensor keys = at::empty({q.size(0), heads, length * width}, q.options());
   const Tensor values = at::empty_like(keys);
   const int64_t size = length * width, all = q.size(0) * heads;
@@ -138,6 +152,9 @@ Attended bf16_attention(const Tensor& query, const Tensor& key, const Tensor& va
 namespace icedit {
 
 bool fits_bf16_attention(const Tensor&, const Tensor&, const Tensor&) {
+  return false;
+}
+bool fits_bf16_attention_backward(const Tensor&, const Tensor&, const Tensor&) {
   return false;
 }
 Attended bf16_attention(const Tensor&, const Tensor&, const Tensor&, double) {

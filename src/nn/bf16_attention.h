@@ -1,16 +1,17 @@
 #pragma once
-// Flash attention (arXiv 2205.14135, 2307.08691) in bf16 for CPUs with AVX-512 BF16 and no AMX,
-// where libtorch's own leaves its products to a BLAS that does them in f32. Products accumulate in
-// f32, the softmax is f32, probabilities are rounded to bf16 for the products with v, as in
-// libtorch.
+// Flash attention (arXiv 2205.14135, 2307.08691) in bf16: with AMX by tiles of our own
+// (nn/kernels/amx_attention.h), twice as fast as libtorch's; and with AVX-512 BF16 alone, where
+// libtorch leaves the products to a BLAS that does them in f32, by oneDNN's products of blocks.
+// Products accumulate in f32, the softmax is f32, probabilities are rounded to bf16 for the
+// products with v, as in libtorch.
 #include <utility>
 
 #include "base/tensor.h"
 
 namespace icedit {
 
-// Whether the functions below take these: bf16 on such a CPU, self attention [B, H, S, D] of even S
-// and D a multiple of 32.
+// Whether bf16_attention takes these: bf16 on such a CPU, self attention [B, H, S, D], D a multiple
+// of 32, and S even without AMX.
 bool fits_bf16_attention(const Tensor& q, const Tensor& k, const Tensor& v);
 
 struct Attended {
@@ -24,6 +25,9 @@ Attended bf16_attention(const Tensor& q, const Tensor& k, const Tensor& v, doubl
 struct AttentionGradients {
   Tensor q, k, v;  // [B, H, S, D], bf16, laid out as [B, S, H, D]
 };
+
+// The same question for the gradients: not with AMX, which libtorch's uses itself.
+bool fits_bf16_attention_backward(const Tensor& q, const Tensor& k, const Tensor& v);
 
 AttentionGradients bf16_attention_backward(const Tensor& grad_out, const Tensor& q, const Tensor& k,
                                            const Tensor& v, const Attended& forward, double scale);

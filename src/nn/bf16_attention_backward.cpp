@@ -38,7 +38,7 @@ ICEDIT_AVX512_BF16 void differentiate(const KeyRows& rows, int64_t n, float scal
       const int64_t at = key * n + i;
       const __m512 score = _mm512_maskz_loadu_ps(mask, rows.scores + at);
       const __m512 grad = _mm512_maskz_loadu_ps(mask, rows.grad + at);
-      const __m512 p = power_of_2(_mm512_fmsub_ps(score, scale2, log2_sums));
+      const __m512 p = power_of_2(_mm512_fmsub_ps(score, scale2, log2_sums), mask);
       grads[key] = _mm512_mul_ps(_mm512_mul_ps(p, _mm512_sub_ps(grad, deltas)), scales);
       store(rows.probabilities + at, p, mask);
       store(rows.grad_scores + at, grads[key], mask);

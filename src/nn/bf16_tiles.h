@@ -1,5 +1,5 @@
 #pragma once
-// What both passes of bf16_attention are made of. Included by them alone, on x86-64.
+// What attention and products in bf16 are made of. Included by their .cpp files alone, on x86-64.
 #include <ATen/ATen.h>
 #include <ATen/native/CPUBlas.h>
 #include <immintrin.h>
@@ -83,17 +83,18 @@ ICEDIT_AVX512_BF16 inline __mmask16 lanes(int64_t left) {
   return left >= kLanes ? __mmask16(0xffff) : __mmask16((1U << left) - 1);
 }
 
-// 2^x to 2e-7 of it: 2^round(x) times the exponential series of the rest, |rest| <= 1/2.
-ICEDIT_AVX512_BF16 inline __m512 power_of_2(__m512 x) {
-  constexpr float kLn2 = 0.693147180559945309417F;
-  constexpr float kSeries[] = {kLn2 / 6, kLn2 / 5, kLn2 / 4, kLn2 / 3, kLn2 / 2, kLn2};
-  x = _mm512_max_ps(_mm512_set1_ps(-150.0F), x);  // the second operand where one is not a number
-  const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512 rest = _mm512_sub_ps(x, whole), one = _mm512_set1_ps(1.0F);
-  __m512 sum = one;
-  for (const float factor : kSeries)
-    sum = _mm512_fmadd_ps(_mm512_mul_ps(rest, _mm512_set1_ps(factor)), sum, one);
-  return _mm512_scalef_ps(sum, whole);
+// 2^x to 3e-6 of it, for sums of what is rounded to bf16; 2^-125 where x is below -125, 0 where the
+// mask is. 2^round(x), as whole numbers, times a minimax polynomial of the rest, |rest| <= 1/2.
+ICEDIT_AVX512_BF16 inline __m512 power_of_2(__m512 x, __mmask16 mask) {
+  constexpr float kFactors[] = {0.0559178603F, 0.240247448F, 0.693121815F, 0.999999261F};
+  x = _mm512_max_ps(_mm512_set1_ps(-125.0F), x);     // the second operand where one is not a number
+  const __m512 magic = _mm512_set1_ps(12582912.0F);  // 1.5 x 2^23: behind it no fraction is left
+  const __m512 shifted = _mm512_add_ps(x, magic);
+  const __m512 rest = _mm512_sub_ps(x, _mm512_sub_ps(shifted, magic));
+  __m512 sum = _mm512_set1_ps(0.00957010191F);
+  for (const float factor : kFactors) sum = _mm512_fmadd_ps(sum, rest, _mm512_set1_ps(factor));
+  const __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
+  return _mm512_castsi512_ps(_mm512_maskz_add_epi32(mask, _mm512_castps_si512(sum), exponent));
 }
 
 ICEDIT_AVX512_BF16 inline void store(BF16* to, __m512 values, __mmask16 mask) {

@@ -11,11 +11,7 @@
 #include "nn/kernels/tiles.h"
 
 #if defined(__x86_64__)
-#include <ATen/native/CPUBlas.h>
-#include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
+#include "nn/kernels/amx.h"
 #include "nn/kernels/cpu.h"
 #include "nn/kernels/int8_steps.inc"
 #endif

@@ -12,6 +12,12 @@
 #include "nn/kernels/cpu.h"
 #include "nn/kernels/tiles.h"
 
+#if defined(__x86_64__)
+#include <ATen/native/CPUBlas.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace icedit::kernels {
 namespace {
 
@@ -145,6 +151,23 @@ bool has_avx512() {
 #endif
   }();
   return has;
+}
+
+bool has_amx() {
+#if defined(__x86_64__)
+  static const bool has = [] {
+    constexpr int kRequest = 0x1023, kTileData = 18;              // ARCH_REQ_XCOMP_PERM
+    constexpr uint32_t kWanted = 1U << 22 | 1U << 24 | 1U << 25;  // bf16, tiles, int8
+    uint32_t a = 7, b = 0, c = 0, d = 0;
+    asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return has_avx512() && __builtin_cpu_supports("avx512bf16") &&
+           at::native::cpublas::could_pack(at::kBFloat16) && (d & kWanted) == kWanted &&
+           syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+  }();
+  return has;
+#else
+  return false;
+#endif
 }
 
 Tensor joined(const std::vector<Part>& parts) {

@@ -1,5 +1,5 @@
 #pragma once
-// How whole numbers of 8 bits lie for products: tiles as AMX loads them, 1 KiB each.
+// How values lie for products: tiles as AMX loads them, 1 KiB each, here in columns of 8 bits.
 #include <cstdint>
 
 namespace icedit::kernels {

@@ -1,0 +1,56 @@
+// Times attention in bf16, [1, heads, tokens, width]: ours, where the CPU has it, and libtorch's.
+// bench_attention [--tokens 2560] [--heads 24] [--width 128] [--runs 7] [--threads 2].
+#include <cstdio>
+
+#include "edit/threads.h"
+#include "nn/bf16_attention.h"
+#include "nn/large_blocks.h"
+#include "program.h"
+
+namespace {
+
+using namespace icedit;  // NOLINT: a program of its own
+
+struct Arguments {
+  int64_t tokens = 2560, heads = 24, width = 128, runs = 7, threads = 2;
+};
+
+void run(const Arguments& a) {
+  const Threads threads(a.threads);
+  const c10::InferenceMode inference;
+  keep_large_blocks();
+  const auto random = [&] {
+    return at::randn({1, a.tokens, a.heads, a.width}).to(at::kBFloat16).transpose(1, 2);
+  };
+  const Tensor q = random(), k = random(), v = random();
+  const double scale = 1 / std::sqrt(double(a.width));
+  const auto report = [&](const char* name, const auto& work) {
+    work();
+    const auto seconds = bench::timed(a.runs, work).wall;
+    const double best = *std::min_element(seconds.begin(), seconds.end());
+    std::printf("%s: %.2f ms, %.0f GFLOP/s\n", name, 1e3 * best,
+                4e-9 * double(a.tokens * a.tokens * a.heads * a.width) / best);
+  };
+  if (fits_bf16_attention(q, k, v)) {
+    report("ours", [&] { bf16_attention(q, k, v, scale); });
+    report("ours, of long q and k", [&] { bf16_attention(q, k, v, 20 * scale); });
+  }
+  report("libtorch's",
+         [&] { at::scaled_dot_product_attention(q, k, v, {}, 0.0, /*is_causal=*/false, scale); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::run_program([&] {
+    Arguments a;
+    bench::parse_flags(argc, argv, 1,
+                       {{},
+                        {{"--tokens", &a.tokens},
+                         {"--heads", &a.heads},
+                         {"--width", &a.width},
+                         {"--runs", &a.runs},
+                         {"--threads", &a.threads}}});
+    run(a);
+  });
+}

@@ -1,0 +1,13 @@
+#pragma once
+// Flash attention (arXiv 2205.14135) in bf16 on AMX. As elsewhere products are summed in f32, the
+// softmax is f32, and probabilities are rounded to bf16 for the products with v.
+#include "base/tensor.h"
+
+namespace icedit::kernels {
+
+// softmax(q k^T scale) v into out, and log(sum(exp(q k^T scale))) into log_sum [B, H, S], f32,
+// dense. The others [B, H, S, D] bf16, D dense and a multiple of 32. Where has_amx() (cpu.h) alone.
+void amx_attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale,
+                   const Tensor& out, const Tensor& log_sum);
+
+}  // namespace icedit::kernels

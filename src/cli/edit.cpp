@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -76,7 +77,8 @@ class EditRun {
   void announce() {
     const Residency& r = editor_.residency();
     log::info(str(r.files().name(), " on ", r.device().str(), " in ",
-                  dtype_text(r.precision().compute), ", ", threads_, " threads"));
+                  dtype_text(r.precision().compute), ", ",
+                  counted(static_cast<uint64_t>(threads_), "thread")));
     const std::string odd = adapter_warning(r, options_.model.no_lora);
     if (!odd.empty()) log::warn(odd);
     if (!options_.recipe.empty()) compare_with_recipe();

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "base/counted.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/arguments.h"
@@ -28,7 +29,8 @@ int64_t batch_of(const EvalCommand& options, Keep keep) {
 
 void announce(const Residency& r, const EvalCommand& options, int threads) {
   log::info(str(r.files().name(), " on ", r.device().str(), " in ",
-                dtype_text(r.precision().compute), ", ", threads, " threads"));
+                dtype_text(r.precision().compute), ", ",
+                counted(static_cast<uint64_t>(threads), "thread")));
   const std::string odd = adapter_warning(r, options.model.no_lora);
   if (!odd.empty()) log::warn(odd);
   if (!options.output_dir.empty()) {

@@ -3,6 +3,7 @@
 
 #include <iostream>
 
+#include "base/counted.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/serve_options.h"
@@ -22,7 +23,8 @@ int run_serve(const Arguments& arguments) {
   options.server.no_lora = options.model.no_lora;
   for (const auto& named : options.server.adapters) options.model.adapters.push_back(named.adapter);
   const ResidencyOptions residency = residency_options(options.model, files);
-  log::info(str(files.name(), " on ", residency.device.str(), ", ", threads.count(), " threads"));
+  log::info(str(files.name(), " on ", residency.device.str(), ", ",
+                counted(static_cast<uint64_t>(threads.count()), "thread")));
   return server::serve(options.server, files, residency, options.model.low_memory);
 }
 

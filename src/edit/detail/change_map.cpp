@@ -13,7 +13,10 @@ constexpr double kMuch = 0.3;                    // of the picture is changed
 constexpr float kFaint = 2, kCorrelated = 1.5f;  // standard deviations; as neighbours' noise is
 constexpr float kLeastSeen = 0.05f;              // of a window
 constexpr float kBorderScore = 2.5f;
-constexpr float kBorder = 0.25f, kPaintBorder = 0.2f;  // of the largest score near
+constexpr float kBorder = 0.27f, kPaintBorder = 0.2f;  // of the largest score near
+constexpr float kStructure = 5, kOther = 2;            // of the variance of noise
+constexpr float kGone = 0.1f;                          // of the variance before
+constexpr float kGoneOfOther = 2, kOtherOfSame = 0.5f;
 constexpr float kContentLow = 1.5f, kContentHigh = 4;
 constexpr float kDrift = 8, kMostDrift = 3;           // levels
 constexpr double kIsland = 0.005, kEverything = 0.6;  // of the picture
@@ -86,33 +89,20 @@ Region faint_changes(const Planes& edit, const Planes& reconstruction, const Pla
   return faint;
 }
 
-// Where there was structure and the edit has none: an object was removed, and the colour maps
-// would leave it embossed.
-Region lost_structure(const Planes& reconstruction, const ColourMaps& colours, const Plane& noise,
-                      int radius, int threads) {
-  const int w = noise.width, h = noise.height;
-  Planes p(12, Plane(w, h));  // r, M r, their squares
-  run_rows(h, threads, [&](int begin, int end) {
-    for (size_t i = size_t(begin) * w; i < size_t(end) * w; ++i)
-      for (size_t c = 0; c < 3; ++c) {
-        const float r = reconstruction[c].values[i];
-        float made = 0;
-        for (size_t k = 0; k < 3; ++k)
-          made += colours.parameters[3 * c + k].values[i] * reconstruction[k].values[i];
-        p[c].values[i] = r, p[3 + c].values[i] = made;
-        p[6 + c].values[i] = r * r, p[9 + c].values[i] = made * made;
-      }
-  });
-  box_means(p, radius, threads);
-  Region lost(w, h);
+// Where there was structure, and the edit has none of it (an object was removed) or other (it was
+// swapped): in windows that are wider than those of the colour maps, which would leave the old
+// object embossed in the new colours.
+Region lost_structure(const Planes& edit, const Planes& reconstruction, const Plane& noise,
+                      int threads) {
+  const int radius = std::max(2, static_cast<int>(std::lround(noise.width / 24.0)));
+  const Variances v = explained_variances(edit, reconstruction, noise, radius, threads);
+  Region lost(noise.width, noise.height);
   for (size_t i = 0; i < lost.inside.size(); ++i) {
-    float before = 0, after = 0;
-    for (size_t c = 0; c < 3; ++c) {
-      before += (p[6 + c].values[i] - squared(p[c].values[i])) / 3;
-      after += (p[9 + c].values[i] - squared(p[3 + c].values[i])) / 3;
-    }
-    const float n = noise.values[i];
-    lost.inside[i] = before > 9 * n && after < 0.02f * before && after < n;
+    const float n = noise.values[i], before = v.reconstruction.values[i];
+    const float same = v.explained.values[i], other = v.rest.values[i];
+    const bool is_gone = same < kGone * before && same < n && same < kGoneOfOther * other;
+    const bool is_other = other > kOther * n && other > kOtherOfSame * same;
+    lost.inside[i] = before > kStructure * n && (is_gone || is_other);
   }
   return lost;
 }
@@ -190,8 +180,7 @@ ChangeMap find_changes(const Planes& source, const Planes& reconstruction, const
   map.colours = fit_colours(edit, reconstruction, noise, threads);
   const Plane residual = residual_score(edit, reconstruction, map.colours, noise, 2, threads);
   Region content = hysteresis(residual, kContentLow * t, kContentHigh * t, changed);
-  Region lost = lost_structure(reconstruction, map.colours, noise,
-                               std::max(1, static_cast<int>(std::lround(w / 48.0))), threads);
+  Region lost = lost_structure(edit, reconstruction, noise, threads);
   intersect(lost, changed);
   add(content, lost);
   content = closed(content, 2 * k);

@@ -175,4 +175,33 @@ ColourMaps fit_colours(const Planes& edit, const Planes& reconstruction, const P
   return {maps};
 }
 
+Variances explained_variances(const Planes& edit, const Planes& reconstruction, const Plane& noise,
+                              int radius, int threads) {
+  const int w = noise.width, h = noise.height;
+  Planes p = products(edit, reconstruction, noise, threads);
+  p.emplace_back(w, h);
+  for (const Plane& e : edit)
+    for (size_t i = 0; i < e.values.size(); ++i) p.back().values[i] += squared(e.values[i]);
+  box_means(p, radius, threads);
+  Variances out{Plane(w, h), Plane(w, h), Plane(w, h)};
+  run_rows(h, threads, [&](int begin, int end) {
+    for (size_t i = size_t(begin) * w; i < size_t(end) * w; ++i) {
+      Moments m;
+      for (size_t k = 0; k < kMoments; ++k) m[k] = p[k].values[i];
+      const auto map = solve(m, {});
+      double edited = p.back().values[i], before = 0, explained = 0;
+      for (size_t c = 0, at = 0; c < 3; at += 3 - c, ++c) {
+        edited -= m[kE + c] * m[kE + c];
+        before += m[kRr + at] - m[kR + c] * m[kR + c];
+        for (size_t k = 0; k < 3; ++k)
+          explained += map[3 * c + k] * (m[kEr + 3 * c + k] - m[kE + c] * m[kR + k]);
+      }
+      out.reconstruction.values[i] = static_cast<float>(before / 3);
+      out.explained.values[i] = static_cast<float>(explained / 3);
+      out.rest.values[i] = static_cast<float>((edited - explained) / 3);
+    }
+  });
+  return out;
+}
+
 }  // namespace icedit

@@ -27,4 +27,13 @@ Plane residual_score(const Planes& edit, const Planes& reconstruction, const Col
 ColourMaps fit_colours(const Planes& edit, const Planes& reconstruction, const Plane& noise,
                        int threads);
 
+// Variances over squares of 2 radius + 1, means of the channels: of the reconstruction, and of the
+// edit, split in what the best affine map of the window explains and the rest.
+struct Variances {
+  Plane reconstruction, explained, rest;
+};
+
+Variances explained_variances(const Planes& edit, const Planes& reconstruction, const Plane& noise,
+                              int radius, int threads);
+
 }  // namespace icedit

@@ -120,7 +120,8 @@ NamedTensors clip(StageInputs& in, const StageOptions&, Trace* trace) {
 
 NamedTensors t5(StageInputs& in, const StageOptions&, Trace* trace) {
   const Tensor ids = in.get("t5.input_ids");
-  return {{"t5.last_hidden_state", in.model().t5().forward(in.placed(ids), trace)}};
+  return {{"t5.last_hidden_state",
+           in.model().t5().forward(in.placed(ids), trace, in.model().around(Part::kT5))}};
 }
 
 NamedTensors vae_encode(StageInputs& in, const StageOptions&, Trace* trace) {
@@ -182,8 +183,12 @@ NamedTensors transformer(StageInputs& in, const StageOptions&, Trace* trace) {
   const Tensor x = in.placed(parts[0]), t = in.placed_f32(time);
   c.condition = parts[1];
   c = in.placed(c);
-  if (trace == nullptr)
-    return {{"out.output", flux.forward(x, c, t, guidance, stopping(throw_if_interrupted))}};
+  if (trace == nullptr) {
+    const AroundBlock around =
+        stopping(throw_if_interrupted, in.model().around(Part::kTransformer));
+    const auto m = flux.modulations({t}, guidance, c.pooled_prompt_embeds, around);
+    return {{"out.output", flux.forward(x, c, m.front(), around)}};
+  }
   traced_forward(flux, x, c, t, guidance, *trace);  // the output is kept too
   return {};
 }
@@ -216,7 +221,8 @@ NamedTensors denoise_stage(StageInputs& in, const StageOptions& options, Trace*)
     tensors.emplace_back(str("latents.", step + 1), latents);
     bar.update(step + 1);
   };
-  denoise(flux, inputs, on_step, stopping(throw_if_interrupted));
+  denoise(flux, inputs, on_step,
+          stopping(throw_if_interrupted, in.model().around(Part::kTransformer)));
   return tensors;
 }
 

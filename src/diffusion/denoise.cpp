@@ -15,15 +15,27 @@ Tensor may_change(const Conditioning& c, int64_t latents) {
   return c.condition.narrow(2, latents, mask).amax(2) > 0;
 }
 
+// Of every step, also of those that may not ask the network: which do is found on the way.
+std::vector<Modulations> all_modulations(const FluxTransformer& model, const DenoiseInputs& in,
+                                         const AroundBlock& around) {
+  const int64_t batch = in.initial_latents.size(0);
+  const auto dtype = in.initial_latents.scalar_type();
+  Tensors times;
+  // Times 1000 and through the model's dtype and back, as diffusers: in bf16 the timestep is
+  // rounded on the way.
+  for (int64_t i = 0; i + 1 < in.sigmas.size(0); ++i)
+    times.push_back((in.sigmas[i] * 1000).expand({batch}).to(dtype) / 1000);
+  return model.modulations(times, at::full({batch}, in.guidance, at::kFloat),
+                           in.conditioning.pooled_prompt_embeds, around);
+}
+
 }  // namespace
 
 Denoised denoise(const FluxTransformer& model, const DenoiseInputs& in, const OnStep& on_step,
                  const AroundBlock& around) {
   check_shape("initial_latents", in.initial_latents, {-1, -1, model.config().out_channels});
   check_shape("sigmas", in.sigmas, {-1});
-  const int64_t batch = in.initial_latents.size(0);
-  const auto dtype = in.initial_latents.scalar_type();
-  const Tensor guidance = at::full({batch}, in.guidance, at::kFloat);
+  const std::vector<Modulations> modulations = all_modulations(model, in, around);
   Tensor x = in.initial_latents;
   CallControl control(in.sigmas, in.limit,
                       in.limit.any() ? may_change(in.conditioning, x.size(2)) : Tensor());
@@ -33,10 +45,7 @@ Denoised denoise(const FluxTransformer& model, const DenoiseInputs& in, const On
     if (!control.asks(i)) {
       v = control.forecast(i);
     } else {
-      // Times 1000 and through the model's dtype and back, as diffusers: in bf16 the timestep is
-      // rounded on the way.
-      const Tensor t = (sigma * 1000).expand({batch}).to(dtype) / 1000;
-      v = model.forward(x, in.conditioning, t, guidance, around);
+      v = model.forward(x, in.conditioning, modulations[size_t(i)], around);
       const Tensor correction = control.take(i, v);
       if (correction.defined()) x = (x.to(at::kFloat) + correction).to(x.scalar_type());
     }

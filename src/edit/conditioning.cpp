@@ -70,7 +70,8 @@ Tensor clip_pooled(Residency& residency, const std::string& text) {
 
 Tensor t5_states(Residency& residency, const std::string& text, int64_t length) {
   const auto ids = residency.t5_tokenizer().encode(text, length);
-  return residency.t5().forward(ids_tensor(ids, residency.device()));
+  return residency.t5().forward(ids_tensor(ids, residency.device()), nullptr,
+                                residency.around(Part::kT5));
 }
 
 std::vector<PromptEmbeds> encode_prompts(Residency& residency, const std::vector<Prompt>& prompts) {

@@ -135,7 +135,8 @@ void Editor::denoise_images(const EditRequest& request, Prepared& p, const EditH
       hooks.on_preview(right_half(picture, {picture.width / 2, picture.height}, Sizing::kFit),
                        step);
     };
-    const Denoised made = denoise(model, in, on_step, stopping(hooks.stop));
+    const Denoised made =
+        denoise(model, in, on_step, stopping(hooks.stop, residency_.around(Part::kTransformer)));
     expect_finite(made.latents);
     p.latents.push_back(made.latents);
     if (in.limit.any())
@@ -180,8 +181,9 @@ void Editor::denoise_together(std::span<const EditRequest> requests, std::span<P
   const auto on_step = [&](int64_t step, const Tensor&, const Tensor&) {
     if (hooks.on_step) hooks.on_step(0, step, steps);
   };
-  const Tensor latents =
-      denoise(residency_.transformer(), in, on_step, stopping(hooks.stop)).latents;
+  const FluxTransformer& model = residency_.transformer();
+  const AroundBlock around = stopping(hooks.stop, residency_.around(Part::kTransformer));
+  const Tensor latents = denoise(model, in, on_step, around).latents;
   expect_finite(latents);
   for (size_t k = 0; k < prepared.size(); ++k)
     prepared[k].latents.push_back(latents.narrow(0, static_cast<int64_t>(k), 1));

@@ -27,6 +27,8 @@ Residency::Residency(ModelFiles files, ResidencyOptions options)
                          " computes on the CPU, but the device is ", options_.device.str(),
                          "; leave one of them out"));
   }
+  streamed_.modulations = transformer.checkpoint.total_bytes() >= options_.let_go_from;
+  streamed_.t5 = files_.open(Part::kT5).checkpoint.total_bytes() >= options_.let_go_from;
   vae_config_ = VaeConfig::from(files_.open(Part::kVae).config);
   open_adapters(transformer.checkpoint);
 }
@@ -38,7 +40,48 @@ LoadOptions Residency::load_options(const Component& component, Part part) const
   load.keep_stored = keep_as_stored(component.checkpoint, precision_.compute);
   if (part == Part::kTransformer && options_.quant == Quant::kInt8)
     load.quantises = may_be_quantised;
+  load.deferred = [this, part](const std::string& module) {
+    return !streamed_call(part, module).empty();
+  };
   return load;
+}
+
+// The call of a module whose matrix does not stay; "" for the others.
+std::string Residency::streamed_call(Part part, const std::string& module) const {
+  if (part == Part::kT5 && streamed_.t5) return t5_call_of_module(module);
+  if (part != Part::kTransformer) return "";
+  const std::string call = call_of_module(module);
+  const bool streams =
+      call.ends_with(kModulationCall) ? streamed_.modulations : streamed_.blocks.count(call) != 0;
+  return streams ? call : "";
+}
+
+void Residency::stream(Part part, LinearList& linears) {
+  const auto add = [&](bool modulations, bool again) {
+    std::vector<BlockUnit> units = block_units(linears, [&](const std::string& module) {
+      const std::string call = streamed_call(part, module);
+      return call.ends_with(kModulationCall) == modulations ? call : "";
+    });
+    if (!units.empty())
+      streams_[part].push_back(std::make_shared<BlockStream>(std::move(units), again));
+  };
+  add(/*modulations=*/false, /*again=*/part == Part::kTransformer);
+  add(/*modulations=*/true, /*again=*/false);
+}
+
+AroundBlock Residency::around(Part part) const {
+  const auto found = streams_.find(part);
+  AroundBlock around;
+  if (found == streams_.end()) return around;
+  for (const auto& stream : found->second)
+    around = [stream, around](const BlockCall& call) { return (*stream)(call, around); };
+  return around;
+}
+
+void Residency::set_streamed(StreamedParts streamed) {
+  release(Part::kT5);
+  release(Part::kTransformer);
+  streamed_ = std::move(streamed);
 }
 
 bool Residency::is_loaded(Part part) const {
@@ -56,6 +99,7 @@ bool Residency::is_loaded(Part part) const {
 }
 
 void Residency::release(Part part) {
+  streams_.erase(part);
   switch (part) {
     case Part::kClip:
       clip_.reset();
@@ -104,7 +148,10 @@ const ClipTextEncoder& Residency::clip() {
   return get(clip_, Part::kClip);
 }
 const T5Encoder& Residency::t5() {
-  return get(t5_, Part::kT5);
+  const bool fresh = t5_ == nullptr;
+  T5Encoder& model = get(t5_, Part::kT5);
+  if (fresh) stream(Part::kT5, model.linears());
+  return model;
 }
 const AutoencoderKl& Residency::vae() {
   return get(vae_, Part::kVae);
@@ -117,6 +164,7 @@ FluxTransformer& Residency::transformer() {
   for (const EditAdapter& adapter : adapters_)
     attached_.push_back(attach_adapter(model.linears(), adapter.fitted, attach_options(adapter)));
   for (auto& [path, linear] : model.linears()) linear.fold();
+  stream(Part::kTransformer, model.linears());
   return model;
 }
 

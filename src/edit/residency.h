@@ -2,6 +2,7 @@
 // What is in memory when, in which dtype, on which device: decided here and nowhere else.
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "models/t5/encoder.h"
 #include "models/t5/tokenizer.h"
 #include "models/vae/autoencoder.h"
+#include "nn/block_stream.h"
 
 namespace icedit {
 
@@ -42,6 +44,13 @@ struct PromptCacheOptions {
   uint64_t least_bytes = uint64_t{1} << 28;  // of smaller text encoders nothing is kept
 };
 
+// Whose matrices are in memory only while they are used (nn/block_stream.h).
+struct StreamedParts {
+  bool t5 = false;               // its blocks
+  bool modulations = false;      // of the transformer's blocks: once a prompt
+  std::set<std::string> blocks;  // of the transformer, by path
+};
+
 struct ResidencyOptions {
   DtypeChoice dtype = DtypeChoice::kAuto;
   Quant quant = Quant::kNone;
@@ -53,6 +62,9 @@ struct ResidencyOptions {
   bool allow_zero_adapters =
       false;  // whose B is all zero: an error in an edit, none in a single stage
   PromptCacheOptions prompt_cache = {};
+  // Of components of so many bytes what is used once a prompt is let go of after it: T5's blocks
+  // and the transformer's modulations.
+  uint64_t let_go_from = uint64_t{1} << 30;
 };
 
 class Residency {
@@ -73,12 +85,17 @@ class Residency {
   const T5Encoder& t5();
   const AutoencoderKl& vae();
   FluxTransformer& transformer();  // with the adapters attached, and folded where they can be
+  // What is to be called in place of the component's blocks, while it is loaded. For one forward at
+  // a time.
+  AroundBlock around(Part part) const;
   const ClipTokenizer& clip_tokenizer();
   const T5Tokenizer& t5_tokenizer();
   const VaeConfig& vae_config() const { return vae_config_; }
 
   void set_keep(Keep keep) { options_.keep = keep; }
   Keep keep() const { return options_.keep; }
+  const StreamedParts& streamed() const { return streamed_; }
+  void set_streamed(StreamedParts streamed);  // lets go of what is loaded otherwise
   bool is_loaded(Part part) const;
   void release(Part part);
   void release_text();
@@ -95,12 +112,16 @@ class Residency {
   template <class Model>
   Model& get(std::unique_ptr<Model>& held, Part part);
   void make_room(Part part);
+  std::string streamed_call(Part part, const std::string& module) const;
+  void stream(Part part, LinearList& linears);
   AttachOptions attach_options(const EditAdapter& adapter) const;
   void open_adapters(const Checkpoint& transformer);
 
   ModelFiles files_;
   ResidencyOptions options_;
   Precision precision_;
+  StreamedParts streamed_;
+  std::map<Part, std::vector<std::shared_ptr<BlockStream>>> streams_;
   VaeConfig vae_config_;
   std::vector<EditAdapter> adapters_;
   std::unique_ptr<ClipTokenizer> clip_tokenizer_;

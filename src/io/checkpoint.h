@@ -35,6 +35,8 @@ class Checkpoint {
     Bytes bytes() const { return file->bytes().subspan(info.begin, info.bytes()); }
     // Gives their pages back to the system; to be called after a copy was made of them.
     void release() const { file->release(info.begin, info.bytes()); }
+    // Has them in memory; returns once they are.
+    void read_ahead() const { file->read_ahead(info.begin, info.bytes()); }
   };
 
   Checkpoint(std::string where, std::map<std::string, Entry> entries)

@@ -139,6 +139,18 @@ void MappedFile::release(size_t begin, size_t size) const {
   }
 }
 
+void MappedFile::read_ahead(size_t begin, size_t size) const {
+  if (begin >= size_) return;
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t first = begin / page * page, end = size < size_ - begin ? begin + size : size_;
+  auto* data = const_cast<std::byte*>(data_);
+#ifdef MADV_POPULATE_READ
+  if (::madvise(data + first, end - first, MADV_POPULATE_READ) == 0) return;
+#endif
+  for (size_t at = first; at < end; at += page)
+    static_cast<void>(*static_cast<volatile std::byte*>(data + at));
+}
+
 std::string read_file(const Path& path, size_t max_bytes) {
   struct stat about = {};
   const Descriptor file = open_input(path, about);

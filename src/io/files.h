@@ -40,6 +40,8 @@ class MappedFile {
 
   // Gives the pages of [begin, begin + size) back to the system; they are read again when touched.
   void release(size_t begin, size_t size) const;
+  // Has them in memory and mapped; returns once they are. For a thread that reads ahead.
+  void read_ahead(size_t begin, size_t size) const;
 
  private:
   Path path_;

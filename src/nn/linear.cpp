@@ -14,18 +14,33 @@ struct Linear::State {
   std::string path;
   int64_t in, out;
   at::ScalarType compute;
-  MatrixPtr stored;  // as in the file (mapped where it can be)
-  MatrixPtr
-      matrix;  // what is multiplied with: `stored`, or a copy in `compute`, adapters folded in
+  bool on_cpu, keep_stored;
+  std::function<Weights()> file;  // where the matrix lies; none: it is trained
+  Checkpoint::Entry weight;       // of the file
+  MatrixPtr stored;               // as in the file (mapped where it can be); none: let go of
+  // What is multiplied with: `stored`, or a copy in `compute`, adapters folded in.
+  MatrixPtr matrix;
   Tensor bias;
-  bool can_fold;
-  std::function<void()> release;  // gives the file's pages back after `stored` was read
+  bool can_fold = false, folds = false;
   std::vector<std::shared_ptr<const LinearAdapter>> adapters;
   std::vector<double> folded;  // the factor of each adapter in `matrix`; empty: none
 
+  void load();
   std::vector<double> factors() const;
   void fold(const std::vector<double>& factors);
 };
+
+void Linear::State::load() {
+  matrix = stored = load_matrix(file(), in, out);
+  if (!keep_stored && !stored->holds(compute) && !stored->multiplies_as_stored()) {
+    matrix = dense_matrix(stored->dense(compute));
+    weight.release();
+  }
+  if (!on_cpu) stored = matrix;  // not twice on a device: nothing is mapped there
+  can_fold = on_cpu && compute == at::kFloat && matrix->holds(compute);
+  folded.clear();
+  if (folds) fold(factors());
+}
 
 // Those to fold in: of all adapters or of none.
 std::vector<double> Linear::State::factors() const {
@@ -46,7 +61,7 @@ void Linear::State::fold(const std::vector<double>& factors) {
   }
   matrix = dense_matrix(sum);
   folded = factors;
-  release();
+  weight.release();
 }
 
 Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
@@ -56,22 +71,19 @@ Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
   s.in = in;
   s.out = out;
   s.compute = w.options().compute;
-  s.release = w.releaser("weight");
-  s.matrix = s.stored = load_matrix(w, in, out);
-  if (!w.options().keep_stored && !s.stored->holds(s.compute) &&
-      !s.stored->multiplies_as_stored()) {
-    s.matrix = dense_matrix(s.stored->dense(s.compute));
-    s.release();
-  }
-  const bool on_cpu = w.options().device.is_cpu();
-  if (!on_cpu) s.stored = s.matrix;  // not twice on a device: nothing is mapped there
-  s.can_fold = on_cpu && s.compute == at::kFloat && s.matrix->holds(s.compute);
+  s.on_cpu = w.options().device.is_cpu();
+  s.keep_stored = w.options().keep_stored;
+  s.file = w.again();
+  expect_matrix(w, in, out);
+  s.weight = w.entry("weight", {out, in});
+  if (!w.options().deferred(s.path)) s.load();
   if (bias) s.bias = w.tensor("bias", {out});
   w.file_linear(*this);
 }
 
 Tensor Linear::operator()(const Operand& x) const {
   const State& s = *state_;
+  if (!s.matrix) return loaded_copy()(x);
   Tensor y = matrix_product(x, s.matrix, s.bias);
   if (s.folded.empty()) {
     for (const auto& adapter : s.adapters) y = adapter->add_to(y, x.tensor());
@@ -90,6 +102,7 @@ int64_t Linear::out() const {
 }
 Tensor Linear::weight() const {
   const State& s = *state_;
+  if (!s.matrix) return load_matrix(s.file(), s.in, s.out)->dense(s.compute);
   return (s.folded.empty() ? s.matrix : s.stored)->dense(s.compute);
 }
 Tensor Linear::bias() const {
@@ -97,17 +110,45 @@ Tensor Linear::bias() const {
 }
 
 void Linear::attach(std::shared_ptr<const LinearAdapter> adapter) {
-  state_->fold({});
+  unfold();
   state_->adapters.push_back(std::move(adapter));
 }
 
 void Linear::detach(const LinearAdapter* adapter) {
-  state_->fold({});
+  unfold();
   std::erase_if(state_->adapters, [&](const auto& held) { return held.get() == adapter; });
 }
 
 void Linear::fold() {
-  state_->fold(state_->factors());
+  state_->folds = true;
+  if (state_->matrix) state_->fold(state_->factors());
+}
+
+void Linear::unfold() {
+  state_->folds = false;
+  if (state_->matrix) state_->fold({});
+}
+
+void Linear::load() {
+  if (!state_->matrix) state_->load();
+}
+
+void Linear::unload() {
+  State& s = *state_;
+  if (!s.file) return;
+  s.matrix = s.stored = nullptr;
+  s.weight.release();
+}
+
+void Linear::read_ahead() const {
+  state_->weight.read_ahead();
+}
+
+Linear Linear::loaded_copy() const {
+  Linear copy = *this;
+  copy.state_ = std::make_shared<State>(*state_);
+  copy.load();
+  return copy;
 }
 
 std::vector<Tensor> Linear::train_weights() {
@@ -116,7 +157,7 @@ std::vector<Tensor> Linear::train_weights() {
   s.matrix = s.stored = dense_matrix(leaf);
   s.folded.clear();
   s.can_fold = false;
-  s.release = [] {};
+  s.file = nullptr;
   if (!s.bias.defined()) return {leaf};
   s.bias = s.bias.clone().requires_grad_(true);
   return {leaf, s.bias};

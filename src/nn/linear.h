@@ -53,8 +53,19 @@ class Linear {
   // Makes the weight and bias trainable, held in the compute dtype.
   std::vector<Tensor> train_weights();
 
+  // What is multiplied with is made of the file's bytes by load(), as at the start, and let go of
+  // by unload(), which gives the file's pages back too; of trained weights neither does anything.
+  // Between the two each use makes it anew.
+  void load();
+  void unload();
+  // Has the file's bytes in memory and returns once they are; for another thread, at any time.
+  void read_ahead() const;
+
  private:
   struct State;
+  void unfold();
+  Linear loaded_copy() const;
+
   std::shared_ptr<State> state_;
 };
 

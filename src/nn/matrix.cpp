@@ -130,8 +130,12 @@ MatrixPtr load_matrix(const Weights& w, int64_t in, int64_t out) {
   if (!w.options().quantises(w.path()) || group == 0 || stored->multiplies_as_stored())
     return stored;
   const MatrixPtr made = int8_matrix(quantised_rows(stored->dense(at::kFloat), group));
-  w.releaser("weight")();
+  w.entry("weight", {out, in}).release();
   return made;
+}
+
+void expect_matrix(const Weights& w, int64_t in, int64_t out) {
+  load_stored(w, in, out);
 }
 
 Tensor matrix_product(const Operand& x, const MatrixPtr& matrix, const Tensor& bias) {

@@ -57,6 +57,8 @@ MatrixPtr dense_matrix(const Tensor& weight);  // [out, in]
 // `w`'s "weight" [out, in] as it is stored, with the scales that lie beside it; or quantised, where
 // its options say so.
 MatrixPtr load_matrix(const Weights& w, int64_t in, int64_t out);
+// Throws what load_matrix would, and takes the same tensors of the file; copies nothing.
+void expect_matrix(const Weights& w, int64_t in, int64_t out);
 
 // matrix->times(x, bias), and in a backward pass times_transposed.
 Tensor matrix_product(const Operand& x, const MatrixPtr& matrix, const Tensor& bias);

@@ -12,17 +12,19 @@
 namespace icedit {
 
 struct Weights::State {
-  State(Checkpoint c, LoadOptions o) : checkpoint(std::move(c)), options(o) {}
+  State(std::shared_ptr<const Checkpoint> c, LoadOptions o)
+      : checkpoint(std::move(c)), options(std::move(o)) {}
 
-  Checkpoint checkpoint;
-  LoadOptions options;
+  const std::shared_ptr<const Checkpoint> checkpoint;
+  const LoadOptions options;
   std::set<std::string> used;
   LinearList linears;
   std::vector<std::pair<std::string, Tensor>> loaded;
 };
 
 Weights::Weights(Checkpoint checkpoint, LoadOptions options)
-    : state_(std::make_shared<State>(std::move(checkpoint), options)) {}
+    : state_(std::make_shared<State>(std::make_shared<const Checkpoint>(std::move(checkpoint)),
+                                     std::move(options))) {}
 
 Weights Weights::operator/(const std::string& name) const {
   Weights deeper = *this;
@@ -31,27 +33,27 @@ Weights Weights::operator/(const std::string& name) const {
 }
 
 bool Weights::has(const std::string& name) const {
-  return state_->checkpoint.has((*this / name).path_);
+  return state_->checkpoint->has((*this / name).path_);
 }
 
 Shape Weights::shape(const std::string& name) const {
-  return state_->checkpoint.entry((*this / name).path_).info.shape;
+  return state_->checkpoint->entry((*this / name).path_).info.shape;
 }
 
 Dtype Weights::dtype(const std::string& name) const {
-  return state_->checkpoint.entry((*this / name).path_).info.dtype;
+  return state_->checkpoint->entry((*this / name).path_).info.dtype;
 }
 
 const LoadOptions& Weights::options() const {
   return state_->options;
 }
 const std::string& Weights::where() const {
-  return state_->checkpoint.where();
+  return state_->checkpoint->where();
 }
 
 const Checkpoint::Entry& Weights::entry(const std::string& name, const Shape& shape) const {
   const std::string full = (*this / name).path_;
-  const Checkpoint::Entry& entry = state_->checkpoint.entry(full);
+  const Checkpoint::Entry& entry = state_->checkpoint->entry(full);
   if (entry.info.shape != shape) {
     throw CheckpointError(
         str(where(), ": tensor '", full, "' is ", entry.info.shape, ", expected ", shape,
@@ -71,27 +73,29 @@ Tensor Weights::stored(const std::string& name, const Shape& shape) const {
   }
   Tensor tensor = mapped_tensor(entry);
   if (state_->options.device.type() != at::kCPU) tensor = tensor.to(state_->options.device);
-  state_->loaded.emplace_back(full, tensor);
   return tensor;
 }
 
-std::function<void()> Weights::releaser(const std::string& name) const {
-  return [entry = state_->checkpoint.entry((*this / name).path_)] { entry.release(); };
+std::function<Weights()> Weights::again() const {
+  return [checkpoint = state_->checkpoint, options = state_->options, path = path_] {
+    Weights w(std::make_shared<State>(checkpoint, options));
+    w.path_ = path;
+    return w;
+  };
 }
 
 Tensor Weights::tensor(const std::string& name, const Shape& shape, at::MemoryFormat layout) const {
   const Tensor as_stored = stored(name, shape);
   Tensor tensor =
       as_stored.to(state_->options.compute, /*non_blocking=*/false, /*copy=*/false, layout);
-  if (tensor.is_same(as_stored)) return tensor;
-  releaser(name)();
-  state_->loaded.back().second = tensor;
+  if (!tensor.is_same(as_stored)) entry(name, shape).release();
+  state_->loaded.emplace_back((*this / name).path_, tensor);
   return tensor;
 }
 
 void Weights::expect_all_used(const std::vector<std::string>& ignore) const {
   std::vector<std::string> left;
-  for (const auto& [name, entry] : state_->checkpoint.entries()) {
+  for (const auto& [name, entry] : state_->checkpoint->entries()) {
     const bool ignored = std::any_of(
         ignore.begin(), ignore.end(),
         [&, &name = name](const auto& part) { return name.find(part) != std::string::npos; });

@@ -25,6 +25,8 @@ struct LoadOptions {
   at::Device device = at::kCPU;
   // The Linears, by path, that are quantised to 8 bits as they are loaded (nn/int8_matrix.h).
   std::function<bool(const std::string& path)> quantises = [](const std::string&) { return false; };
+  // Those whose matrices are only checked at first, until Linear::load (nn/block_stream.h).
+  std::function<bool(const std::string& path)> deferred = [](const std::string&) { return false; };
 };
 
 class Weights {
@@ -47,9 +49,8 @@ class Weights {
   // As stored: mapped where it can be. For Linear.
   Tensor stored(const std::string& name, const Shape& shape) const;
 
-  // Gives the pages of `name`'s bytes back to the system; to be called after a copy was made of
-  // them.
-  std::function<void()> releaser(const std::string& name) const;
+  // The same place for a later load, which does not keep what was loaded here.
+  std::function<Weights()> again() const;
 
   const std::string& path() const { return path_; }
   const LoadOptions& options() const;
@@ -64,12 +65,14 @@ class Weights {
   const LinearList& linears() const;
   LinearList& linears();
   void file_linear(const Linear& linear) const;  // by Linear's constructor
-  // Every tensor that was loaded, by full name (matrices as they are held): for training all
-  // weights, and for export.
+  // Every tensor that was loaded but for the Linears' matrices, by full name: for training all
+  // weights.
   const std::vector<std::pair<std::string, Tensor>>& loaded() const;
 
  private:
   struct State;
+  explicit Weights(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
   std::shared_ptr<State> state_;
   std::string path_;
 };

@@ -38,6 +38,7 @@ ResidencyOptions residency_options(const TrainConfig& config, at::Device device)
   ResidencyOptions options;
   options.device = device;
   options.keep = Keep::kAll;
+  options.let_go_from = std::numeric_limits<uint64_t>::max();  // all is used again and again
   options.dtype = config.dtype;
   return options;
 }

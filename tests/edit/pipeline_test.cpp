@@ -156,6 +156,27 @@ TEST(Editor, LowMemoryAndSeveralInOneLoadGiveTheSamePixels) {
   }
 }
 
+TEST(Editor, WeightsThatAreLetGoOfGiveTheSamePixels) {
+  const EditRequest request = request_of("0");
+  for (const Quant quant : {Quant::kNone, Quant::kInt8}) {
+    ResidencyOptions options;
+    options.quant = quant;
+    options.adapters = {{golden::path("lora/alpha4").string(), 1.0}};
+    Editor all = tiny_editor(options);
+    EXPECT_FALSE(all.residency().streamed().modulations);
+    const Image want = all.edit(request).front().image;
+    options.let_go_from = 1;
+    Editor some = tiny_editor(options);
+    EXPECT_TRUE(some.residency().streamed().modulations && some.residency().streamed().t5);
+    EXPECT_EQ(some.edit(request).front().image, want);
+    some.residency().set_streamed({.t5 = false,
+                                   .modulations = false,
+                                   .blocks = {"transformer_blocks.1", "single_transformer_blocks.0",
+                                              "single_transformer_blocks.2"}});
+    EXPECT_EQ(some.edit(request).front().image, want);
+  }
+}
+
 TEST(Editor, ImageIUsesSeedPlusI) {
   EditRequest request = request_of("0");
   request.num_images = 2;

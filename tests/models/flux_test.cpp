@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "base/error.h"
 #include "flux_inputs.h"
@@ -83,6 +84,28 @@ TEST(Flux, Bf16) {
   const Tensor got = forward(model, flux_inputs(golden, at::kBFloat16));
   EXPECT_EQ(got.scalar_type(), at::kBFloat16);
   EXPECT_TRUE(golden::close(got, want, golden::tolerance::of(at::kBFloat16, 0)));
+}
+
+TEST(Flux, ModulationsMadeAheadAreThoseOfEachStep) {
+  const auto golden = golden::load("transformer/forward.safetensors");
+  const FluxTransformer model = load("tiny-fill/transformer");
+  const FluxInputs in = flux_inputs(golden);
+  std::vector<std::string> calls;
+  const auto around = [&](const BlockCall& call) {
+    calls.push_back(call.path);
+    return call();
+  };
+  const Tensors times = {in.t, in.t * 0.5, in.t * 0.25};
+  const auto ahead =
+      model.modulations(times, in.guidance, in.conditioning.pooled_prompt_embeds, around);
+  ASSERT_EQ(ahead.size(), times.size());
+  for (size_t i = 0; i < times.size(); ++i) {
+    EXPECT_TRUE(golden::equal(model.forward(in.x, in.conditioning, ahead[i]),
+                              model.forward(in.x, in.conditioning, times[i], in.guidance)));
+  }
+  ASSERT_FALSE(calls.empty());
+  EXPECT_EQ(calls.front(), "transformer_blocks.0.modulation");
+  EXPECT_EQ(std::set<std::string>(calls.begin(), calls.end()).size(), calls.size());  // once each
 }
 
 TEST(Flux, RotaryTables) {

@@ -1,5 +1,6 @@
 #include "nn/linear.h"
 
+#include <ATen/core/grad_mode.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -129,6 +130,39 @@ TEST_F(LinearFile, TrainedAdaptersAreNeverFolded) {
   const Tensor before = linear(x_);
   trained->delta.add_(1.0);
   EXPECT_FALSE(at::equal(linear(x_), before));
+}
+
+TEST_F(LinearFile, LetGoOfAndLoadedItIsTheSame) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    Linear linear = load(dtype, false);
+    linear.attach(adapter(0.5));
+    linear.fold();
+    const Tensor plain_weight = linear.weight(), made = linear(x_);
+    linear.unload();
+    EXPECT_TRUE(golden::equal(linear(x_), made));  // made anew at each use
+    EXPECT_TRUE(golden::equal(linear.weight(), plain_weight));
+    linear.load();
+    EXPECT_TRUE(golden::equal(linear(x_), made));
+    linear.unload();
+    linear.attach(adapter(2));  // attached and folded while nothing is there
+    linear.fold();
+    const Tensor both = linear(x_);
+    linear.load();
+    EXPECT_TRUE(golden::equal(linear(x_), both));
+    EXPECT_FALSE(golden::close(both, made, 1e-3));
+  }
+}
+
+TEST_F(LinearFile, TrainedWeightsStay) {
+  Linear linear = load(at::kFloat, false);
+  const std::vector<Tensor> weights = linear.train_weights();
+  {
+    const at::NoGradGuard no_grad;
+    weights[0].add_(1);
+  }
+  linear.unload();
+  linear.load();
+  EXPECT_TRUE(golden::equal(linear.weight(), weight_ + 1));
 }
 
 TEST_F(LinearFile, WhatDoesNotFitIsNamed) {

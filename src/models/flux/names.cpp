@@ -154,10 +154,17 @@ std::string with_dots(const std::string& underscored) {
   return "";
 }
 
+std::string call_of_module(const std::string& module) {
+  if (!module.starts_with("transformer_blocks.") &&
+      !module.starts_with("single_transformer_blocks."))
+    return "";
+  const std::string block = module.substr(0, module.find('.', module.find('.') + 1));
+  return module.find(".norm") == std::string::npos ? block : block + kModulationCall;
+}
+
 bool may_be_quantised(const std::string& module) {
-  const bool in_block =
-      module.starts_with("transformer_blocks.") || module.starts_with("single_transformer_blocks.");
-  return in_block && module.find(".norm") == std::string::npos;
+  const std::string call = call_of_module(module);
+  return !call.empty() && !call.ends_with(kModulationCall);
 }
 
 }  // namespace icedit

@@ -38,6 +38,11 @@ bool halves_are_swapped(const std::string& bfl_module);
 // quantised files leave alone: embedders, modulations, the last layer.
 bool may_be_quantised(const std::string& diffusers_module);
 
+// The call (nn/block.h) that a Linear is used in: "transformer_blocks.3", or of its modulations
+// "transformer_blocks.3.modulation"; "" outside of the blocks.
+std::string call_of_module(const std::string& diffusers_module);
+inline constexpr const char* kModulationCall = ".modulation";  // behind the block's path
+
 // A module's name where every dot was written as an underscore, in either naming (kohya):
 // "double_blocks_0_img_attn_qkv" -> "double_blocks.0.img_attn.qkv". "" for a name that FLUX does
 // not have.

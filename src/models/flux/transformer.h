@@ -38,8 +38,14 @@ class FluxTransformer {
   // where an input has another shape.
   Tensor forward(const Tensor& x, const Conditioning& conditioning, const Tensor& t,
                  const Tensor& guidance, const AroundBlock& around = {}) const;
-  // As in forward.
-  Modulations modulations(const Tensor& t, const Tensor& guidance, const Tensor& pooled) const;
+  // The same with modulations that were made ahead.
+  Tensor forward(const Tensor& x, const Conditioning& conditioning, const Modulations& modulations,
+                 const AroundBlock& around = {}) const;
+  // Those of several t, block by block, so that each block's weights are read once; otherwise as in
+  // forward. `around` is called in place of each block's: their path is the block's with
+  // kModulationCall behind it (models/flux/names.h).
+  std::vector<Modulations> modulations(const Tensors& t, const Tensor& guidance,
+                                       const Tensor& pooled, const AroundBlock& around = {}) const;
   Rope positions(const Conditioning& conditioning) const;  // text first
 
   const FluxConfig& config() const { return config_; }
@@ -48,7 +54,7 @@ class FluxTransformer {
   const Weights& weights() const { return weights_; }
 
  private:
-  void check(const Tensor& x, const Conditioning& c, const Tensor& t, const Tensor& guidance) const;
+  void check(const Tensor& x, const Conditioning& c) const;
 
   Weights weights_;
   FluxConfig config_;

@@ -44,6 +44,11 @@ Tensor normed(const RmsNorm& norm, const Tensor& x) {
 
 }  // namespace
 
+std::string t5_call_of_module(const std::string& module) {
+  constexpr std::string_view kBlocks = "encoder.block.";
+  return module.starts_with(kBlocks) ? module.substr(0, module.find('.', kBlocks.size())) : "";
+}
+
 T5Encoder::Attention::Attention(const Weights& w, const T5Config& c)
     : heads(c.num_heads),
       q(w / "q", c.d_model, c.num_heads * c.d_kv, /*bias=*/false),
@@ -80,13 +85,20 @@ Tensor T5Encoder::FeedForward::operator()(const Tensor& x) const {
 }
 
 T5Encoder::Block::Block(const Weights& w, const T5Config& c)
-    : attention_norm(w / "layer" / 0 / "layer_norm", c.d_model, c.layer_norm_epsilon),
+    : path(w.path()),
+      attention_norm(w / "layer" / 0 / "layer_norm", c.d_model, c.layer_norm_epsilon),
       feed_forward_norm(w / "layer" / 1 / "layer_norm", c.d_model, c.layer_norm_epsilon),
       attention(w / "layer" / 0 / "SelfAttention", c),
       feed_forward(w / "layer" / 1 / "DenseReluDense", c) {}
 
+Tensor T5Encoder::Block::operator()(const Tensor& x, const Tensor& bias) const {
+  const Tensor attended = x + attention(normed(attention_norm, x), bias);
+  return attended + feed_forward(normed(feed_forward_norm, attended));
+}
+
 T5Encoder::T5Encoder(const Weights& w, const T5Config& config)
-    : config_(config),
+    : weights_(w),
+      config_(config),
       device_(w.options().device),
       embedding_(embedding_path(w), config.vocab_size, config.d_model),
       bias_table_(
@@ -113,16 +125,18 @@ Tensor T5Encoder::position_bias(int64_t length) const {
   return bias.permute({2, 0, 1}).unsqueeze(0).contiguous();
 }
 
-Tensor T5Encoder::forward(const Tensor& input_ids, Trace* trace) const {
+Tensor T5Encoder::forward(const Tensor& input_ids, Trace* trace, const AroundBlock& around) const {
   const Tensor ids = checked_ids(input_ids, config_.vocab_size);  // [N, L]
   const Tensor bias = position_bias(ids.size(1));                 // [1, H, L, L]
   Tensor x = embedding_(ids);                                     // [N, L, C]
   if (x.scalar_type() == at::kHalf) x = x.to(at::kFloat);
   keep(trace, "t5.hidden.0", x);
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    const Block& block = blocks_[i];
-    x = x + block.attention(normed(block.attention_norm, x), bias);
-    x = x + block.feed_forward(normed(block.feed_forward_norm, x));
+    const auto formula = [&block = blocks_[i], &bias](const Tensors& in) {
+      return Tensors{block(in[0], bias)};
+    };
+    const BlockCall call = {blocks_[i].path, formula, {x}};
+    x = (around ? around(call) : call())[0];
     if (i + 1 < blocks_.size()) keep(trace, str("t5.hidden.", i + 1), x);
   }
   return normed(final_norm_, x);

@@ -5,6 +5,7 @@
 
 #include "base/tensor.h"
 #include "models/configs.h"
+#include "nn/block.h"
 #include "nn/embedding.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
@@ -12,6 +13,9 @@
 #include "nn/weights.h"
 
 namespace icedit {
+
+// The call (nn/block.h) that a Linear of it is used in, "encoder.block.3"; "" for none.
+std::string t5_call_of_module(const std::string& module);
 
 class T5Encoder {
  public:
@@ -24,10 +28,13 @@ class T5Encoder {
 
   // input_ids [N, L] of integers -> the last hidden state [N, L, d_model]. Padding is attended to
   // like any token, as FLUX's pipelines do. `trace` keeps t5.hidden.N: 0 is the embedding, i the
-  // output of block i - 1. Throws UsageError.
-  Tensor forward(const Tensor& input_ids, Trace* trace = nullptr) const;
+  // output of block i - 1. `around` is called in place of each block, "encoder.block.3" say. Throws
+  // UsageError.
+  Tensor forward(const Tensor& input_ids, Trace* trace = nullptr,
+                 const AroundBlock& around = {}) const;
 
   const T5Config& config() const { return config_; }
+  LinearList& linears() { return weights_.linears(); }
 
  private:
   struct Attention {
@@ -46,6 +53,8 @@ class T5Encoder {
   };
   struct Block {
     Block(const Weights& w, const T5Config& c);
+    Tensor operator()(const Tensor& x, const Tensor& bias) const;  // as Attention
+    std::string path;
     RmsNorm attention_norm, feed_forward_norm;
     Attention attention;
     FeedForward feed_forward;
@@ -53,6 +62,7 @@ class T5Encoder {
 
   Tensor position_bias(int64_t length) const;  // [1, heads, length, length]
 
+  Weights weights_;
   T5Config config_;
   at::Device device_;
   Embedding embedding_;

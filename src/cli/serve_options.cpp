@@ -40,18 +40,23 @@ std::string last_name(const std::string& path) {
 
 SettingGroup place_group(ServeOptions& o) {
   server::Options& s = o.server;
-  return {"Where",
-          {{"host", "ADDRESS",
-            "the address to listen on; others than this machine's own need a "
-            "key and --allowed-host",
-            s.host, into(s.host)},
-           {"port", "N", "0: one that is free", "7860", integer(s.port, 0, 65535)},
-           {"name", "TEXT", "of this replica, in its jobs' ids: letters and digits", "",
-            [&s](const Given& given) {
-              s.name = text_value(given);
-              if (!is_name(s.name) || s.name.find('_') != std::string::npos)
-                throw_value_error(given, "letters, digits, dots and dashes");
-            }}}};
+  return {
+    "Where",
+        {{"host", "ADDRESS",
+          "the address to listen on; others than this machine's own need a "
+          "key and --allowed-host",
+          s.host, into(s.host)},
+         {"port", "N", "0: one that is free", "7860", integer(s.port, 0, 65535)},
+         {"name", "TEXT", "of this replica, in its jobs' ids: letters and digits", "",
+          [&s](const Given& given) {
+            s.name = text_value(given);
+            if (!is_name(s.name) || s.name.find('_') != std::string::npos)
+              throw_value_error(given, "letters, digits, dots and dashes");
+          }},
+        {"tls-cert", "FILE",
+         "encrypt connections (HTTPS): a PEM file with the certificate and those that vouch for it",
+         "", into(o.certificate.chain)},
+        {"tls-key", "FILE", "its private key, in PEM", "", into(o.certificate.key)}}};
 }
 
 SettingGroup access_group(ServeOptions& o) {
@@ -156,6 +161,11 @@ ServeOptions parse_serve_options(const std::vector<std::string>& arguments) {
   for (const std::string& key : o.server.access.keys) {
     if (key.empty()) throw UsageError("--api-key is empty, expected a key");
   }
+  if (o.certificate.chain.empty() != o.certificate.key.empty()) {
+    throw UsageError(o.certificate.key.empty() ? "--tls-cert needs --tls-key, its private key"
+                                               : "--tls-key needs --tls-cert, its certificate");
+  }
+  if (!o.certificate.key.empty()) o.server.certificate = o.certificate;
   o.server.limits.body = uint64_t(o.max_body_mb) * 1'000'000;
   o.server.limits.bodies = std::max(o.server.limits.bodies, 4 * o.server.limits.body);
   o.server.limits.connections = int(o.max_connections);

@@ -12,6 +12,7 @@ struct ServeOptions {
   server::Options server;
   ModelOptions model;
   std::string key_file;
+  http::Certificate certificate;
   int64_t max_body_mb = 50, keep_mb = 512, save_mb = 10'240;
   int64_t max_connections = 1024, max_connections_per_address = 256;
   bool help = false;

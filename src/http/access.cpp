@@ -147,7 +147,8 @@ bool Access::from_proxy(const Request& request) const {
 }
 
 bool Access::is_encrypted(const Request& request) const {
-  return from_proxy(request) && request.header("x-forwarded-proto") == "https";
+  return request.encrypted ||
+         (from_proxy(request) && request.header("x-forwarded-proto") == "https");
 }
 
 std::string Access::origin(const Request& request) const {

@@ -3,6 +3,7 @@
 #include <netinet/tcp.h>
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -19,7 +20,43 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using std::chrono::milliseconds;
 
-using Stream = beast::basic_stream<tcp, Executor>;
+using Plain = beast::basic_stream<tcp, Executor>;
+
+// A connection's bytes, encrypted or not: what Asio and Beast read and write.
+class Wire {
+ public:
+  using executor_type = Executor;
+
+  Wire(const Executor& executor, std::optional<asio::ssl::context>& tls) : plain_(executor) {
+    if (tls) tls_.emplace(plain_, *tls);
+  }
+  Executor get_executor() { return plain_.get_executor(); }
+  Plain& plain() { return plain_; }
+
+  template <class Buffers, class Token>
+  auto async_read_some(const Buffers& buffers, Token&& token) {
+    return tls_ ? tls_->async_read_some(buffers, std::forward<Token>(token))
+                : plain_.async_read_some(buffers, std::forward<Token>(token));
+  }
+  template <class Buffers, class Token>
+  auto async_write_some(const Buffers& buffers, Token&& token) {
+    return tls_ ? tls_->async_write_some(buffers, std::forward<Token>(token))
+                : plain_.async_write_some(buffers, std::forward<Token>(token));
+  }
+  Task<void> begin(error_code& error) {
+    if (tls_) co_await tls_->async_handshake(asio::ssl::stream_base::server, into(error));
+  }
+  // Says that nothing more is sent.
+  Task<void> end() {
+    error_code ignored;
+    if (tls_) co_await tls_->async_shutdown(into(ignored));
+    plain_.socket().shutdown(tcp::socket::shutdown_send, ignored);
+  }
+
+ private:
+  Plain plain_;
+  std::optional<asio::ssl::stream<Plain&>> tls_;
+};
 
 constexpr milliseconds kLook{200};          // how often a waiting connection is looked at
 constexpr milliseconds kHeartbeat{15'000};  // of a stream of events: proxies cut off silent ones
@@ -52,7 +89,8 @@ bool has_left(tcp::socket::native_handle_type socket) {
   return info.tcpi_state != TCP_ESTABLISHED;
 }
 
-Request head_of(const bhttp::request<bhttp::string_body>& message, const std::string& address) {
+Request head_of(const bhttp::request<bhttp::string_body>& message, const std::string& address,
+                bool encrypted) {
   Request request;
   request.method = std::string(message.method_string());
   const std::string target(message.target());
@@ -62,6 +100,7 @@ Request head_of(const bhttp::request<bhttp::string_body>& message, const std::st
   for (const auto& field : message)
     request.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
   request.address = address;
+  request.encrypted = encrypted;
   return request;
 }
 
@@ -83,7 +122,7 @@ class Connection {
         limits_(shared.limits),
         context_(context),
         handlers_(handlers),
-        stream_(context.get_executor()),
+        stream_(context.get_executor(), shared.tls),
         address_(std::move(address)) {}
 
   Task<void> run(tcp::socket socket);
@@ -104,14 +143,14 @@ class Connection {
   Task<bool> write_whole(Response& response, const Asked& asked);
   Task<void> refuse(Response& response);
   void expires(uint64_t bytes) {
-    stream_.expires_after(limits_.write_time * int64_t(1 + bytes / kSlowestRead));
+    stream_.plain().expires_after(limits_.write_time * int64_t(1 + bytes / kSlowestRead));
   }
 
   Shared& shared_;
   const Limits& limits_;
   asio::io_context& context_;
   asio::thread_pool& handlers_;
-  Stream stream_;
+  Wire stream_;
   beast::flat_buffer buffer_;
   const std::string address_;
 };
@@ -120,15 +159,20 @@ Task<void> Connection::run(tcp::socket socket) {
   error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
   const tcp protocol = socket.local_endpoint(ignored).protocol();
-  stream_.socket().assign(protocol, socket.release(), ignored);
+  stream_.plain().socket().assign(protocol, socket.release(), ignored);
   try {
+    error_code error;
+    stream_.plain().expires_after(limits_.head_time);
+    co_await stream_.begin(error);
+    if (error) ++shared_.malformed;
     bool first = true;
-    while (co_await one_request(first)) first = false;
+    while (!error && co_await one_request(first)) first = false;
   } catch (const boost::system::system_error&) {
     // Whatever ends a connection ends it alone.
   }
-  stream_.socket().shutdown(tcp::socket::shutdown_both, ignored);
-  stream_.close();
+  stream_.plain().expires_after(kLingerTime);
+  co_await stream_.end();
+  stream_.plain().close();
 }
 
 // False: the connection is done.
@@ -140,7 +184,7 @@ Task<bool> Connection::one_request(bool first) {
   ++shared_.requests;
   Asked asked{parser.get().version(), parser.get().keep_alive(),
               parser.get().method() == bhttp::verb::head};
-  Request request = head_of(parser.get(), address_);
+  Request request = head_of(parser.get(), address_, shared_.tls.has_value());
   if (std::optional<Response> no = shared_.gate(request)) {
     const bool whole = parser.is_done();  // no body is on its way
     if (whole) co_return co_await write_whole(*no, asked);
@@ -156,13 +200,13 @@ Task<bool> Connection::one_request(bool first) {
 Task<bool> Connection::read_head(bhttp::request_parser<bhttp::string_body>& parser, bool first) {
   error_code error;
   if (buffer_.size() == 0) {
-    stream_.expires_after(first ? limits_.head_time : limits_.idle_time);
+    stream_.plain().expires_after(first ? limits_.head_time : limits_.idle_time);
     const size_t got =
         co_await stream_.async_read_some(buffer_.prepare(size_t{16} << 10), into(error));
     if (error) co_return false;
     buffer_.commit(got);
   }
-  stream_.expires_after(limits_.head_time);
+  stream_.plain().expires_after(limits_.head_time);
   co_await bhttp::async_read_header(stream_, buffer_, parser, into(error));
   if (!error) co_return true;
   if (error == bhttp::error::end_of_stream) co_return false;
@@ -182,7 +226,7 @@ Task<bool> Connection::read_head(bhttp::request_parser<bhttp::string_body>& pars
 
 Task<bool> Connection::read_body(bhttp::request_parser<bhttp::string_body>& parser, Share& share) {
   error_code error;
-  stream_.expires_after(limits_.body_time);
+  stream_.plain().expires_after(limits_.body_time);
   if (same_ignoring_case(std::string_view(parser.get()[bhttp::field::expect]), "100-continue")) {
     bhttp::response<bhttp::empty_body> go_on(bhttp::status::continue_, parser.get().version());
     co_await bhttp::async_write(stream_, go_on, into(error));
@@ -209,7 +253,7 @@ Task<bool> Connection::read_body(bhttp::request_parser<bhttp::string_body>& pars
       co_return false;
     }
   }
-  stream_.expires_never();
+  stream_.plain().expires_never();
   co_return true;
 }
 
@@ -284,7 +328,7 @@ Task<bool> Connection::wait(Outgoing& outgoing, Timer& wake, bool events, const 
     if (outgoing.has_piece()) break;  // its call to wake came before the waiting
     co_await wake.async_wait(into(error));
     if (outgoing.has_piece()) break;
-    if (has_left(stream_.socket().native_handle())) co_return false;
+    if (has_left(stream_.plain().socket().native_handle())) co_return false;
     if (!events || std::chrono::steady_clock::now() - quiet < kHeartbeat) continue;
     quiet = std::chrono::steady_clock::now();
     const bool ok = co_await write_part(":\n\n", asked);  // a comment, in this format
@@ -341,10 +385,10 @@ Task<void> Connection::refuse(Response& response) {
   error_code error;
   const Asked asked;
   co_await write_whole(response, asked);
-  stream_.socket().shutdown(tcp::socket::shutdown_send, error);
-  stream_.expires_after(kLingerTime);
+  stream_.plain().expires_after(kLingerTime);
+  co_await stream_.end();
   std::string rest(size_t{64} << 10, '\0');
-  while (!error) co_await stream_.async_read_some(asio::buffer(rest), into(error));
+  while (!error) co_await stream_.plain().async_read_some(asio::buffer(rest), into(error));
 }
 
 }  // namespace

@@ -6,11 +6,13 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "http/server.h"
@@ -33,6 +35,7 @@ struct Shared {
   const Gate gate;
   const Handler handler;
   const Refusal refusal;
+  std::optional<boost::asio::ssl::context> tls = {};  // connections are encrypted
   std::atomic<uint64_t> connections{0}, requests{0}, refused{0}, malformed{0}, bodies{0};
   std::atomic<int> answering{0};
 };

@@ -17,7 +17,8 @@ struct Request {
   std::string query;  // behind the "?"
   Headers headers;
   std::string body;
-  std::string address;  // of the other end of the connection
+  std::string address;     // of the other end of the connection
+  bool encrypted = false;  // the connection is
 
   // The first header of this name (upper and lower case alike); "" where there is none.
   std::string_view header(std::string_view name) const;

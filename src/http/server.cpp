@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "http/connection.h"
+#include "http/tls.h"
 
 namespace icedit::http {
 namespace {
@@ -31,8 +32,11 @@ std::string text_of(const asio::ip::address& address) {
 }  // namespace
 
 struct Server::Impl {
-  Impl(const Limits& limits, Gate gate, Handler handler, Refusal refusal)
-      : shared{limits, std::move(gate), std::move(handler), std::move(refusal)} {}
+  Impl(const Limits& limits, Gate gate, Handler handler, Refusal refusal,
+       const std::optional<Certificate>& certificate)
+      : shared{limits, std::move(gate), std::move(handler), std::move(refusal)} {
+    if (certificate) shared.tls.emplace(tls_context(*certificate));
+  }
   void listen(const std::string& host, uint16_t wanted);
   Task<void> accept();
   Task<void> serve(tcp::socket socket, std::string address);
@@ -97,9 +101,9 @@ Task<void> Server::Impl::serve(tcp::socket socket, std::string address) {
 }
 
 Server::Server(const std::string& host, uint16_t port, const Limits& limits, Gate gate,
-               Handler handler, Refusal refusal)
-    : impl_(
-          std::make_unique<Impl>(limits, std::move(gate), std::move(handler), std::move(refusal))) {
+               Handler handler, Refusal refusal, const std::optional<Certificate>& certificate)
+    : impl_(std::make_unique<Impl>(limits, std::move(gate), std::move(handler), std::move(refusal),
+                                   certificate)) {
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < kFiles) {
     files.rlim_cur = std::min<rlim_t>(kFiles, files.rlim_max);

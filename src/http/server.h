@@ -24,6 +24,11 @@ struct Limits {
   uint64_t unread = uint64_t{64} << 20;  // bytes of an answer that a client has not taken yet
 };
 
+// PEM files: the certificate with those that vouch for it, and its private key.
+struct Certificate {
+  std::string chain, key;
+};
+
 // Called for every request, on one of a few threads; it must not wait for an edit.
 using Handler = std::function<void(std::shared_ptr<Exchange>)>;
 // Asked on a request's head, before its body is read: an answer refuses it.
@@ -40,10 +45,11 @@ struct Counts {
 
 class Server {
  public:
-  // Listens from here on. `port` 0: one that is free. Throws UsageError for an address that is
-  // none or not this machine's, IoError where the port is taken.
+  // Listens from here on. `port` 0: one that is free. With a certificate connections are encrypted.
+  // Throws UsageError for an address that is none or not this machine's, or a certificate that is
+  // none, IoError where the port is taken.
   Server(const std::string& host, uint16_t port, const Limits& limits, Gate gate, Handler handler,
-         Refusal refusal);
+         Refusal refusal, const std::optional<Certificate>& certificate = {});
   ~Server();  // ends all connections
 
   uint16_t port() const;

@@ -23,6 +23,7 @@ struct Options {
   std::string name;  // of this replica, in its jobs' ids; "" for one that stands alone
   http::AccessRules access;
   http::Limits limits;
+  std::optional<http::Certificate> certificate;
 
   std::vector<NamedAdapter> adapters;
   bool no_lora = false;  // none is meant

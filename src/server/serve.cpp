@@ -53,7 +53,8 @@ void expect_safe(const Options& o) {
 
 std::string url_of(const Options& o, uint16_t port) {
   const bool v6 = o.host.find(':') != std::string::npos;
-  return str("http://", v6 ? "[" : "", o.host, v6 ? "]" : "", ":", port, "/");
+  return str(o.certificate ? "https://" : "http://", v6 ? "[" : "", o.host, v6 ? "]" : "", ":",
+             port, "/");
 }
 
 void log_end(const Job& job, Clock::time_point begin) {
@@ -81,7 +82,8 @@ int serve(const Options& options, ModelFiles files, ResidencyOptions residency, 
   http::Server server(
       options.host, uint16_t(options.port), options.limits,
       [&](const http::Request& head) { return api.gate(head); },
-      [&](const ExchangePtr& exchange) { api.handle(exchange); }, Api::refusal);
+      [&](const ExchangePtr& exchange) { api.handle(exchange); }, Api::refusal,
+      options.certificate);
   connections = &server;
   std::cout << "icedit edits with " << engine.facts().name << " at "
             << url_of(options, server.port()) << "  (Ctrl+C ends it)" << std::endl;

@@ -57,7 +57,8 @@ TEST(Frozen, OptionsOfServe) {
   ServeOptions options;
   const std::string all = spellings(serve_option_groups(options));
   EXPECT_TRUE(all.starts_with(
-      "host port name api-key api-key-file no-auth! allowed-host cors trusted-proxy queue max-body "
+      "host port name tls-cert tls-key api-key api-key-file no-auth! allowed-host cors "
+      "trusted-proxy queue max-body "
       "max-pixels max-prompt max-steps max-width max-connections max-connections-per-address "
       "drain-seconds keep-minutes keep-mb save-dir save-mb model|"))
       << all;

@@ -60,14 +60,16 @@ class Answer:
 
 
 class Server:
-    def __init__(self, *arguments, environment=None):
+    def __init__(self, *arguments, environment=None, tls=None):
+        """`tls`: an ssl.SSLContext, where the server is told to encrypt."""
+        self.tls = tls
         self.folder = tempfile.TemporaryDirectory()
         self.errors = open(pathlib.Path(self.folder.name) / "stderr", "w+", encoding="utf-8")
         self.process = subprocess.Popen(
             [BINARY, "serve", "--port", "0", *arguments], stdout=subprocess.PIPE, stderr=self.errors, text=True,
             cwd=self.folder.name, env={**ENVIRONMENT, **(environment or {})})
         self.line = self.process.stdout.readline()
-        found = re.search(r"http://(?:[\d.]+|\[[\d:]+\]):(\d+)/", self.line)
+        found = re.search(r"https?://(?:[\d.]+|\[[\d:]+\]):(\d+)/", self.line)
         if not found:
             why = self.stderr()
             self.kill()
@@ -98,6 +100,8 @@ class Server:
         return self.process.wait(timeout=60)
 
     def connect(self, source="127.0.0.1", timeout=60):
+        if self.tls:
+            return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=timeout, context=self.tls)
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout, source_address=(source, 0))
 
     def ask(self, method, path, body=None, headers=None, source="127.0.0.1"):

@@ -4,7 +4,9 @@ import json
 import pathlib
 import signal
 import socket
+import ssl
 import struct
+import subprocess
 import tempfile
 import time
 import unittest
@@ -225,6 +227,45 @@ class Life(unittest.TestCase):
             self.assertEqual(server.get("/", Host="other.test").status, 403)
             self.assertEqual(server.get("/", Host="edit.test").status, 200)
             self.assertNotIn("secret", server.stderr())
+
+    def test_encrypted_connections(self):
+        with tempfile.TemporaryDirectory() as folder:
+            certificate, key, other = (f"{folder}/{name}.pem" for name in ("certificate", "key", "other"))
+            for to, extra in ((key, ["-keyout", key, "-out", certificate]), (other, ["-keyout", other, "-out", f"{folder}/unused"])):
+                subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2",
+                                "-addext", "subjectAltName=IP:127.0.0.1", *extra], check=True, capture_output=True)
+            tls = ssl.create_default_context(cafile=certificate)
+            with Server("--tls-cert", certificate, "--tls-key", key, "--api-key", "one", tls=tls) as server:
+                self.assertIn("https://127.0.0.1:", server.line)
+                key_shown = {"Authorization": "Bearer one"}
+                answer = server.form("/v1/images/edits", {"prompt": "make the car red", "seed": 3},
+                                     [("image", "desert-car.png", asset("desert-car.png"))], key_shown)
+                self.assertEqual(answer.picture(), edited("desert-car.png", "make the car red", "--seed", "3"))
+                several = server.form("/v1/images/edits", {"prompt": "make it night", "n": 4, "output_size": "source"},
+                                      [("image", "a.jpg", asset("astronaut.jpg"))], key_shown)
+                self.assertEqual(len(several.json()["data"]), 4)
+                # The page's session is for encrypted connections alone.
+                session = server.ask("POST", "/session", headers={"Origin": f"https://127.0.0.1:{server.port}", **key_shown})
+                self.assertIn("; Secure", session.headers["Set-Cookie"])
+                # A refusal while the body is still coming, and one who does not encrypt.
+                refused = server.ask("POST", "/v1/images/edits", bytes(3_000_000))
+                self.assertEqual(refused.status, 401)
+                with socket.create_connection(("127.0.0.1", server.port), timeout=20) as plain:
+                    plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    self.assertNotIn(b"200 OK", plain.recv(1000))
+                self.assertEqual(server.get("/health").status, 200)
+                self.assertEqual(server.end(), 0)
+            for arguments, why in ((("--tls-cert", certificate), "--tls-cert needs --tls-key"),
+                                   (("--tls-cert", certificate, "--tls-key", other), "is not the key of"),
+                                   (("--tls-cert", key, "--tls-key", key), "expected a PEM file with the certificate"),
+                                   (("--tls-cert", certificate, "--tls-key", certificate), "expected a PEM file with the certificate's private"),
+                                   (("--tls-cert", f"{folder}/none", "--tls-key", key), "no such file")):
+                with self.assertRaisesRegex(RuntimeError, why):
+                    Server(*arguments)
+            locked = f"{folder}/locked.pem"
+            subprocess.run(["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:secret", "-out", locked], check=True)
+            with self.assertRaisesRegex(RuntimeError, "is encrypted"):
+                Server("--tls-cert", certificate, "--tls-key", locked)
 
     def test_results_are_kept_in_a_folder(self):
         with tempfile.TemporaryDirectory() as folder:

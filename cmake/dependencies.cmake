@@ -18,6 +18,7 @@ icedit_package(yaml yaml-cpp)
 icedit_package(spdlog spdlog)
 icedit_package(crypto libcrypto)
 icedit_package(ssl libssl)
+icedit_package(curl libcurl)
 find_path(BOOST_BEAST boost/beast/http.hpp REQUIRED)  # headers only
 file(STRINGS ${BOOST_BEAST}/boost/version.hpp boost_version REGEX "define BOOST_VERSION ")
 if(NOT boost_version MATCHES " ([0-9]+)$" OR CMAKE_MATCH_1 LESS 108100)

@@ -13,14 +13,14 @@ CUPTI=13.0.85
 PACKAGES=(g++ cmake ninja-build ccache clang-format lld python3 python3-pip pkg-config
   libicu-dev libpng-dev libjpeg62-turbo-dev libwebp-dev libexif-dev
   nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libspdlog-dev libstb-dev libboost1.81-dev
-  libssl-dev libgloo-dev libgtest-dev libgmock-dev libbenchmark-dev)
+  libssl-dev libcurl4-openssl-dev libgloo-dev libgtest-dev libgmock-dev libbenchmark-dev)
 
 cuda=0 packages=1 serve_tests=0
 for arg in "$@"; do
   case "$arg" in
     --cuda) cuda=1 ;;
     --fuzz) PACKAGES+=(clang-14 libclang-rt-14-dev) ;;
-    --serve-tests) serve_tests=1; PACKAGES+=(chromium chromium-driver nginx) ;;
+    --serve-tests) serve_tests=1; PACKAGES+=(chromium chromium-driver nginx openssl) ;;
     --no-packages) packages=0 ;;
     -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) echo "setup.sh: unknown option '$arg' (known: --cuda, --fuzz, --serve-tests, --no-packages)" >&2; exit 2 ;;

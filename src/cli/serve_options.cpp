@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "cli/arguments.h"
 #include "cli/paths.h"
+#include "http/fetch.h"
 
 namespace icedit::cli {
 namespace {
@@ -41,22 +42,22 @@ std::string last_name(const std::string& path) {
 SettingGroup place_group(ServeOptions& o) {
   server::Options& s = o.server;
   return {
-    "Where",
-        {{"host", "ADDRESS",
-          "the address to listen on; others than this machine's own need a "
-          "key and --allowed-host",
-          s.host, into(s.host)},
-         {"port", "N", "0: one that is free", "7860", integer(s.port, 0, 65535)},
-         {"name", "TEXT", "of this replica, in its jobs' ids: letters and digits", "",
-          [&s](const Given& given) {
-            s.name = text_value(given);
-            if (!is_name(s.name) || s.name.find('_') != std::string::npos)
-              throw_value_error(given, "letters, digits, dots and dashes");
-          }},
-        {"tls-cert", "FILE",
-         "encrypt connections (HTTPS): a PEM file with the certificate and those that vouch for it",
-         "", into(o.certificate.chain)},
-        {"tls-key", "FILE", "its private key, in PEM", "", into(o.certificate.key)}}};
+      "Where",
+      {{"host", "ADDRESS",
+        "the address to listen on; others than this machine's own need a "
+        "key and --allowed-host",
+        s.host, into(s.host)},
+       {"port", "N", "0: one that is free", "7860", integer(s.port, 0, 65535)},
+       {"name", "TEXT", "of this replica, in its jobs' ids: letters and digits", "",
+        [&s](const Given& given) {
+          s.name = text_value(given);
+          if (!is_name(s.name) || s.name.find('_') != std::string::npos)
+            throw_value_error(given, "letters, digits, dots and dashes");
+        }},
+       {"tls-cert", "FILE",
+        "encrypt connections (HTTPS): a PEM file with the certificate and those that vouch for it",
+        "", into(o.certificate.chain)},
+       {"tls-key", "FILE", "its private key, in PEM", "", into(o.certificate.key)}}};
 }
 
 SettingGroup access_group(ServeOptions& o) {
@@ -73,6 +74,10 @@ SettingGroup access_group(ServeOptions& o) {
         "this machine's own", added_to(s.access.hosts)},
        {"cors", "ORIGIN", "pages of this origin may use the API; several times for several", "none",
         added_to(s.access.origins)},
+       {"allow-fetch", "",
+        "JSON requests may name pictures by https:// URLs of the public internet, which the server "
+        "fetches",
+        "", into(s.allow_fetch)},
        {"trusted-proxy", "ADDRESS", "a proxy whose X-Forwarded-For is believed", "none",
         added_to(s.access.proxies)}}};
 }
@@ -166,6 +171,7 @@ ServeOptions parse_serve_options(const std::vector<std::string>& arguments) {
                                                : "--tls-key needs --tls-cert, its certificate");
   }
   if (!o.certificate.key.empty()) o.server.certificate = o.certificate;
+  if (o.server.allow_fetch) o.server.limits.handler_threads += http::Fetcher::Rules().at_once;
   o.server.limits.body = uint64_t(o.max_body_mb) * 1'000'000;
   o.server.limits.bodies = std::max(o.server.limits.bodies, 4 * o.server.limits.body);
   o.server.limits.connections = int(o.max_connections);

@@ -10,6 +10,8 @@
 namespace icedit::http {
 namespace {
 
+constexpr size_t kMostFetched = 2;  // a picture and its mask
+
 bool is_picture_field(const std::string& name) {
   return name == "image" || name == "images" || name == "mask";
 }
@@ -53,22 +55,35 @@ Json from_multipart(const Request& request, const FormLimits& limits, std::vecto
   return fields;
 }
 
-void take_picture(const std::string& field, const Json& value, std::vector<File>& files) {
+// Whether it begins as "https://" does.
+bool is_absolute(const std::string& url) {
+  const size_t colon = url.find(':');
+  return colon != std::string::npos && url.compare(colon, 3, "://") == 0;
+}
+
+void take_picture(const std::string& field, const Json& value, const FormLimits& limits,
+                  std::vector<File>& files) {
   if (value.is_null()) return;
   if (value.is_array()) {
-    for (const Json& one : value) take_picture(field, one, files);
+    for (const Json& one : value) take_picture(field, one, limits, files);
     return;
   }
   if (value.is_object()) {
-    if (value.contains("image_url")) return take_picture(field, value["image_url"], files);
+    if (value.contains("image_url")) return take_picture(field, value["image_url"], limits, files);
     throw UsageError(str("'", field, "' names no picture: expected {\"image_url\": \"data:...\"}",
                          "; files by id are not kept here"));
   }
   const std::string* url = value.get_ptr<const std::string*>();
+  if (url != nullptr && limits.fetch && is_absolute(*url)) {
+    if (files.size() >= kMostFetched)
+      throw UsageError("more pictures are named than an edit takes");
+    files.push_back({picture_field(field), "", limits.fetch(*url)});
+    return;
+  }
   std::optional<DataUrl> data = url == nullptr ? std::nullopt : parse_data_url(*url);
   if (!data) {
-    throw UsageError(str("'", field, "' is no data URL, expected data:image/png;base64,...; ",
-                         "pictures elsewhere are not fetched"));
+    throw UsageError(str("'", field, "' is no data URL, expected data:image/png;base64,...",
+                         limits.fetch ? "" : "; pictures elsewhere are not fetched"));
   }
   files.push_back({picture_field(field), "", std::move(data->bytes)});
 }
@@ -92,7 +107,7 @@ Json from_json(const Request& request, const FormLimits& limits, std::vector<Fil
   Json fields = Json::object();
   for (auto& [name, value] : all.items()) {
     if (is_picture_field(name)) {
-      take_picture(name, value, files);
+      take_picture(name, value, limits, files);
     } else {
       expect_lengths(value, name.substr(0, 100), limits.text);
       fields[name] = std::move(value);

@@ -19,7 +19,6 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using std::chrono::milliseconds;
 
-constexpr int kHandlerThreads = 2;
 constexpr int kFiles = 4096;
 
 // An IPv4 address is written as one, also where the server listens on "::".
@@ -45,7 +44,7 @@ struct Server::Impl {
   std::map<std::string, int> by_address;
   // Connections end with it, and use what stands above.
   asio::io_context context{1};
-  asio::thread_pool handlers{kHandlerThreads};
+  asio::thread_pool handlers{static_cast<size_t>(shared.limits.handler_threads)};
   std::optional<asio::basic_socket_acceptor<tcp, Executor>> acceptor;
   std::jthread thread;
 };

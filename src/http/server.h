@@ -17,6 +17,7 @@ struct Limits {
   uint32_t head = 32 << 10;               // bytes of a request's line and headers
   int connections = 1024;
   int connections_per_address = 256;
+  int handler_threads = 2;
   std::chrono::milliseconds head_time{10'000};   // for all of a request's head
   std::chrono::milliseconds body_time{60'000};   // for all of its body
   std::chrono::milliseconds idle_time{60'000};   // between two requests

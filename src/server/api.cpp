@@ -83,7 +83,12 @@ std::vector<std::string> Api::list() {
   return all;
 }
 
-Api::Api(Parts parts) : parts_(std::move(parts)), access_(parts_.options.access) {}
+Api::Api(Parts parts)
+    : parts_(std::move(parts)),
+      access_(parts_.options.access),
+      fetcher_(parts_.options.allow_fetch ? std::make_unique<http::Fetcher>(
+                                                http::Fetcher::Rules{parts_.options.limits.body})
+                                          : nullptr) {}
 
 const Api::Route* Api::find(const std::string& method, const std::string& path,
                             Captures& captures) {

@@ -89,6 +89,7 @@ class Api {
 
   const Parts parts_;
   const http::Access access_;
+  const std::unique_ptr<http::Fetcher> fetcher_;  // nullptr: pictures elsewhere are refused
 };
 
 }  // namespace icedit::server

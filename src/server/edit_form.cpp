@@ -324,9 +324,11 @@ EditForm read_edit_form(Json fields, std::vector<http::File> files, FormKind kin
 }
 
 EditForm read_edit_form(const http::Request& request, FormKind kind, const Options& options,
-                        const ModelFacts& facts) {
+                        const ModelFacts& facts, http::Fetcher* fetcher) {
   std::vector<http::File> files;
-  Json fields = http::parse_form(request, http::FormLimits(), files);
+  http::FormLimits limits;
+  if (fetcher != nullptr) limits.fetch = std::ref(*fetcher);
+  Json fields = http::parse_form(request, limits, files);
   return read_edit_form(std::move(fields), std::move(files), kind, options, facts);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // From a request's fields and pictures to a job: OpenAI's names, and every other setting of an edit
 // by the name that a batch's line has.
+#include "http/fetch.h"
 #include "http/form.h"
 #include "server/engine.h"
 
@@ -24,8 +25,8 @@ std::vector<std::string> setting_fields();
 // Throws RequestError naming the field.
 EditForm read_edit_form(Json fields, std::vector<http::File> files, FormKind kind,
                         const Options& options, const ModelFacts& facts);
-// The same of a request's body (http/form.h).
+// The same of a request's body (http/form.h). `fetcher`: nullptr where URLs are refused.
 EditForm read_edit_form(const http::Request& request, FormKind kind, const Options& options,
-                        const ModelFacts& facts);
+                        const ModelFacts& facts, http::Fetcher* fetcher);
 
 }  // namespace icedit::server

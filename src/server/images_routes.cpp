@@ -105,7 +105,8 @@ class EventStream {
 
 void Api::edit_image(const ExchangePtr& exchange, const Captures&) {
   http::Request& request = exchange->request;
-  EditForm form = read_edit_form(request, FormKind::kImages, parts_.options, parts_.facts);
+  EditForm form =
+      read_edit_form(request, FormKind::kImages, parts_.options, parts_.facts, fetcher_.get());
   const std::shared_ptr<Job> job = new_job(std::move(form.input), request);
   const std::string base = form.as_url ? access_.origin(request) : "";
   const auto respond_to = [this](const ExchangePtr& to, http::Response response) {

@@ -34,7 +34,8 @@ http::Response picture(const std::string& bytes, ImageFormat format, uint64_t se
 
 void Api::post_job(const ExchangePtr& exchange, const Captures&) {
   http::Request& request = exchange->request;
-  EditForm form = read_edit_form(request, FormKind::kJobs, parts_.options, parts_.facts);
+  EditForm form =
+      read_edit_form(request, FormKind::kJobs, parts_.options, parts_.facts, fetcher_.get());
   const std::shared_ptr<Job> job = new_job(std::move(form.input), request);
   submit(job);
   parts_.store.add(job);

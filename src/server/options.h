@@ -30,7 +30,8 @@ struct Options {
 
   bool no_auth = false;  // everybody may, also from other machines
 
-  int64_t queue = 64;  // jobs that wait
+  bool allow_fetch = false;  // pictures by their URLs
+  int64_t queue = 64;        // jobs that wait
   int64_t max_pixels = 50'000'000;
   int64_t max_prompt = 2000;  // bytes
   int64_t max_steps = 100;

@@ -58,6 +58,7 @@ TEST(Frozen, OptionsOfServe) {
   const std::string all = spellings(serve_option_groups(options));
   EXPECT_TRUE(all.starts_with(
       "host port name tls-cert tls-key api-key api-key-file no-auth! allowed-host cors "
+      "allow-fetch! "
       "trusted-proxy queue max-body "
       "max-pixels max-prompt max-steps max-width max-connections max-connections-per-address "
       "drain-seconds keep-minutes keep-mb save-dir save-mb model|"))

@@ -23,7 +23,7 @@ EditForm read(Json fields, FormKind kind = FormKind::kImages) {
   http::Request request;
   request.headers = {{"content-type", "application/json"}};
   request.body = fields.dump();
-  return read_edit_form(request, kind, {}, facts());
+  return read_edit_form(request, kind, {}, facts(), nullptr);
 }
 
 Problem fault(const Json& fields, FormKind kind = FormKind::kImages) {

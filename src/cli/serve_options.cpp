@@ -88,6 +88,10 @@ SettingGroup limits_group(ServeOptions& o) {
       "Limits",
       {{"queue", "N", "jobs that may wait; more get 503 with Retry-After", "64",
         integer(s.queue, 1, 100'000)},
+       {"batch", "N",
+        "edits of one size that are denoised together: more of them in the same time, each of them "
+        "later; equal to edits alone but for rounding",
+        "1", integer(s.batch, 1, 64)},
        {"max-body", "MB", "of a request", "50", integer(o.max_body_mb, 1, 4096)},
        {"max-pixels", "N", "of a picture, before it is decoded", "50000000",
         integer(s.max_pixels, 256, int64_t{1} << 31)},

@@ -18,8 +18,8 @@ class Fetcher {
     uint64_t most_bytes = uint64_t{50} << 20;
     std::chrono::milliseconds connect_time{5'000}, total_time{20'000};
     int at_once = 8;
-    bool public_only = true;  // off in tests alone
-    std::string authorities;  // a PEM file; "": those that the system trusts
+    bool public_only = true;       // off in tests alone
+    std::string authorities = {};  // a PEM file; "": those that the system trusts
   };
   explicit Fetcher(Rules rules) : rules_(std::move(rules)) {}
 

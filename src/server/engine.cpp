@@ -1,6 +1,8 @@
 #include "server/engine.h"
 
 #include <algorithm>
+#include <map>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -71,6 +73,14 @@ SourceRecord record_of(const std::string& name, const std::string& bytes) {
 
 }  // namespace
 
+// One job on its way.
+struct Engine::Work {
+  Job& job;
+  Clock::time_point begin;
+  EditRequest request;
+  Recipe recipe;
+};
+
 Engine::Engine(const Options& options, ModelFiles files, ResidencyOptions residency,
                bool low_memory, Metrics& metrics)
     : metrics_(metrics),
@@ -85,6 +95,7 @@ Engine::Engine(const Options& options, ModelFiles files, ResidencyOptions reside
     facts_.scales.push_back(named.adapter.scale);
   }
   all_ = describe_run(parts);
+  editor_.set_batch(options.batch);
   parts.set_keep(choose_keep(estimate_parts(parts, {}), low_memory, /*several_pictures=*/true));
   const std::string odd = adapter_warning(parts, options.no_lora);
   if (!odd.empty()) log::warn(odd);
@@ -123,34 +134,38 @@ EditRequest Engine::read(const JobInput& input) {
   return request;
 }
 
-EditHooks Engine::hooks(Job& job, const StopCheck& stop) {
+EditHooks Engine::hooks(const std::vector<Work*>& works, const StopCheck& stop) {
   EditHooks hooks;
-  hooks.stop = [&job, stop] {
-    if (job.is_cancelled()) throw Interrupted("the job was cancelled");
+  hooks.stop = [works, stop] {
+    if (std::all_of(works.begin(), works.end(), [](Work* w) { return w->job.is_cancelled(); }))
+      throw Interrupted("the job was cancelled");
     stop();
   };
-  const auto last = std::make_shared<Clock::time_point>(Clock::now());
-  hooks.on_stage = [&job, last](const std::string& stage) {
-    *last = Clock::now();
-    job.set_stage(stage);
+  hooks.on_stage = [this, works](const std::string& stage) {
+    last_ = Clock::now();
+    for (Work* work : works) work->job.set_stage(stage);
   };
-  hooks.on_step = [this, &job, last](int64_t image, int64_t step, int64_t steps) {
+  hooks.on_step = [this, works](int64_t image, int64_t step, int64_t steps) {
     ++metrics_.steps;
-    metrics_.step_microseconds += microseconds_since(*last);
-    *last = Clock::now();
-    job.set_step(image, step + 1, steps);
+    metrics_.step_microseconds += microseconds_since(last_);
+    last_ = Clock::now();
+    for (Work* work : works) work->job.set_step(image, step + 1, steps);
   };
-  if (job.input.previews == 0) return hooks;
+  if (works.size() == 1) add_previews(works[0]->job, hooks);
+  return hooks;
+}
+
+void Engine::add_previews(Job& job, EditHooks& hooks) {
+  if (job.input.previews == 0) return;
   const int64_t steps =
       job.input.settings.request.steps.value_or(facts_.defaults.num_inference_steps);
   hooks.preview_every = std::max<int64_t>(1, steps / (job.input.previews + 1));
   hooks.preview_full = job.input.previews_full || editor_.residency().keep() == Keep::kAll;
-  hooks.on_preview = [&job, last, steps](const Image& preview, int64_t step) {
+  hooks.on_preview = [this, &job, steps](const Image& preview, int64_t step) {
     if (job.status().preview_index < job.input.previews && step + 1 < steps)
       job.set_preview(encode_image(preview, ImageFormat::kPng));
-    *last = Clock::now();  // a preview is no part of a step
+    last_ = Clock::now();  // a preview is no part of a step
   };
-  return hooks;
 }
 
 std::shared_ptr<const JobResult> Engine::result(const JobInput& input, const EditRequest& request,
@@ -182,38 +197,93 @@ std::shared_ptr<const JobResult> Engine::result(const JobInput& input, const Edi
   return result;
 }
 
-void Engine::run(Job& job, const StopCheck& stop) try {
-  if (!job.start()) return;
-  const Clock::time_point begin = Clock::now();
-  metrics_.running = true;
+bool Engine::go_together(const Job& a, const Job& b) {
+  const auto plain = [](const Job& job) {
+    return job.images == 1 && job.input.previews == 0 &&
+           !call_limit(job.input.settings.request.speed, 1).any();
+  };
+  const EditRequest &x = a.input.settings.request, &y = b.input.settings.request;
+  return plain(a) && plain(b) && a.input.scales == b.input.scales &&
+         std::tie(x.steps, x.guidance, x.width, x.max_sequence_length) ==
+             std::tie(y.steps, y.guidance, y.width, y.max_sequence_length);
+}
+
+std::optional<Engine::Work> Engine::begin(Job& job) try {
+  if (!job.start()) return std::nullopt;
+  Work work{job, Clock::now(), {}, {}};
   job.set_stage("reading the picture");
-  use_adapters(job.input.scales);
-  Recipe recipe{run_record(), record_of(job.input.settings.image, job.input.image), {}, {}};
+  work.recipe = {run_record(), record_of(job.input.settings.image, job.input.image), {}, {}};
   std::optional<SourceRecord> mask;
   if (!job.input.mask.empty()) mask = record_of(job.input.settings.mask, job.input.mask);
-  const EditRequest request = read(job.input);
-  recipe.steps.push_back(step_record(job.input.settings, request, facts_.defaults));
-  recipe.steps.back().mask = mask;
-  recipe.steps.back().file.format = job.input.format;
-  std::vector<EditedImage> images = editor_.edit(request, hooks(job, stop));
+  work.request = read(job.input);
+  work.recipe.steps.push_back(step_record(job.input.settings, work.request, facts_.defaults));
+  work.recipe.steps.back().mask = mask;
+  work.recipe.steps.back().file.format = job.input.format;
+  return work;
+} catch (...) {
+  end_badly(job);
+  return std::nullopt;
+}
+
+void Engine::run(const std::vector<std::shared_ptr<Job>>& jobs, const StopCheck& stop) {
+  metrics_.running = true;
+  use_adapters(jobs.front()->input.scales);
+  std::vector<Work> works;
+  for (const auto& job : jobs) {
+    if (auto work = begin(*job)) works.push_back(std::move(*work));
+  }
+  const auto half = [&](const Work& work) {
+    const Size size = reader_.half(work.request);
+    return std::pair(size.width, size.height);
+  };
+  std::map<std::pair<int, int>, std::vector<Work*>> by_size;
+  for (Work& work : works) by_size[half(work)].push_back(&work);
+  for (const auto& [size, group] : by_size) edit(group, stop);
+  metrics_.running = false;
+}
+
+void Engine::edit(const std::vector<Work*>& works, const StopCheck& stop) try {
+  std::vector<EditRequest> requests;
+  for (Work* work : works) requests.push_back(work->request);
+  editor_.edit(requests, hooks(works, stop), [&](size_t i, std::vector<EditedImage> images) {
+    deliver(*works[i], std::move(images));
+  });
+} catch (const Interrupted&) {
+  for (Work* work : works) end_badly(work->job);
+} catch (...) {
+  if (works.size() == 1) return end_badly(works[0]->job);
+  // One may have spoilt it for the others.
+  for (Work* work : works)
+    if (!work->job.status().over()) edit({work}, stop);
+}
+
+void Engine::deliver(Work& work, std::vector<EditedImage> images) try {
+  Job& job = work.job;
+  if (job.is_cancelled()) throw Interrupted("the job was cancelled");
   job.set_stage("writing the picture");
   std::vector<std::shared_ptr<const JobResult>> results;
   for (size_t i = 0; i < images.size(); ++i)
-    results.push_back(result(job.input, request, std::move(images[i]), i, recipe));
+    results.push_back(result(job.input, work.request, std::move(images[i]), i, work.recipe));
   ++metrics_.edits;
-  metrics_.edit_microseconds += microseconds_since(begin);
-  metrics_.running = false;
+  metrics_.edit_microseconds += microseconds_since(work.begin);
   job.finish(std::move(results));
-} catch (const Interrupted&) {
-  ++metrics_.cancelled;
-  metrics_.running = false;
-  job.end_cancelled();
 } catch (...) {
-  ++metrics_.failed;
-  metrics_.running = false;
-  const Problem problem = problem_of(std::current_exception());
-  if (problem.status >= 500) log::error(problem.message);
-  job.fail(problem);
+  end_badly(work.job);
+}
+
+void Engine::end_badly(Job& job) {
+  if (job.status().over()) return;
+  try {
+    throw;
+  } catch (const Interrupted&) {
+    ++metrics_.cancelled;
+    job.end_cancelled();
+  } catch (...) {
+    ++metrics_.failed;
+    const Problem problem = problem_of(std::current_exception());
+    if (problem.status >= 500) log::error(problem.message);
+    job.fail(problem);
+  }
 }
 
 }  // namespace icedit::server

@@ -67,12 +67,14 @@ bool Job::start() {
 
 void Job::set_stage(const std::string& stage) {
   const std::lock_guard lock(mutex_);
+  if (status_.over()) return;
   status_.stage = stage;
   change(Change::kStage);
 }
 
 void Job::set_step(int64_t image, int64_t step, int64_t steps) {
   const std::lock_guard lock(mutex_);
+  if (status_.over()) return;
   if (image != status_.image) status_.preview_index = 0;
   status_.image = image, status_.step = step, status_.steps = steps;
   change(Change::kStep);

@@ -77,6 +77,7 @@ class Job {
   // For the queue and the worker.
   void set_position(size_t position);
   bool start();  // false: it was cancelled before
+  // Without effect where it is over.
   void set_stage(const std::string& stage);
   void set_step(int64_t image, int64_t step, int64_t steps);
   void set_preview(std::string png);

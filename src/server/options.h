@@ -32,6 +32,7 @@ struct Options {
 
   bool allow_fetch = false;  // pictures by their URLs
   int64_t queue = 64;        // jobs that wait
+  int64_t batch = 1;         // of them that may be denoised together
   int64_t max_pixels = 50'000'000;
   int64_t max_prompt = 2000;  // bytes
   int64_t max_steps = 100;

@@ -22,6 +22,30 @@ bool JobQueue::push(const std::shared_ptr<Job>& job) {
 std::shared_ptr<Job> JobQueue::pop(std::chrono::milliseconds most) {
   std::unique_lock lock(mutex_);
   if (!there_.wait_for(lock, most, [&] { return count_ > 0; })) return nullptr;
+  std::shared_ptr<Job> job = take_first();
+  tell_positions();
+  return job;
+}
+
+std::vector<std::shared_ptr<Job>> JobQueue::pop_fitting(
+    size_t most, const std::function<bool(const Job&)>& fits) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Job>> jobs;
+  // Every client whose turn passed without a job that fits goes back to where it was.
+  std::list<std::string> passed;
+  while (jobs.size() < most && !turns_.empty()) {
+    if (fits(*waiting_[turns_.front()].front())) {
+      jobs.push_back(take_first());
+    } else {
+      passed.splice(passed.end(), turns_, turns_.begin());
+    }
+  }
+  turns_.splice(turns_.begin(), passed);
+  tell_positions();
+  return jobs;
+}
+
+std::shared_ptr<Job> JobQueue::take_first() {
   const std::string client = turns_.front();
   turns_.pop_front();
   auto& jobs = waiting_[client];
@@ -33,7 +57,6 @@ std::shared_ptr<Job> JobQueue::pop(std::chrono::milliseconds most) {
   } else {
     turns_.push_back(client);
   }
-  tell_positions();
   return job;
 }
 

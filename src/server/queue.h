@@ -3,6 +3,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -23,6 +24,10 @@ class JobQueue {
   bool push(const std::shared_ptr<Job>& job);  // false: there is no place
   // The next one; nullptr where none comes in this time.
   std::shared_ptr<Job> pop(std::chrono::milliseconds most);
+  // Further ones that fit, at most so many, in the order of turns: of each client as far as they
+  // fit from its first on.
+  std::vector<std::shared_ptr<Job>> pop_fitting(size_t most,
+                                                const std::function<bool(const Job&)>& fits);
   bool remove(const Job& job);  // false: it does not wait here
   size_t size() const;
 
@@ -30,6 +35,7 @@ class JobQueue {
   // With the lock held:
   void tell_positions();
   void taken(const Job& job);
+  std::shared_ptr<Job> take_first();
 
   const size_t most_;
   const uint64_t most_bytes_;

@@ -90,18 +90,29 @@ int serve(const Options& options, ModelFiles files, ResidencyOptions residency, 
   notify_supervisor("READY=1");
 
   Drain drain{std::chrono::seconds(options.drain_seconds)};
-  const auto run = [&](Job& job) {
+  // The next jobs, as soon as there are any in this time. Whether there were.
+  const auto run = [&](milliseconds most) {
+    std::vector<std::shared_ptr<Job>> jobs;
+    if (auto first = queue.pop(most)) jobs.push_back(std::move(first));
+    if (jobs.empty()) return false;
+    for (auto& more : queue.pop_fitting(size_t(options.batch) - 1, [&](const Job& job) {
+           return Engine::go_together(*jobs.front(), job);
+         }))
+      jobs.push_back(std::move(more));
     const Clock::time_point begin = Clock::now();
-    engine.run(job, [&] { drain.check(); });
-    log_end(job, begin);
-    if (saved && job.status().state == JobState::kDone) saved->add(job.status().results);
+    engine.run(jobs, [&] { drain.check(); });
+    for (const auto& job : jobs) {
+      log_end(*job, begin);
+      if (saved && job->status().state == JobState::kDone) saved->add(job->status().results);
+    }
+    return true;
   };
   while (!interrupted()) {
-    if (const std::shared_ptr<Job> job = queue.pop(kLook)) run(*job);
+    run(kLook);
     store.sweep();
   }
   // What was taken is done, while there is time; the rest ends with an error that says why.
-  while (const std::shared_ptr<Job> job = queue.pop(milliseconds(0))) run(*job);
+  while (run(milliseconds(0))) continue;
   server.finish(kLastAnswers);
   return 0;
 }

@@ -59,7 +59,7 @@ TEST(Frozen, OptionsOfServe) {
   EXPECT_TRUE(all.starts_with(
       "host port name tls-cert tls-key api-key api-key-file no-auth! allowed-host cors "
       "allow-fetch! "
-      "trusted-proxy queue max-body "
+      "trusted-proxy queue batch max-body "
       "max-pixels max-prompt max-steps max-width max-connections max-connections-per-address "
       "drain-seconds keep-minutes keep-mb save-dir save-mb model|"))
       << all;

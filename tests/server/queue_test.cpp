@@ -53,6 +53,21 @@ TEST(JobQueue, TellsPositionsAsTheyWillBeTaken) {
   EXPECT_EQ(queue.size(), 1U);
 }
 
+TEST(JobQueue, GivesThoseThatFitInTurns) {
+  JobQueue queue(100);
+  for (const char* id : {"a1", "a2", "a3"}) queue.push(job(id, "a"));
+  for (const char* id : {"b1", "b2"}) queue.push(job(id, "b"));
+  queue.push(job("c1", "c"));
+  std::string ids;
+  const auto fits = [](const Job& job) { return job.id != "b1" && job.id != "a3"; };
+  for (const auto& one : queue.pop_fitting(2, fits)) ids += one->id + " ";
+  EXPECT_EQ(ids, "a1 c1 ");
+  for (const auto& one : queue.pop_fitting(5, fits)) ids += one->id + " ";
+  EXPECT_EQ(ids, "a1 c1 a2 ");
+  EXPECT_EQ(queue.size(), 3U);
+  EXPECT_EQ(drained(queue), "b1 a3 b2 ");
+}
+
 TEST(JobQueue, OneClientLeavesRoomForOthers) {
   JobQueue queue(8);
   int taken = 0;

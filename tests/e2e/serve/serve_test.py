@@ -1,6 +1,8 @@
 """icedit serve with the nano model, as clients see it: results equal the command line's, byte by byte."""
 import base64
+import io
 import json
+import math
 import pathlib
 import signal
 import socket
@@ -11,9 +13,19 @@ import tempfile
 import time
 import unittest
 
+import PIL.Image
+import PIL.ImageChops
+
 from serve_program import ROOT, Server, asset, edited, events_of, multipart, png
 
 LORA = str(ROOT / "models/nano/lora/pytorch_lora_weights.safetensors")
+
+
+def psnr(a, b):
+    a, b = (PIL.Image.open(io.BytesIO(one)).convert("RGB") for one in (a, b))
+    histogram = PIL.ImageChops.difference(a, b).histogram()
+    squares = sum(count * (level % 256) ** 2 for level, count in enumerate(histogram))
+    return 10 * math.log10(255 ** 2 * 3 * a.width * a.height / max(squares, 1e-9))
 
 
 def size_of(picture):
@@ -266,6 +278,27 @@ class Life(unittest.TestCase):
             subprocess.run(["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:secret", "-out", locked], check=True)
             with self.assertRaisesRegex(RuntimeError, "is encrypted"):
                 Server("--tls-cert", certificate, "--tls-key", locked)
+
+    def test_a_batch_is_what_each_alone_is(self):
+        wanted = [("desert-car.png", "make the car red", 3), ("cat.jpg", "make it night", 4), ("snow-house.png", "add a sun", 5),
+                  ("desert-balloon.png", "without the cloud", 6)]
+        with Server("--batch", "4") as server:
+            first = server.job(steps=100)  # the others wait for it
+            jobs = [server.job(picture, prompt, seed=seed) for picture, prompt, seed in wanted]
+            broken = server.form("/v1/jobs", {"prompt": "x"}, [("image", "a.png", asset("cat.jpg")[:3000])]).json()["id"]
+            given_up = server.job("snow-ball.png", "make it night", seed=7)
+            self.assertEqual(server.ask("DELETE", f"/v1/jobs/{given_up}").json()["status"], "cancelled")
+            self.assertEqual(server.wait(first)["status"], "succeeded")
+            alone = server.metric("steps_total")
+            for job, (picture, prompt, seed) in zip(jobs, wanted):
+                state = server.wait(job)
+                self.assertEqual(state["status"], "succeeded", state)
+                result = server.get(f"/v1/jobs/{job}/results/0").body
+                self.assertGreaterEqual(psnr(result, edited(picture, prompt, "--seed", str(seed))), 50)
+            self.assertEqual(server.wait(broken)["status"], "failed")
+            # Eight steps each: the three squares together, and the cat.
+            self.assertEqual(server.metric("steps_total") - alone, 16)
+            self.assertEqual(server.edit(seed=3).picture(), edited("desert-car.png", "make the car red", "--seed", "3"))
 
     def test_results_are_kept_in_a_folder(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -4,7 +4,6 @@
 
 #include "edit/threads.h"
 #include "nn/bf16_attention.h"
-#include "nn/large_blocks.h"
 #include "program.h"
 
 namespace {
@@ -18,7 +17,6 @@ struct Arguments {
 void run(const Arguments& a) {
   const Threads threads(a.threads);
   const c10::InferenceMode inference;
-  keep_large_blocks();
   const auto random = [&] {
     return at::randn({1, a.tokens, a.heads, a.width}).to(at::kBFloat16).transpose(1, 2);
   };

@@ -1,8 +1,11 @@
-// Times products of whole numbers of 8 bits, [tokens, in] x [out, in]^T, by every kernel that this
-// CPU has: bench_products [--tokens 2560] [--in 3072] [--out 12288] [--runs 7] [--threads 2].
+// Times products, [tokens, in] x [out, in]^T, of whole numbers of 8 bits by every kernel that this
+// CPU has, and in bf16 by ours, where it has AMX, and by libtorch: bench_products [--tokens 2560]
+// [--in 3072] [--out 12288] [--runs 7] [--threads 2].
 #include <cstdio>
 
 #include "edit/threads.h"
+#include "nn/int8_matrix.h"
+#include "nn/kernels/bf16_product.h"
 #include "nn/kernels/int8_product.h"
 #include "program.h"
 
@@ -27,13 +30,26 @@ void run(const Arguments& a) {
   };
   kernels::Int8Rows x;
   std::printf("quantised, rotated: %.2f ms\n",
-              1e3 * best([&] { x = kernels::quantised({part}, 256); }));
+              1e3 * best([&] { x = kernels::quantised({part}, rotation_group(a.in)); }));
   const Tensor out = at::empty({a.tokens, a.out}, at::kBFloat16);
-  for (const kernels::Int8Kernel& kernel : kernels::int8_kernels()) {
-    const double seconds = best([&] { kernel.product(x, weight, {}, out); });
-    std::printf("%s: %.2f ms, %.0f GOP/s\n", kernel.name.c_str(), 1e3 * seconds,
+  const auto report = [&](const std::string& name, const auto& work) {
+    const double seconds = best(work);
+    std::printf("%s: %.2f ms, %.0f GOP/s\n", name.c_str(), 1e3 * seconds,
                 2e-9 * double(a.tokens * a.in * a.out) / seconds);
+  };
+  for (const kernels::Int8Kernel& kernel : kernels::int8_kernels())
+    report(kernel.name, [&] { kernel.product(x, weight, {}, out); });
+  const Tensor dense = rows.to(at::kBFloat16);
+  if (kernels::multiplies_bf16(dense)) {
+    kernels::Bf16Rows tiles;
+    std::printf("in tiles of bf16: %.2f ms\n", 1e3 * best([&] { tiles = kernels::tiled({part}); }));
+    report("bf16, ours", [&] { kernels::product(tiles, dense, {}, out); });
+    report("bf16, ours, gradient", [&] {
+      kernels::product_transposed(kernels::tiled({{out.unsqueeze(0), part.made, {}, {}, 0}}), dense,
+                                  at::empty({a.tokens, a.in}, at::kBFloat16));
+    });
   }
+  report("bf16, libtorch", [&] { at::linear(input, dense); });
 }
 
 }  // namespace

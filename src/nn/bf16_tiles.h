@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/tensor.h"
+#include "nn/kernels/tiles.h"
 
 // gcc's bug 105593, in immintrin.h
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -83,6 +84,11 @@ ICEDIT_AVX512_BF16 inline __mmask16 lanes(int64_t left) {
   return left >= kLanes ? __mmask16(0xffff) : __mmask16((1U << left) - 1);
 }
 
+ICEDIT_AVX512_BF16 inline __m512 wide(const BF16* values) {
+  const __m512i pairs = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)values));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+}
+
 // 2^x to 3e-6 of it, for sums of what is rounded to bf16; 2^-125 where x is below -125, 0 where the
 // mask is. 2^round(x), as whole numbers, times a minimax polynomial of the rest, |rest| <= 1/2.
 ICEDIT_AVX512_BF16 inline __m512 power_of_2(__m512 x, __mmask16 mask) {
@@ -106,6 +112,65 @@ ICEDIT_AVX512_BF16 inline void store_row(const float* from, float factor, BF16* 
     const __mmask16 mask = lanes(n - i);
     store(to + i, _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, from + i), _mm512_set1_ps(factor)),
           mask);
+  }
+}
+
+// Right factors as AMX reads them: tiles of 32 rows x 16 columns, 1 KiB (nn/kernels/amx.h).
+// 16 rows of 16 pairs -> 16 rows of the pairs at one place.
+ICEDIT_AVX512_BF16 inline void transpose(__m512i (&r)[kLanes]) {
+  __m512i t[kLanes];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    for (int j = 0; j < 2; ++j) {
+      r[i + 2 * j] = _mm512_unpacklo_epi64(t[i + j], t[i + 2 + j]);
+      r[i + 2 * j + 1] = _mm512_unpackhi_epi64(t[i + j], t[i + 2 + j]);
+    }
+  }
+  // Of 128 bits each, r[i + j] now has places j, 4 + j, 8 + j, 12 + j of rows i to i + 3.
+  for (int j = 0; j < 4; ++j) {
+    for (int i = 0; i < 16; i += 8) {
+      t[i + j] = _mm512_shuffle_i32x4(r[i + j], r[i + 4 + j], 0x88);
+      t[i + 4 + j] = _mm512_shuffle_i32x4(r[i + j], r[i + 4 + j], 0xdd);
+    }
+    for (int i = 0; i < 8; i += 4) {
+      r[i + j] = _mm512_shuffle_i32x4(t[i + j], t[8 + i + j], 0x88);
+      r[8 + i + j] = _mm512_shuffle_i32x4(t[i + j], t[8 + i + j], 0xdd);
+    }
+  }
+}
+
+// 16 rows of [N, K], `count` of which are there -> the tiles of these columns of its transpose.
+ICEDIT_AVX512_BF16 inline void pack_columns(const BF16* from, int64_t stride, int64_t count,
+                                            int64_t width, BF16* to) {
+  for (int64_t k = 0; k < width; k += kernels::kTileHalves, to += kernels::kTileHalves * kLanes) {
+    __m512i rows[kLanes];
+    for (int64_t n = 0; n < kLanes; ++n)
+      rows[n] = n < count ? _mm512_loadu_si512(from + n * stride + k) : _mm512_setzero_si512();
+    transpose(rows);
+    for (int64_t pair = 0; pair < kLanes; ++pair)
+      _mm512_store_si512(to + pair * kernels::kTileHalves, rows[pair]);
+  }
+}
+
+// 32 rows of [K, N], `count` of which are there -> a tile for each 16 of `width` columns, `next`
+// apart.
+ICEDIT_AVX512_BF16 inline void pack_pairs(const BF16* from, int64_t stride, int64_t count,
+                                          int64_t width, BF16* to, int64_t next) {
+  const __m512i even_first =
+      _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                       21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  for (int64_t row = 0; row < kernels::kTileHalves;
+       row += 2, from += 2 * stride, to += kernels::kTileHalves) {
+    for (int64_t n = 0; n < width; n += kLanes) {
+      __m256i even = _mm256_setzero_si256(), odd = even;
+      if (row < count) even = _mm256_loadu_si256((const __m256i*)(from + n));
+      if (row + 1 < count) odd = _mm256_loadu_si256((const __m256i*)(from + stride + n));
+      const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(even), odd, 1);
+      _mm512_store_si512(to + n / kLanes * next, _mm512_permutexvar_epi16(even_first, both));
+    }
   }
 }
 

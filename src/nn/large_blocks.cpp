@@ -4,7 +4,8 @@
 #include <c10/core/CPUAllocator.h>
 #include <sys/mman.h>
 
-#include <map>
+#include <algorithm>
+#include <list>
 #include <mutex>
 #include <unordered_map>
 
@@ -53,53 +54,67 @@ class LargeBlocks final : public c10::Allocator {
   void release() {
     const std::lock_guard lock(mutex_);
     shrink_to(0);
+    peak_ = used_bytes_;
   }
 
  private:
+  struct Block {
+    void* at;
+    size_t bytes;
+  };
+
   void* take(size_t bytes) {
     const std::lock_guard lock(mutex_);
-    const auto found = free_.lower_bound(bytes);
-    if (found != free_.end() && found->first <= bytes + bytes / 4) {
-      void* block = found->second;
-      used_.emplace(block, found->first);
-      kept_ -= found->first;
-      free_.erase(found);
-      return block;
+    auto found = free_.end();  // the smallest that is large enough, and the last of these
+    for (auto i = free_.begin(); i != free_.end(); ++i) {
+      if (i->bytes >= bytes && i->bytes <= bytes + bytes / 4 &&
+          (found == free_.end() || i->bytes <= found->bytes))
+        found = i;
     }
-    // Nobody waits for these sizes any more when others are needed.
-    shrink_to(most_ / 2);
-    void* block = map(bytes);
-    used_.emplace(block, bytes);
-    return block;
+    Block block{nullptr, bytes};
+    if (found != free_.end()) {
+      block = *found;
+      free_.erase(found);
+      kept_ -= block.bytes;
+    }
+    used_bytes_ += block.bytes;
+    peak_ = std::max(peak_, used_bytes_);
+    shrink_to(most_kept());
+    if (block.at == nullptr) block.at = map(bytes);
+    used_.emplace(block.at, block.bytes);
+    return block.at;
   }
 
   static void give_back(void* block);
 
-  void put(void* block) {
+  void put(void* at) {
     const std::lock_guard lock(mutex_);
-    const auto found = used_.find(block);
-    if (found == used_.end()) return small_->raw_deleter()(block);
-    const size_t bytes = found->second;
+    const auto found = used_.find(at);
+    if (found == used_.end()) return small_->raw_deleter()(at);
+    const Block block{at, found->second};
     used_.erase(found);
-    free_.emplace(bytes, block);
-    kept_ += bytes;
-    shrink_to(most_);
+    used_bytes_ -= block.bytes;
+    free_.push_back(block);
+    kept_ += block.bytes;
+    shrink_to(most_kept());
   }
 
-  // The largest go first.
+  uint64_t most_kept() const { return std::min(most_, peak_ - used_bytes_); }
+
   void shrink_to(uint64_t most) {
     while (kept_ > most) {
-      const auto last = std::prev(free_.end());
-      munmap(last->second, last->first);
-      kept_ -= last->first;
-      free_.erase(last);
+      const Block block = free_.front();
+      munmap(block.at, block.bytes);
+      kept_ -= block.bytes;
+      free_.pop_front();
     }
   }
 
   c10::Allocator* small_;
   std::mutex mutex_;
-  uint64_t most_ = 0, kept_ = 0;
-  std::multimap<size_t, void*> free_;
+  uint64_t most_ = 0, kept_ = 0;        // bytes
+  uint64_t used_bytes_ = 0, peak_ = 0;  // now, and the most at once since the last release
+  std::list<Block> free_;               // what was given back last is at the end
   std::unordered_map<void*, size_t> used_;
 };
 

@@ -7,8 +7,10 @@
 namespace icedit {
 
 // From now on CPU tensors of 4 MiB and more lie in huge pages where the system has them, and what
-// such a tensor leaves is kept for the next one of about its size, up to `most` bytes in all.
-void keep_large_blocks(uint64_t most = uint64_t{256} << 20);
+// such a tensor leaves is kept for the next one of about its size: up to `most` bytes in all, and
+// never so much that kept and used memory are more than was used at once since the last release.
+// What has lain longest goes first.
+void keep_large_blocks(uint64_t most = uint64_t{512} << 20);
 
 // Gives back what is kept: where another part of the work begins, whose tensors have other sizes.
 void release_large_blocks();

@@ -5,12 +5,15 @@
 #include <torch/custom_class.h>
 
 #include <algorithm>
+#include <functional>
+#include <numeric>
 #include <utility>
 
 #include "nn/block.h"
 #include "nn/fp8_scales.h"
 #include "nn/ggml.h"
 #include "nn/int8_matrix.h"
+#include "nn/kernels/bf16_product.h"
 
 namespace icedit {
 namespace {
@@ -63,6 +66,39 @@ class MatrixProduct : public torch::autograd::Function<MatrixProduct> {
   }
 };
 
+// Ours, where there is one for this weight: rows enough to be worth the weight's packing.
+bool has_own_product(const Tensor& weight, at::ScalarType dtype, int64_t rows) {
+  constexpr int64_t kLeastRows = 32;
+  return dtype == at::kBFloat16 && rows >= kLeastRows && kernels::multiplies_bf16(weight);
+}
+
+int64_t rows_of(const Shape& shape) {
+  return std::accumulate(shape.begin(), shape.end() - 1, int64_t{1}, std::multiplies<>());
+}
+
+Tensor of_width(Shape shape, int64_t width) {
+  shape.back() = width;
+  return at::empty(shape, at::kBFloat16);
+}
+
+// x weight^T + bias.
+Tensor linear(const Operand& x, const Tensor& weight, const Tensor& bias) {
+  if (!has_own_product(weight, x.scalar_type(), rows_of(x.shape())))
+    return at::linear(x.tensor(), weight, bias);
+  const Tensor y = of_width(x.shape(), weight.size(0));
+  kernels::product(x.tiled(), weight, bias, y);
+  return y;
+}
+
+// g weight.
+Tensor linear_transposed(const Tensor& g, const Tensor& weight) {
+  if (!has_own_product(weight, g.scalar_type(), rows_of(g.sizes().vec())))
+    return at::matmul(g, weight);
+  const Tensor made = of_width(g.sizes().vec(), weight.size(1));
+  kernels::product_transposed(Operand(g).tiled(), weight, made);
+  return made;
+}
+
 MatrixPtr load_stored(const Weights& w, int64_t in, int64_t out) {
   const bool on_cpu = w.options().device.is_cpu();
   if (w.has("weight") && dtype_block(w.dtype("weight")) > 1 && on_cpu)
@@ -80,19 +116,18 @@ MatrixPtr load_stored(const Weights& w, int64_t in, int64_t out) {
 }  // namespace
 
 Tensor Matrix::times(const Operand& x, const Tensor& bias) const {
-  return at::linear(x.tensor(), dense(x.scalar_type()), bias);
+  return linear(x, dense(x.scalar_type()), bias);
 }
 
 Tensor Matrix::times_transposed(const Tensor& g) const {
-  return at::matmul(g, dense(g.scalar_type()));
+  return linear_transposed(g, dense(g.scalar_type()));
 }
 
-Tensor RowMatrix::times(const Operand& operand, const Tensor& bias) const {
-  const Tensor& x = operand.tensor();
+Tensor RowMatrix::times(const Operand& x, const Tensor& bias) const {
   Tensors parts;
   each_tile([&](int64_t first, const Tensor& rows) {
     const Tensor own = bias.defined() ? bias.narrow(0, first, rows.size(0)) : bias;
-    parts.push_back(at::linear(x, rows.to(x.scalar_type()), own));
+    parts.push_back(linear(x, rows.to(x.scalar_type()), own));
   });
   return parts.size() == 1 ? parts[0] : at::cat(parts, -1);
 }
@@ -100,7 +135,8 @@ Tensor RowMatrix::times(const Operand& operand, const Tensor& bias) const {
 Tensor RowMatrix::times_transposed(const Tensor& g) const {
   Tensor sum;
   each_tile([&](int64_t first, const Tensor& rows) {
-    const Tensor part = at::matmul(g.narrow(-1, first, rows.size(0)), rows.to(g.scalar_type()));
+    const Tensor part =
+        linear_transposed(g.narrow(-1, first, rows.size(0)), rows.to(g.scalar_type()));
     sum = sum.defined() ? sum + part : part;
   });
   return sum;
@@ -115,7 +151,8 @@ Tensor RowMatrix::dense(at::ScalarType dtype) const {
 
 void RowMatrix::each_tile(const std::function<void(int64_t, const Tensor&)>& use) const {
   constexpr int64_t kTileValues = int64_t{4} << 20;  // 16 MiB of f32 at once
-  const int64_t most = std::max<int64_t>(1, kTileValues / in_);
+  // Rows in 32s, as products of tiles are.
+  const int64_t most = std::max<int64_t>(1, kTileValues / in_ / 32) * 32;
   for (int64_t first = 0; first < out_; first += most)
     use(first, rows(first, std::min(most, out_ - first)));
 }
@@ -140,8 +177,11 @@ void expect_matrix(const Weights& w, int64_t in, int64_t out) {
 
 Tensor matrix_product(const Operand& x, const MatrixPtr& matrix, const Tensor& bias) {
   const bool backward = at::GradMode::is_enabled() && x.tensor().requires_grad();
+  if (!backward) return matrix->times(x, bias);
   // A plain product is differentiated by libtorch itself, also to a weight that is trained.
-  if (!backward || matrix->holds(x.scalar_type())) return matrix->times(x, bias);
+  const auto dtype = x.scalar_type();
+  if (matrix->holds(dtype) && !has_own_product(matrix->dense(dtype), dtype, rows_of(x.shape())))
+    return matrix->times(x, bias);
   return MatrixProduct::apply(x.tensor(), c10::make_intrusive<HeldMatrix>(matrix), bias);
 }
 

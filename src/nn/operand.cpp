@@ -85,4 +85,11 @@ const kernels::Int8Rows& Operand::int8(int64_t group) const {
   return *int8_;
 }
 
+const kernels::Bf16Rows& Operand::tiled() const {
+  if (tiled_) return *tiled_;
+  if (fits_kernels() && !tensor_.defined()) return *(tiled_ = kernels::tiled(parts_));
+  const Tensor rows = tensor().reshape({1, -1, tensor().size(-1)});
+  return *(tiled_ = kernels::tiled({{rows, Made::kNothing, {}, {}, 0}}));
+}
+
 }  // namespace icedit

@@ -1,7 +1,7 @@
 #pragma once
 // What matrices are multiplied with: a tensor, or what a formula makes of some. It is made when it
 // is first asked for, once for all products that share it, and in the form that a matrix reads: as
-// a tensor, or rotated and in 8 bits, in one pass over what it is made of (nn/kernels).
+// a tensor, in tiles, or rotated and in 8 bits, in one pass over what it is made of (nn/kernels).
 #include <optional>
 #include <vector>
 
@@ -26,6 +26,8 @@ class Operand {
   // Whether int8 can be asked for: on the CPU, no gradient is wanted, ...
   bool fits_kernels() const;
   const kernels::Int8Rows& int8(int64_t group) const;
+  // Of a tensor in bf16 on the CPU; tensor() where it does not fit the kernels.
+  const kernels::Bf16Rows& tiled() const;
 
  private:
   explicit Operand(std::vector<kernels::Part> parts) : parts_(std::move(parts)) {}
@@ -34,6 +36,7 @@ class Operand {
   mutable Tensor tensor_;
   mutable std::optional<kernels::Int8Rows> int8_;
   mutable int64_t group_ = 0;  // of int8_
+  mutable std::optional<kernels::Bf16Rows> tiled_;
 };
 
 }  // namespace icedit

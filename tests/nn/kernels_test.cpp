@@ -68,6 +68,16 @@ TEST_P(Rows, ArePartsOfLargerTensors) {
   EXPECT_TRUE(golden::equal(joined({{some, Made::kNothing, {}, {}, 0}}), some));
 }
 
+TEST_P(Rows, LieInTilesAsTheyAreJoined) {
+  const Bf16Rows made = tiled(parts_);
+  ASSERT_EQ(made.rows, 10);
+  ASSERT_EQ(made.columns, 256 + 1024 + 256);
+  const Tensor rows = made.tiles.view({2, -1, 16, 32}).transpose(1, 2).reshape({32, -1});
+  const Tensor wanted = joined(parts_).flatten(0, 1).to(at::kBFloat16);
+  EXPECT_TRUE(golden::equal(rows.narrow(0, 0, 10), wanted));
+  EXPECT_TRUE(golden::equal(rows.narrow(0, 10, 22), at::zeros_like(rows.narrow(0, 10, 22))));
+}
+
 TEST_P(Rows, AreQuantisedToTheGridOfTheirLargest) {
   for (const int64_t group : {0, 16, 64, 256}) {
     const Int8Rows made = quantised(parts_, group);

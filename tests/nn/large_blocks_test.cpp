@@ -53,6 +53,22 @@ TEST_F(LargeBlocks, NoMoreThanTheLimitIsKept) {
   EXPECT_LT(resident() + 32 * kMiB, used);
 }
 
+TEST_F(LargeBlocks, KeptAndUsedAreNoMoreThanWasUsedAtOnce) {
+  keep_large_blocks(256 * kMiB);
+  release_large_blocks();
+  const auto resident = [] { return resident_memory_bytes(); };
+  const auto before = resident();
+  bytes(48 * kMiB).fill_(1);  // kept, and no one's size
+  bytes(24 * kMiB).fill_(1);  // so that it goes
+  bytes(32 * kMiB).fill_(1);
+  EXPECT_LT(resident(), before + 56 * kMiB);
+  { const Tensor first = bytes(40 * kMiB).fill_(1), second = bytes(40 * kMiB).fill_(1); }
+  const auto kept = resident();  // both
+  EXPECT_GT(kept, before + 72 * kMiB);
+  const Tensor first = bytes(40 * kMiB).fill_(1), second = bytes(40 * kMiB).fill_(1);
+  EXPECT_LT(resident(), kept + 4 * kMiB);
+}
+
 TEST_F(LargeBlocks, ThreadsShareThem) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {

@@ -37,35 +37,13 @@ struct Packed {
 
 // 16 keys at most -> their tiles, and the largest |k|^2.
 float pack_keys(const Head& k, int64_t first, BF16* to) {
-  const __mmask16 there = lanes(std::max<int64_t>(0, k.rows - first));
-  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  const __m512i rows = _mm512_mullo_epi32(lane, _mm512_set1_epi32(int(k.stride * 2)));
+  pack_columns(k.row(first), k.stride, k.rows - first, k.width, to);
   __m512 squares = _mm512_setzero_ps();
   for (int64_t d = 0; d < k.width; d += 2) {
-    const __m512i pairs =
-        _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), there, rows, k.row(first) + d, 1);
-    squares = _mm512_dpbf16_ps(squares, (__m512bh)pairs, (__m512bh)pairs);
-    _mm512_store_si512(to + d * kRows, pairs);
+    const auto pairs = (__m512bh)_mm512_load_si512(to + d * kRows);
+    squares = _mm512_dpbf16_ps(squares, pairs, pairs);
   }
   return _mm512_reduce_max_ps(squares);
-}
-
-// kSide keys at most -> their tile of each 16 dimensions.
-void pack_values(const Head& v, int64_t first, BF16* to, int64_t next_columns) {
-  const __m512i even_first =
-      _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                       21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-  for (int64_t s = first; s < first + kSide; s += 2, to += 2 * kRows) {
-    const auto load = [&](int64_t row, int64_t d) {
-      return row < v.rows ? _mm256_loadu_si256((const __m256i*)(v.row(row) + d))
-                          : _mm256_setzero_si256();
-    };
-    for (int64_t d = 0; d < v.width; d += kRows) {
-      const __m512i both =
-          _mm512_inserti64x4(_mm512_castsi256_si512(load(s, d)), load(s + 1, d), 1);
-      _mm512_store_si512(to + d / kRows * next_columns, _mm512_permutexvar_epi16(even_first, both));
-    }
-  }
 }
 
 // A thread's queries and what it makes of them.
@@ -263,7 +241,9 @@ void amx_attention(const Tensor& q, const Tensor& k, const Tensor& v, double sca
         const Head k_rows = head(k, i);
         to.norms[side] = std::max(pack_keys(k_rows, s, rows),
                                   pack_keys(k_rows, s + kRows, rows + kRows * width));
-        pack_values(head(v, i), s, to.values + side * kTile, sides * kTile);
+        const Head v_rows = head(v, i);
+        pack_pairs(v_rows.row(s), v_rows.stride, length - s, width, to.values + side * kTile,
+                   sides * kTile);
       }
     }
   });

@@ -12,6 +12,7 @@
 
 #if defined(__x86_64__)
 #include "nn/kernels/amx.h"
+#include "nn/kernels/blocks.h"
 #include "nn/kernels/cpu.h"
 #include "nn/kernels/int8_steps.inc"
 #endif
@@ -86,17 +87,11 @@ void finish(const int32_t* c, int64_t rows, int64_t outputs, const float* x_scal
 }  // namespace avx512
 #pragma GCC pop_options
 
-// How much of each dimension a thread takes at once: sums and both factors stay in its second
-// cache.
-struct Blocking {
-  int64_t rows = 256, outputs = 512, tiles = 8;
-};
-
 Blocking blocking_for(int64_t rows, int64_t outputs) {
   Blocking b;
-  const auto items = [&] { return tiles_for(rows, b.rows) * tiles_for(outputs, b.outputs); };
-  while (items() < 4 * at::get_num_threads() && (b.rows > kBlock || b.outputs > kBlock))
-    (b.outputs > b.rows ? b.outputs : b.rows) /= 2;
+  const auto items = [&] { return tiles_for(rows, b.rows) * tiles_for(outputs, b.columns); };
+  while (items() < 4 * at::get_num_threads() && (b.rows > kBlock || b.columns > kBlock))
+    (b.columns > b.rows ? b.columns : b.rows) /= 2;
   return b;
 }
 
@@ -118,29 +113,29 @@ void blocked_product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias,
   T* to = out.mutable_data_ptr<T>();
   const int64_t stride = out.stride(0);
   const Blocking b = blocking_for(x.rows, w.out);
-  const int64_t across = tiles_for(w.out, b.outputs);
+  const int64_t across = tiles_for(w.out, b.columns);
   at::parallel_for(0, tiles_for(x.rows, b.rows) * across, 1, [&](int64_t begin, int64_t end) {
-    const Tensor memory = at::empty({b.rows * b.outputs}, at::kInt);
+    const Tensor memory = at::empty({b.rows * b.columns}, at::kInt);
     auto* sums = memory.mutable_data_ptr<int32_t>();
     Kernel::begin();
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t m0 = item / across * b.rows, n0 = item % across * b.outputs;
-      const int64_t m1 = std::min(m0 + b.rows, x.rows), n1 = std::min(n0 + b.outputs, w.out);
-      for (int64_t t = 0; t < tiles; t += b.tiles) {
-        const bool last = t + b.tiles >= tiles;
-        int32_t* c = sums;
-        for (int64_t n = n0; n < n1; n += kBlock) {
-          for (int64_t m = m0; m < m1; m += kBlock, c += kBlock * kBlock) {
-            Kernel::step({x_tiles + m / kTileRows * row_bytes + t * kTileBytes, row_bytes,
-                          w_tiles + n / kTileRows * row_bytes + t * kTileBytes, row_bytes,
-                          std::min(b.tiles, tiles - t), c, t > 0});
-            if (!last) continue;
-            avx512::finish(c, std::min(kBlock, m1 - m), std::min(kBlock, n1 - n), x_scales + m,
-                           w_scales + n, w_sums + n, biases == nullptr ? nullptr : biases + n,
-                           to + m * stride + n, stride);
-          }
-        }
-      }
+      const int64_t m0 = item / across * b.rows, n0 = item % across * b.columns;
+      const int64_t height = std::min(b.rows, x.rows - m0);
+      const int64_t width = std::min(b.columns, w.out - n0);
+      const Step first{x_tiles + m0 / kTileRows * row_bytes,
+                       row_bytes,
+                       w_tiles + n0 / kTileRows * row_bytes,
+                       row_bytes,
+                       0,
+                       sums,
+                       false};
+      add_up<Kernel>(first, height, width, tiles, b.tiles,
+                     [&](const int32_t* c, int64_t m, int64_t n) {
+                       avx512::finish(c, std::min(kBlock, height - m), std::min(kBlock, width - n),
+                                      x_scales + m0 + m, w_scales + n0 + n, w_sums + n0 + n,
+                                      biases == nullptr ? nullptr : biases + n0 + n,
+                                      to + (m0 + m) * stride + n0 + n, stride);
+                     });
     }
     Kernel::end();
   });

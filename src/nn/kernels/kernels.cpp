@@ -104,17 +104,30 @@ float quantise_row(float* row, int64_t columns, int64_t group, uint8_t* tiles) {
                       : avx2::quantise_row(row, columns, group, tiles);
 }
 
-template <class T>
-void join(const std::vector<Source>& sources, int64_t columns, const Tensor& out) {
-  T* to = out.mutable_data_ptr<T>();
-  const int64_t tokens = out.size(1);
-  at::parallel_for(0, out.size(0) * tokens, row_grain(columns), [&](int64_t begin, int64_t end) {
+void tile_row(const float* row, int64_t columns, at::BFloat16* tiles) {
+  has_avx512() ? avx512::tile_row(row, columns, tiles) : avx2::tile_row(row, columns, tiles);
+}
+
+// use(i, row): of each row, made in f32.
+template <class Use>
+void each_row(const std::vector<Part>& parts, const Use& use) {
+  const Tensor& first = parts.front().x;
+  const std::vector<Source> sources = sources_of(parts);
+  const int64_t columns = columns_of(parts), tokens = first.size(1);
+  at::parallel_for(0, first.size(0) * tokens, row_grain(columns), [&](int64_t begin, int64_t end) {
     std::vector<float> row(columns);
     for (int64_t i = begin; i < end; ++i) {
       fill_row(sources, i / tokens, i % tokens, row.data());
-      write_row(row.data(), columns, to + i * columns);
+      use(i, row.data());
     }
   });
+}
+
+template <class T>
+void join(const std::vector<Part>& parts, const Tensor& out) {
+  T* to = out.mutable_data_ptr<T>();
+  const int64_t columns = out.size(2);
+  each_row(parts, [&](int64_t i, const float* row) { write_row(row, columns, to + i * columns); });
 }
 
 template <class T>
@@ -174,41 +187,42 @@ Tensor joined(const std::vector<Part>& parts) {
   const Tensor& first = parts.front().x;
   const int64_t columns = columns_of(parts);
   const Tensor out = at::empty({first.size(0), first.size(1), columns}, first.options());
-  const std::vector<Source> sources = sources_of(parts);
-  first.scalar_type() == at::kBFloat16 ? join<at::BFloat16>(sources, columns, out)
-                                       : join<float>(sources, columns, out);
+  first.scalar_type() == at::kBFloat16 ? join<at::BFloat16>(parts, out) : join<float>(parts, out);
   return out;
 }
 
 Int8Rows quantised(const std::vector<Part>& parts, int64_t group) {
   const Tensor& first = parts.front().x;
-  const std::vector<Source> sources = sources_of(parts);
   Int8Rows out;
   out.rows = first.size(0) * first.size(1);
   out.columns = columns_of(parts);
   const int64_t blocks = tiles_for(out.rows, kBlock) * 2;
   const int64_t row_bytes = inner_tiles(out.columns) * kTileBytes;
   out.tiles = at::empty({blocks * row_bytes}, first.options().dtype(at::kByte));
-  out.scales = at::empty({blocks * kTileRows}, first.options().dtype(at::kFloat));
+  out.scales = at::zeros({blocks * kTileRows}, first.options().dtype(at::kFloat));
   auto* tiles = out.tiles.mutable_data_ptr<uint8_t>();
   auto* scales = out.scales.mutable_data_ptr<float>();
-  const int64_t grain = std::max<int64_t>(1, row_grain(out.columns) / kTileRows);
-  at::parallel_for(0, blocks, grain, [&](int64_t begin, int64_t end) {
-    std::vector<float> row(out.columns);
-    for (int64_t block = begin; block < end; ++block) {
-      uint8_t* to = tiles + block * row_bytes;
-      // Rows and columns that are only there to fill a tile are zero.
-      if ((block + 1) * kTileRows > out.rows || out.columns % kTileColumns != 0)
-        std::memset(to, 128, size_t(row_bytes));
-      for (int64_t r = 0; r < kTileRows; ++r) {
-        const int64_t i = block * kTileRows + r;
-        scales[i] = 0;
-        if (i >= out.rows) continue;
-        const int64_t batch = i / first.size(1), token = i % first.size(1);
-        fill_row(sources, batch, token, row.data());
-        scales[i] = quantise_row(row.data(), out.columns, group, to + r * kTileColumns);
-      }
-    }
+  // Rows and columns that are only there to fill a tile are zero.
+  const int64_t padded = out.columns % kTileColumns != 0 ? 0 : out.rows / kTileRows;
+  std::memset(tiles + padded * row_bytes, 128, size_t((blocks - padded) * row_bytes));
+  each_row(parts, [&](int64_t i, float* row) {
+    uint8_t* to = tiles + i / kTileRows * row_bytes + i % kTileRows * kTileColumns;
+    scales[i] = quantise_row(row, out.columns, group, to);
+  });
+  return out;
+}
+
+Bf16Rows tiled(const std::vector<Part>& parts) {
+  const Tensor& first = parts.front().x;
+  Bf16Rows out{{}, first.size(0) * first.size(1), columns_of(parts)};
+  const int64_t row_values = out.columns * kTileRows;  // of 16 rows
+  const int64_t blocks = tiles_for(out.rows, kBlock) * 2;
+  out.tiles = at::empty({blocks * row_values}, first.options().dtype(at::kBFloat16));
+  auto* tiles = out.tiles.mutable_data_ptr<at::BFloat16>();
+  const int64_t whole = out.rows / kTileRows * row_values;
+  out.tiles.narrow(0, whole, out.tiles.numel() - whole).zero_();
+  each_row(parts, [&](int64_t i, const float* row) {
+    tile_row(row, out.columns, tiles + i / kTileRows * row_values + i % kTileRows * kTileHalves);
   });
   return out;
 }

@@ -33,6 +33,15 @@ struct Int8Rows {
 // The same, each run of `group` columns rotated (nn/int8_matrix.h; 0: not), a scale for each row.
 Int8Rows quantised(const std::vector<Part>& parts, int64_t group);
 
+// Rows of bf16 as its products read them (nn/kernels/bf16_product.h).
+struct Bf16Rows {
+  Tensor tiles;  // tiles of 16 rows x 32 columns, those of 16 rows in order, padded with zeros
+  int64_t rows = 0, columns = 0;
+};
+
+// The same as `joined`. columns: a multiple of 32.
+Bf16Rows tiled(const std::vector<Part>& parts);
+
 // q and k of attention: every head of x [B, S, H, D] is divided by its root mean square, multiplied
 // by `weight` [D] and turned by cos, sin [S, D] (models/flux/embeddings.h). out may be x.
 void normalise_and_turn(const Tensor& x, const Tensor& weight, double eps, const Tensor& cos,

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <limits>
@@ -114,11 +115,13 @@ void blocked_product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias,
   const int64_t stride = out.stride(0);
   const Blocking b = blocking_for(x.rows, w.out);
   const int64_t across = tiles_for(w.out, b.columns);
-  at::parallel_for(0, tiles_for(x.rows, b.rows) * across, 1, [&](int64_t begin, int64_t end) {
+  const int64_t items = tiles_for(x.rows, b.rows) * across;
+  std::atomic<int64_t> next = 0;  // nobody waits for a thread that was held up
+  at::parallel_for(0, std::min<int64_t>(items, at::get_num_threads()), 1, [&](int64_t, int64_t) {
     const Tensor memory = at::empty({b.rows * b.columns}, at::kInt);
     auto* sums = memory.mutable_data_ptr<int32_t>();
     Kernel::begin();
-    for (int64_t item = begin; item < end; ++item) {
+    for (int64_t item = next++; item < items; item = next++) {
       const int64_t m0 = item / across * b.rows, n0 = item % across * b.columns;
       const int64_t height = std::min(b.rows, x.rows - m0);
       const int64_t width = std::min(b.columns, w.out - n0);

@@ -45,6 +45,8 @@ const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
       {"edit", "edit pictures by an instruction", run_edit},
       {"serve", "a page to edit pictures in, and OpenAI's images API", run_serve},
+      {"plan", "what an edit or a training takes of memory and time here, and how to fit it",
+       run_plan},
       {"reproduce", "run a picture's recipe again and compare", run_reproduce},
       {"eval", "edit the rows of a data set and say how well", run_eval},
       {"convert", "an adapter in another layout, or a model with adapters merged in", run_convert},

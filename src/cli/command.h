@@ -13,6 +13,7 @@ int run_data(const Arguments& arguments);
 int run_edit(const Arguments& arguments);
 int run_eval(const Arguments& arguments);
 int run_inspect(const Arguments& arguments);
+int run_plan(const Arguments& arguments);
 int run_reproduce(const Arguments& arguments);
 int run_serve(const Arguments& arguments);
 int run_stage(const Arguments& arguments);

@@ -76,6 +76,7 @@ Json part_json(const PartEstimate& e) {
   json["parameters"] = e.parameters;
   json["bytes_stored"] = e.stored;
   json["bytes_in_memory"] = e.weights;
+  json["bytes_streamed"] = e.streamed;
   json["converted_at_each_use"] = e.mapped;
   json["bytes_of_activations"] = e.activations;
   return json;
@@ -110,8 +111,9 @@ std::string first_shortage(const Residency& residency, const std::vector<Planned
 Json memory_json(const Residency& residency, const std::vector<PartEstimate>& parts,
                  const std::vector<PlannedEdit>& edits) {
   Json json;
-  json["peak_bytes"] = peak_bytes(parts, residency.keep()) +
-                       full_size_bytes(largest(edits, residency)) + adapter_bytes(residency);
+  json["blocks_streamed"] = residency.streamed().blocks.size();
+  if (residency.most_memory()) json["limit_bytes"] = *residency.most_memory();
+  json["peak_bytes"] = process_bytes(residency, largest(edits, residency));
   json["policy"] = keep_text(residency.keep());
   json["available_bytes"] = available_memory_bytes();
   const std::string shortage = first_shortage(residency, edits);
@@ -158,9 +160,13 @@ void print_text(const Json& json) {
                 << padded(str("x ", scale.get<double>()), 10) << name << "\n";
     }
   }
-  std::cout << "\nmemory     about " << bytes_text(json["memory"]["peak_bytes"])
-            << " at the peak beside the program's own 300 MiB ("
-            << json["memory"]["policy"].get<std::string>() << "); "
+  const int64_t streamed = json["memory"]["blocks_streamed"];
+  const std::string blocks =
+      streamed > 0
+          ? str(", ", streamed, " of the transformer's blocks only while they are computed")
+          : "";
+  std::cout << "\nmemory     about " << bytes_text(json["memory"]["peak_bytes"]) << " at the peak ("
+            << json["memory"]["policy"].get<std::string>() << blocks << "); "
             << bytes_text(json["memory"]["available_bytes"]) << " available\n";
   if (json["memory"].contains("shortage"))
     std::cout << "too little: " << json["memory"]["shortage"].get<std::string>() << "\n";
@@ -180,14 +186,26 @@ void print_text(const Json& json) {
 
 }  // namespace
 
+EditSize largest_edit(const std::vector<EditJob>& jobs, const EditOptions& options,
+                      const Residency& residency) {
+  EditSize size;
+  for (const EditJob& job : jobs) {
+    try {
+      size = larger(size, largest(measure({job}, options, residency), residency));
+    } catch (const Error&) {  // of a picture that cannot be read: told where it is edited
+    }
+  }
+  return size == EditSize{} ? usual_size(residency) : size;
+}
+
 void dry_run(const EditOptions& options, const std::vector<EditJob>& jobs, const ModelFiles& files,
              int threads) {
   Residency residency(files, residency_options(options.model, files));
   const std::vector<PlannedEdit> edits = measure(jobs, options, residency);
-  const std::vector<PartEstimate> parts = estimate_parts(residency, largest(edits, residency));
   const bool several =
       edits.size() > 1 || (!jobs.empty() && jobs[0].settings.request.num_images > 1);
-  residency.set_keep(choose_keep(parts, options.model.low_memory, several));
+  plan_memory(residency, options.model.memory, several, largest(edits, residency));
+  const std::vector<PartEstimate> parts = estimate_parts(residency, largest(edits, residency));
 
   Json json;
   json["model"] = files.name();

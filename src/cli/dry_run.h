@@ -11,4 +11,8 @@ namespace icedit::cli {
 void dry_run(const EditOptions& options, const std::vector<EditJob>& jobs, const ModelFiles& files,
              int threads);
 
+// What the largest of the edits takes, by the pictures' sizes.
+EditSize largest_edit(const std::vector<EditJob>& jobs, const EditOptions& options,
+                      const Residency& residency);
+
 }  // namespace icedit::cli

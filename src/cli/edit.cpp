@@ -54,8 +54,10 @@ class EditRun {
         reader_(options.read, editor_.residency()) {
     const bool several =
         jobs.size() > 1 || jobs[0].steps() > 1 || jobs[0].settings.request.num_images > 1;
-    editor_.residency().set_keep(
-        choose_keep(estimate_parts(editor_.residency(), {}), options.model.low_memory, several));
+    const MemoryLimit& limit = options.model.memory;
+    plan_memory(editor_.residency(), limit, several,
+                limit.most ? largest_edit(jobs, options, editor_.residency())
+                           : usual_size(editor_.residency()));
     announce();
   }
 

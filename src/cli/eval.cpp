@@ -56,8 +56,8 @@ int run_eval(const Arguments& arguments) {
   const ModelFiles model = ModelFiles::find(options.model.request);
   Editor editor(model, residency_options(options.model, model));
   Residency& residency = editor.residency();
-  residency.set_keep(choose_keep(estimate_parts(residency, {}), options.model.low_memory,
-                                 /*several_pictures=*/true));
+  plan_memory(residency, options.model.memory, /*several_pictures=*/true,
+              usual_size(residency, options.settings.request));
   EditSettings settings = options.settings;
   settings.request.source_size = settings.request.keep_detail.has_value();
   if (settings.request.detail_tolerance && !settings.request.keep_detail.value_or(false))

@@ -27,6 +27,24 @@ const Choices<Quant> kQuants = {{"none", Quant::kNone}, {"int8", Quant::kInt8}};
 const Choices<at::ScalarType> kNoiseDtypes = {
     {"f32", at::kFloat}, {"bf16", at::kBFloat16}, {"f16", at::kHalf}};
 
+// "12G", "7.5 GiB", "800M": powers of 1024.
+uint64_t bytes_value(const Given& given) {
+  constexpr std::string_view kUnits = "KMGT";
+  char* end = nullptr;
+  const double count = std::strtod(given.text.c_str(), &end);
+  std::string unit = end;
+  std::erase(unit, ' ');
+  const size_t power = unit.empty() ? std::string_view::npos
+                                    : kUnits.find(char(std::toupper(unsigned(unit.front()))));
+  const std::string rest = unit.empty() ? "" : unit.substr(1);
+  const bool known =
+      power != std::string_view::npos && (rest.empty() || rest == "B" || rest == "iB");
+  const double bytes = known ? count * std::pow(1024.0, double(power + 1)) : 0;
+  if (end == given.text.c_str() || !(bytes >= 1 && bytes < 1e18))
+    throw_value_error(given, "a size with its unit, such as 12G or 800M");
+  return uint64_t(bytes);
+}
+
 // Whether the text is a number from end to end; "1:2" and "model" are none.
 std::optional<double> as_number(const std::string& text) {
   if (text.empty() || std::isspace(static_cast<unsigned char>(text[0])) != 0) return std::nullopt;
@@ -72,7 +90,10 @@ SettingGroup machine_options(ModelOptions& o) {
        {"noise-dtype", "TYPE", "f32, bf16 or f16: what the noise is drawn in", "as diffusers would",
         [&o](const Given& given) { o.noise_dtype = choice_value(given, kNoiseDtypes); }},
        {"low-memory, enable-model-cpu-offload", "",
-        "never hold two components of the model at once", "", into(o.low_memory)},
+        "never hold two components of the model at once", "", into(o.memory.low_memory)},
+       {"max-memory", "SIZE",
+        "of the whole program, as 12G: what does not fit is read block by block from the files",
+        "what is there", [&o](const Given& given) { o.memory.most = bytes_value(given); }},
        {"no-cache", "", "neither read nor keep on disk what the text encoders made of a prompt", "",
         into(o.no_cache)},
        {"threads", "N", "of computation", "one a free core", integer(o.threads, 1, kMostThreads)}}};

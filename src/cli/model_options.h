@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/setting.h"
-#include "edit/residency.h"
+#include "edit/memory_plan.h"
 
 namespace icedit::cli {
 
@@ -19,7 +19,8 @@ struct ModelOptions {
   std::optional<at::ScalarType> noise_dtype;
   std::string device = "auto";
   int64_t threads = 0;  // 0: one a free core
-  bool low_memory = false, no_cache = false;
+  MemoryLimit memory;
+  bool no_cache = false;
 };
 
 // Options that write into `options`, which must outlive them.

@@ -42,8 +42,10 @@ class Replay {
         recipe_(recipe),
         editor_(files, residency_options(options.model, files)),
         reader_(options.read, editor_.residency()) {
-    editor_.residency().set_keep(choose_keep(estimate_parts(editor_.residency(), {}),
-                                             options.model.low_memory, recipe.steps.size() > 1));
+    EditSize size;
+    for (const StepRecord& step : recipe.steps)
+      size = larger(size, usual_size(editor_.residency(), step.edit.request));
+    plan_memory(editor_.residency(), options.model.memory, recipe.steps.size() > 1, size);
   }
 
   // The picture as the last step's file.

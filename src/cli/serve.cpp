@@ -25,7 +25,7 @@ int run_serve(const Arguments& arguments) {
   const ResidencyOptions residency = residency_options(options.model, files);
   log::info(str(files.name(), " on ", residency.device.str(), ", ",
                 counted(static_cast<uint64_t>(threads.count()), "thread")));
-  return server::serve(options.server, files, residency, options.model.low_memory);
+  return server::serve(options.server, files, residency, options.model.memory);
 }
 
 }  // namespace icedit::cli

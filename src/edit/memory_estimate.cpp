@@ -3,12 +3,15 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/process.h"
 #include "base/progress.h"
 #include "base/str.h"
 #include "edit/recipe.h"
 #include "models/configs.h"
+#include "models/flux/names.h"
+#include "nn/int8_matrix.h"
 
 namespace icedit {
 namespace {
@@ -17,6 +20,8 @@ constexpr uint64_t kSmallModel = uint64_t{1} << 30;
 // Of edit/detail/, as bench/detail.cpp measures it: the planes of the analysis, a pixel of the
 // half; the photo, the edit and its file, a pixel of the photo.
 constexpr uint64_t kBytesOfAnalysis = 430, kBytesAtFullSize = 9;
+// Of an element of a matrix while it is quantised: twice f32, and the result.
+constexpr uint64_t kBytesOfQuantising = 9;
 
 // Elements alive at once at a block's widest place, counted off the forwards (models/): inputs, q,
 // k, v, the MLP before and after its activation, and their concatenation.
@@ -54,31 +59,78 @@ int64_t elements(const Component& component, Part part, const EditSize& size) {
   return 0;
 }
 
+// Of a tensor that is loaded with these options (nn/linear.cpp, nn/matrix.cpp).
+uint64_t held_bytes(const std::string& module, const TensorInfo& info, const LoadOptions& load,
+                    bool mapped) {
+  const auto count = uint64_t(info.numel());
+  if (info.shape.size() != 2) return count * uint64_t(at::elementSize(load.compute));
+  if (info.dtype == Dtype::kI8) return count;
+  if (load.quantises(module) && rotation_group(info.shape[1]) != 0) return count;
+  return mapped ? info.bytes() : count * uint64_t(at::elementSize(load.compute));
+}
+
+std::string module_of(const std::string& tensor) {
+  return tensor.substr(0, tensor.rfind('.'));
+}
+
+// What is in memory while streamed blocks are computed: the largest, what it is made of, and the
+// file's pages of the next one.
+struct Slots {
+  std::map<std::string, CallBytes> calls;
+  int64_t largest = 0;  // elements of a matrix that is quantised
+
+  void add(const std::string& call, uint64_t held, const TensorInfo& info, bool quantised) {
+    CallBytes& bytes = calls[call];
+    bytes.held += held;
+    bytes.stored += info.bytes();
+    if (quantised) largest = std::max(largest, info.numel());
+  }
+  uint64_t bytes() const {
+    uint64_t held = 0, stored = 0;
+    for (const auto& [path, call] : calls) {
+      held = std::max(held, call.held);
+      stored = std::max(stored, call.stored);
+    }
+    return held + stored + uint64_t(largest) * kBytesOfQuantising;
+  }
+};
+
 PartEstimate estimate(const Residency& residency, Part part, const EditSize& size) {
   const Component component = residency.files().open(part);
   const Checkpoint& checkpoint = component.checkpoint;
-  const at::ScalarType compute = residency.precision().compute;
+  const LoadOptions load = residency.load_options(component, part);
+  const auto width = uint64_t(at::elementSize(load.compute));
   PartEstimate e;
   e.part = part;
   e.where = checkpoint.where();
   e.dtype = dtype_name(stored_dtype(checkpoint));
-  int64_t largest = 0;
-  for (const auto& [name, entry] : checkpoint.entries()) {
-    e.parameters += entry.info.numel();
-    largest = std::max(largest, entry.info.numel());
-  }
   e.stored = checkpoint.total_bytes();
-  e.mapped = keep_as_stored(checkpoint, compute);
-  e.weights = e.mapped ? e.stored : bytes_in(checkpoint, compute);
+  e.mapped = load.keep_stored;
   // A LoRA is folded into copies of the weights (nn/linear.cpp).
   const bool folded =
-      part == Part::kTransformer && compute == at::kFloat && !residency.adapters().empty();
-  const bool as_stored = e.mapped || (e.stored == e.weights && !folded);
-  e.copied = as_stored ? 0 : e.weights;
-  const auto width = static_cast<uint64_t>(at::elementSize(compute));
-  e.activations = static_cast<uint64_t>(elements(component, part, size)) * width;
-  if (e.mapped)
-    e.activations += static_cast<uint64_t>(largest) * width;  // the one that is being converted
+      part == Part::kTransformer && load.compute == at::kFloat && !residency.adapters().empty();
+  int64_t converted = 0;  // elements of the largest matrix that is converted at each use
+  Slots blocks, modulations;
+  for (const auto& [name, entry] : checkpoint.entries()) {
+    const TensorInfo& info = entry.info;
+    const std::string module = module_of(name), call = residency.streamed_call(part, module);
+    const uint64_t held = held_bytes(module, info, load, e.mapped);
+    const bool quantised = load.quantises(module) && info.dtype != Dtype::kI8;
+    e.parameters += info.numel();
+    if (e.mapped && !quantised) converted = std::max(converted, info.numel());
+    if (!call.empty() && info.shape.size() == 2) {
+      e.streamed += held;
+      (call.ends_with(kModulationCall) ? modulations : blocks).add(call, held, info, quantised);
+      continue;
+    }
+    e.weights += held;
+    const bool as_stored = e.mapped ? !quantised && info.dtype != Dtype::kI8
+                                    : held == info.bytes() && !folded && info.dtype != Dtype::kI8;
+    if (!as_stored) e.copied += held;
+  }
+  e.activations = std::max(uint64_t(elements(component, part, size)) * width + blocks.bytes(),
+                           modulations.bytes());
+  e.activations += uint64_t(converted) * width;
   return e;
 }
 
@@ -101,9 +153,39 @@ EditSize edit_size(const Residency& residency, const EditRequest& request, Size 
   return size;
 }
 
+EditSize usual_size(const Residency& residency, const EditRequest& request) {
+  const int64_t width = request.width.value_or(residency.files().defaults().width);
+  const Size square = {static_cast<int>(width), static_cast<int>(width)};
+  return edit_size(residency, request, half_size(residency, request, square), square);
+}
+
 EditSize larger(const EditSize& a, const EditSize& b) {
   return {std::max(a.image_tokens, b.image_tokens), std::max(a.text_tokens, b.text_tokens),
           std::max(a.pixels, b.pixels), std::max(a.full_pixels, b.full_pixels)};
+}
+
+std::vector<CallBytes> transformer_blocks(const Residency& residency) {
+  const Component component = residency.files().open(Part::kTransformer);
+  const LoadOptions load = residency.load_options(component, Part::kTransformer);
+  std::map<std::string, CallBytes> by_path;
+  for (const auto& [name, entry] : component.checkpoint.entries()) {
+    const std::string module = module_of(name), call = call_of_module(module);
+    if (call.empty() || call.ends_with(kModulationCall) || entry.info.shape.size() != 2) continue;
+    CallBytes& bytes = by_path[call];
+    bytes.held += held_bytes(module, entry.info, load, load.keep_stored);
+    bytes.stored += entry.info.bytes();
+  }
+  const FluxConfig config = FluxConfig::from(component.config);
+  std::vector<CallBytes> blocks;
+  const auto add = [&](const std::string& stem, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      blocks.push_back(by_path[str(stem, ".", i)]);
+      blocks.back().path = str(stem, ".", i);
+    }
+  };
+  add("transformer_blocks", config.num_layers);
+  add("single_transformer_blocks", config.num_single_layers);
+  return blocks;
 }
 
 std::vector<PartEstimate> estimate_parts(const Residency& residency, const EditSize& size) {
@@ -141,6 +223,11 @@ uint64_t adapter_bytes(const Residency& residency) {
   return bytes;
 }
 
+uint64_t process_bytes(const Residency& residency, const EditSize& size, uint64_t own) {
+  return own + peak_bytes(estimate_parts(residency, size), residency.keep()) +
+         full_size_bytes(size) + adapter_bytes(residency);
+}
+
 MemoryCheck::MemoryCheck(const Residency& residency, std::optional<uint64_t> available)
     : residency_(residency),
       available_(available.value_or(available_memory_bytes() + free_swap_bytes())) {}
@@ -165,10 +252,21 @@ std::string MemoryCheck::remedy(const EditRequest& request, Size half, Size sour
   return "a smaller --width or --low-memory";
 }
 
+// What --max-memory allows was planned for edits of one size.
+std::string MemoryCheck::above_limit(const EditSize& size, Size half) const {
+  const std::optional<uint64_t> most = residency_.most_memory();
+  const uint64_t bytes = most ? process_bytes(residency_, size) : 0;
+  if (!most || bytes <= *most) return "";
+  return str("an edit of ", half.width, "x", half.height, " pixels takes about ",
+             bytes_text(double(bytes)), " of memory, but --max-memory allows ",
+             bytes_text(double(*most)), "; give a smaller --width, or more");
+}
+
 std::string MemoryCheck::shortage(const EditRequest& request, Size half, Size source) {
   if (!residency_.device().is_cpu()) return "";
   const EditSize size = edit_size(residency_, request, half, source);
   if (larger(size, fits_) == fits_) return "";
+  if (const std::string above = above_limit(size, half); !above.empty()) return above;
   const uint64_t bytes = needed(size, residency_.keep());
   if (bytes <= available_) {
     fits_ = larger(size, fits_);
@@ -181,7 +279,7 @@ std::string MemoryCheck::shortage(const EditRequest& request, Size half, Size so
 
 Keep choose_keep(const std::vector<PartEstimate>& parts, bool low_memory, bool several_pictures) {
   uint64_t weights = 0;
-  for (const PartEstimate& e : parts) weights += e.weights;
+  for (const PartEstimate& e : parts) weights += e.weights + e.streamed;
   if (low_memory) return Keep::kOne;
   if (weights < kSmallModel) return Keep::kAll;
   return several_pictures ? Keep::kImageParts : Keep::kOne;

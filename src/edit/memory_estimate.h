@@ -15,11 +15,20 @@ struct PartEstimate {
   std::string where, dtype;  // dtype: of most of its bytes
   int64_t parameters = 0;
   uint64_t stored = 0;       // bytes in the files
-  uint64_t weights = 0;      // bytes in memory
+  uint64_t weights = 0;      // bytes that stay in memory
   bool mapped = false;       // the weights stay in the files and are converted at each use
   uint64_t copied = 0;       // of `weights`, what cannot be dropped and read again from the files
-  uint64_t activations = 0;  // about, at its peak
+  uint64_t streamed = 0;     // bytes that are in memory only while they are used, block by block
+  uint64_t activations = 0;  // about, at its peak; with what is streamed then
 };
+
+// The matrices of one block.
+struct CallBytes {
+  std::string path;
+  uint64_t held = 0, stored = 0;  // as they are computed with; in the files
+};
+// Of the transformer, in their order, without the modulations'.
+std::vector<CallBytes> transformer_blocks(const Residency& residency);
 
 // The largest edit of a run: tokens of the diptych and of the text, pixels of the diptych, and of
 // the photo where the edit comes back at its size.
@@ -32,6 +41,8 @@ struct EditSize {
 Size half_size(const Residency& residency, const EditRequest& request, Size source);
 // `source`: of the photo.
 EditSize edit_size(const Residency& residency, const EditRequest& request, Size half, Size source);
+// Of a square photo.
+EditSize usual_size(const Residency& residency, const EditRequest& request = {});
 // The larger of both in each.
 EditSize larger(const EditSize& a, const EditSize& b);
 
@@ -40,6 +51,11 @@ std::vector<PartEstimate> estimate_parts(const Residency& residency, const EditS
 
 // About, at the peak, without the program itself (some 300 MiB).
 uint64_t peak_bytes(const std::vector<PartEstimate>& parts, Keep keep);
+
+// Of the whole process about, at the peak. `own`: of the program without a model.
+inline constexpr uint64_t kProgramBytes = uint64_t{500} << 20;
+uint64_t process_bytes(const Residency& residency, const EditSize& size,
+                       uint64_t own = kProgramBytes);
 
 // What bringing an edit back to the photo's size takes while the model is still there; 0 for none.
 uint64_t full_size_bytes(const EditSize& size);
@@ -60,6 +76,7 @@ class MemoryCheck {
 
  private:
   uint64_t needed(const EditSize& size, Keep keep) const;
+  std::string above_limit(const EditSize& size, Size half) const;
   std::string remedy(const EditRequest& request, Size half, Size source) const;
 
   const Residency& residency_;
@@ -67,8 +84,8 @@ class MemoryCheck {
   EditSize fits_;  // the largest that is known to
 };
 
-// What should stay in memory: everything of a small model; for one picture, or with --low-memory,
-// one component at a time.
+// What should stay in memory: everything of a small model; for one picture, or where little memory
+// is to be taken, one component at a time.
 Keep choose_keep(const std::vector<PartEstimate>& parts, bool low_memory, bool several_pictures);
 
 }  // namespace icedit

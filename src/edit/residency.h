@@ -94,8 +94,14 @@ class Residency {
 
   void set_keep(Keep keep) { options_.keep = keep; }
   Keep keep() const { return options_.keep; }
+  LoadOptions load_options(const Component& component, Part part) const;
   const StreamedParts& streamed() const { return streamed_; }
+  // The call (nn/block.h) for which a module's matrix is loaded; "" where it stays.
+  std::string streamed_call(Part part, const std::string& module) const;
   void set_streamed(StreamedParts streamed);  // lets go of what is loaded otherwise
+  // Of the whole process, in bytes; what larger edits are refused by.
+  void set_most_memory(std::optional<uint64_t> most) { most_memory_ = most; }
+  std::optional<uint64_t> most_memory() const { return most_memory_; }
   bool is_loaded(Part part) const;
   void release(Part part);
   void release_text();
@@ -108,11 +114,9 @@ class Residency {
   const std::vector<EditAdapter>& adapters() const { return adapters_; }
 
  private:
-  LoadOptions load_options(const Component& component, Part part) const;
   template <class Model>
   Model& get(std::unique_ptr<Model>& held, Part part);
   void make_room(Part part);
-  std::string streamed_call(Part part, const std::string& module) const;
   void stream(Part part, LinearList& linears);
   AttachOptions attach_options(const EditAdapter& adapter) const;
   void open_adapters(const Checkpoint& transformer);
@@ -121,6 +125,7 @@ class Residency {
   ResidencyOptions options_;
   Precision precision_;
   StreamedParts streamed_;
+  std::optional<uint64_t> most_memory_;
   std::map<Part, std::vector<std::shared_ptr<BlockStream>>> streams_;
   VaeConfig vae_config_;
   std::vector<EditAdapter> adapters_;

@@ -82,7 +82,7 @@ struct Engine::Work {
 };
 
 Engine::Engine(const Options& options, ModelFiles files, ResidencyOptions residency,
-               bool low_memory, Metrics& metrics)
+               const MemoryLimit& memory, Metrics& metrics)
     : metrics_(metrics),
       editor_(std::move(files), std::move(residency)),
       read_(read_options(options)),
@@ -96,7 +96,9 @@ Engine::Engine(const Options& options, ModelFiles files, ResidencyOptions reside
   }
   all_ = describe_run(parts);
   editor_.set_batch(options.batch);
-  parts.set_keep(choose_keep(estimate_parts(parts, {}), low_memory, /*several_pictures=*/true));
+  EditSize size = usual_size(parts);
+  size.image_tokens *= options.batch;
+  plan_memory(parts, memory, /*several_pictures=*/true, size);
   const std::string odd = adapter_warning(parts, options.no_lora);
   if (!odd.empty()) log::warn(odd);
   if (parts.keep() == Keep::kOne) return;

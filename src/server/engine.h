@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "edit/memory_plan.h"
 #include "edit/recipe.h"
 #include "edit/request_reader.h"
 #include "server/job.h"
@@ -24,9 +25,9 @@ struct ModelFacts {
 
 class Engine {
  public:
-  // Loads the model, as far as it stays in memory. `low_memory`: one component at a time.
-  Engine(const Options& options, ModelFiles files, ResidencyOptions residency, bool low_memory,
-         Metrics& metrics);
+  // Loads the model, as far as it stays in memory.
+  Engine(const Options& options, ModelFiles files, ResidencyOptions residency,
+         const MemoryLimit& memory, Metrics& metrics);
 
   const ModelFacts& facts() const { return facts_; }
 

@@ -68,10 +68,11 @@ void log_end(const Job& job, Clock::time_point begin) {
 
 }  // namespace
 
-int serve(const Options& options, ModelFiles files, ResidencyOptions residency, bool low_memory) {
+int serve(const Options& options, ModelFiles files, ResidencyOptions residency,
+          const MemoryLimit& memory) {
   expect_safe(options);
   Metrics metrics;
-  Engine engine(options, std::move(files), std::move(residency), low_memory, metrics);
+  Engine engine(options, std::move(files), std::move(residency), memory, metrics);
   std::optional<SavedResults> saved;
   if (!options.save_dir.empty()) saved.emplace(options.save_dir, options.save_bytes);
   JobQueue queue(size_t(options.queue), options.limits.bodies);

@@ -43,6 +43,12 @@ ResidencyOptions residency_options(const TrainConfig& config, at::Device device)
   return options;
 }
 
+ModelFiles find_model(const TrainConfig& config) {
+  ModelRequest request;
+  request.model = config.flux_path;
+  return ModelFiles::find(request);
+}
+
 class Run {
  public:
   Run(const TrainConfig& config, const RunOptions& options)
@@ -98,12 +104,6 @@ class Run {
     group_->expect_equal("--resume, --run-folder or --steps",
                          str("--resume ", options_.resume, "\n--run-folder ", options_.run_folder,
                              "\n--steps ", options_.steps));
-  }
-
-  static ModelFiles find_model(const TrainConfig& config) {
-    ModelRequest request;
-    request.model = config.flux_path;
-    return ModelFiles::find(request);
   }
 
   void begin_log(int64_t steps) {
@@ -235,6 +235,10 @@ class Run {
 };
 
 }  // namespace
+
+Residency training_residency(const TrainConfig& config, const std::string& device) {
+  return {find_model(config), residency_options(config, device_of(device, LaunchEnv::read()))};
+}
 
 Path run_training(const TrainConfig& config, const RunOptions& options) {
   if (LaunchEnv::read().rank > 0) log::set_level(log::Level::kQuiet);  // rank 0 speaks for all

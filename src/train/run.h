@@ -2,6 +2,7 @@
 // `icedit train`: a whole run, from its configuration to its last checkpoint.
 #include <string>
 
+#include "edit/residency.h"
 #include "train/config.h"
 
 namespace icedit {
@@ -13,6 +14,9 @@ struct RunOptions {
   std::string trace;       // a file to write the steps of this process into; "": none
   std::string device = "auto";
 };
+
+// What is trained, with nothing of it loaded.
+Residency training_residency(const TrainConfig& config, const std::string& device);
 
 // The run's folder gets config.yaml, metrics.jsonl, an event file, quarantine.jsonl, step-N and
 // `latest`. Rank 0 writes it. Returns it, on other ranks "". Throws Interrupted after Ctrl+C or

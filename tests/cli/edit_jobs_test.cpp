@@ -72,7 +72,7 @@ TEST_F(EditJobs, ThePublishedScriptsFlags) {
   EXPECT_EQ(options_.model.request.t5, "t5.safetensors");
   ASSERT_EQ(options_.model.adapters.size(), 1u);
   EXPECT_EQ(options_.model.adapters[0].path, "some/lora");
-  EXPECT_TRUE(options_.model.low_memory);
+  EXPECT_TRUE(options_.model.memory.low_memory);
 }
 
 TEST_F(EditJobs, DefaultNamesAreTheFirstThatAreFree) {

@@ -55,6 +55,24 @@ TEST(AdapterChoice, TheModelsOwnUnlessOthersOrNoneAreAskedFor) {
   EXPECT_TRUE(adapters_of(options, defaults).empty());
 }
 
+TEST(MaxMemory, IsASizeWithItsUnit) {
+  ModelOptions options;
+  const SettingGroup group = machine_options(options);
+  const auto limit = [&](const std::string& text) {
+    for (const Setting& setting : group.settings)
+      if (setting.name == "max-memory") setting.set({"--max-memory", text});
+    return options.memory.most.value_or(0);
+  };
+  constexpr uint64_t kGib = uint64_t{1} << 30;
+  EXPECT_EQ(limit("12G"), 12 * kGib);
+  EXPECT_EQ(limit("7.5GiB"), 15 * kGib / 2);
+  EXPECT_EQ(limit("512 MB"), kGib / 2);
+  for (const char* bad : {"", "12", "G", "0G", "-1G", "12GB/s", "12X", "nanG", "1e30T"}) {
+    const std::string text = error_of<UsageError>([&] { limit(bad); });
+    EXPECT_NE(text.find("such as 12G or 800M"), std::string::npos) << bad << ": " << text;
+  }
+}
+
 TEST(PromptCacheOption, IsTheUsersCacheUnlessItIsSwitchedOff) {
   const ModelFiles nano = ModelFiles::find({});
   ModelOptions options;

@@ -1,0 +1,24 @@
+#pragma once
+// What `icedit plan` and `icedit plan train` print: ways to run something, with what each takes.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace icedit::cli {
+
+struct PlanRow {
+  std::string precision, residency;
+  uint64_t peak = 0;   // bytes of the process
+  double seconds = 0;  // of an edit, or of a training step
+  std::string flags;   // what asks for it
+};
+
+// As a table, or as JSON: rows, those that fit into the memory that is available, and `command`
+// with the flags of the fastest of these behind it. `what`: "edit" or "step".
+void print_plan(const std::vector<PlanRow>& rows, const std::string& what,
+                const std::string& command, bool json);
+
+// icedit plan train CONFIG.
+int run_plan_train(const std::vector<std::string>& arguments);
+
+}  // namespace icedit::cli

@@ -1,0 +1,74 @@
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/process.h"
+#include "base/progress.h"
+#include "cli/plan.h"
+#include "io/json.h"
+
+namespace icedit::cli {
+namespace {
+
+const PlanRow* fastest_that_fits(const std::vector<PlanRow>& rows, uint64_t available) {
+  const PlanRow* best = nullptr;
+  for (const PlanRow& row : rows) {
+    if (row.peak <= available && (best == nullptr || row.seconds < best->seconds)) best = &row;
+  }
+  return best;
+}
+
+std::string seconds_text(double seconds) {
+  if (seconds >= 60) return duration_text(seconds);
+  char text[32];
+  std::snprintf(text, sizeof text, seconds < 1 ? "%.3f s" : "%.1f s", seconds);
+  return text;
+}
+
+void print_row(const std::vector<std::string>& cells) {
+  constexpr size_t kWidths[] = {12, 28, 12, 12, 6};
+  std::string line;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    std::string cell = cells[i];
+    if (i < std::size(kWidths)) cell.resize(std::max(kWidths[i], cell.size()), ' ');
+    line += (i > 0 ? "  " : "") + cell;
+  }
+  std::cout << line.substr(0, line.find_last_not_of(' ') + 1) << "\n";
+}
+
+}  // namespace
+
+void print_plan(const std::vector<PlanRow>& rows, const std::string& what,
+                const std::string& command, bool json) {
+  const uint64_t available = available_memory_bytes();
+  const PlanRow* best = fastest_that_fits(rows, available);
+  if (json) {
+    Json out;
+    out["available_bytes"] = available;
+    out["rows"] = Json::array();
+    for (const PlanRow& row : rows) {
+      out["rows"].push_back({{"precision", row.precision},
+                             {"residency", row.residency},
+                             {"peak_bytes", row.peak},
+                             {"seconds", row.seconds},
+                             {"fits", row.peak <= available},
+                             {"flags", row.flags}});
+    }
+    if (best != nullptr) out["command"] = command + best->flags;
+    std::cout << dumped(out, 2) << "\n";
+    return;
+  }
+  print_row({"precision", "in memory", "at most", "a " + what, "fits", "flags"});
+  for (const PlanRow& row : rows) {
+    print_row({row.precision, row.residency, bytes_text(double(row.peak)),
+               seconds_text(row.seconds), row.peak <= available ? "yes" : "no", row.flags});
+  }
+  std::cout << "\n" << bytes_text(double(available)) << " available";
+  if (best == nullptr)
+    std::cout << ": nothing of this fits; close other programs, or make a smaller " << what << "\n";
+  else
+    std::cout << "; the fastest that fits:\n  " << command << best->flags << "\n";
+}
+
+}  // namespace icedit::cli

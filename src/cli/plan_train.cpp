@@ -1,0 +1,89 @@
+// icedit plan train CONFIG: what a step takes, with and without recomputing.
+#include <iostream>
+
+#include "base/error.h"
+#include "base/shell.h"
+#include "cli/arguments.h"
+#include "cli/plan.h"
+#include "cli/train_options.h"
+#include "diffusion/schedule.h"
+#include "dist/launch_env.h"
+#include "edit/recipe.h"
+#include "edit/threads.h"
+#include "edit/time_estimate.h"
+#include "train/conditioning.h"
+#include "train/memory.h"
+
+namespace icedit::cli {
+namespace {
+
+constexpr double kSecondsOfABlock = 2;
+// Adapters on most of a block's layers, and the optimizer.
+constexpr double kWithAdapters = 1.1;
+
+struct PlanTrainOptions {
+  std::vector<std::string> overrides;
+  int64_t threads = 0;
+  bool json = false, help = false;
+};
+
+std::vector<SettingGroup> groups(PlanTrainOptions& o) {
+  return {{"The run", {override_option(o.overrides)}},
+          {"Machine",
+           {{"threads", "N", "of computation", "one a free core", integer(o.threads, 1, 4096)}}},
+          {"What is shown", {{"json", "", "print the plan as JSON", "", into(o.json)}}},
+          general_options(o.help)};
+}
+
+// In micro-batches of the configuration, on this machine's share of it.
+double step_seconds(const TrainConfig& config, const Residency& residency) {
+  const int64_t side = config.dataset.condition_size;
+  EditSize size;
+  size.image_tokens = image_tokens(side, 2 * side, residency.vae_config().downscale());
+  size.text_tokens = text_tokens(config, residency.files());
+  size.pixels = 2 * side * side;
+  const BlockTime forward = measure_block(residency, size, kSecondsOfABlock / 2);
+  double block = kWithAdapters * training_seconds(residency, size, kSecondsOfABlock);
+  if (config.gradient_checkpointing) block += forward.forward;
+  const EditTime edit = estimate_time(residency, size, forward, forward.flops, 1);
+  const bool cached = config.cache || !config.cache_dir.empty();
+  const double sample = block * double(transformer_blocks(residency).size()) +
+                        (cached ? 0 : edit.text + edit.picture / 2);
+  return sample * double(config.batch_size * config.accumulate_grad_batches);
+}
+
+PlanRow row_of(TrainConfig config, bool recomputing, const std::string& flags) {
+  config.gradient_checkpointing = recomputing;
+  const Residency residency = training_residency(config, "cpu");
+  const TrainingMemory memory = estimate_training(config, residency);
+  return {dtype_text(residency.precision().compute), recomputing ? "recomputing" : "all kept",
+          memory.peak() + memory.mapped + kProgramBytes, step_seconds(config, residency), flags};
+}
+
+}  // namespace
+
+int run_plan_train(const std::vector<std::string>& arguments) {
+  PlanTrainOptions options;
+  const auto rest = parse_arguments("plan train", groups(options), arguments);
+  if (options.help) {
+    std::cout << command_help({"icedit plan train CONFIG.yaml [--set KEY=VALUE]..."},
+                              "Says what a step of the training takes of memory and time on this "
+                              "CPU, and the command for what fits.",
+                              groups(options), exit_codes_help());
+    return 0;
+  }
+  const TrainConfig config = read_train_config("plan train", rest, options.overrides);
+  const Threads threads(options.threads, LaunchEnv::read().alone());
+  std::vector<PlanRow> rows;
+  const bool asked = config.gradient_checkpointing;
+  rows.push_back(row_of(config, asked, ""));
+  rows.push_back(row_of(config, !asked,
+                        str(" --set train.gradient_checkpointing=", asked ? "false" : "true")));
+  std::string command = "icedit train";
+  for (const std::string& word : arguments)
+    if (word != "--json") command += " " + shell_quoted(word);
+  print_plan(rows, "step", command, options.json);
+  return 0;
+}
+
+}  // namespace icedit::cli

@@ -1,0 +1,67 @@
+#include "edit/memory_plan.h"
+
+#include <functional>
+
+#include "base/error.h"
+#include "base/progress.h"
+
+namespace icedit {
+namespace {
+
+// Those of `blocks` that do not stay where `resident` of them do, spread evenly.
+std::set<std::string> streamed_of(const std::vector<CallBytes>& blocks, size_t resident) {
+  std::set<std::string> streamed;
+  const size_t all = blocks.size();
+  for (size_t i = 0; i < all; ++i)
+    if ((i + 1) * resident / all == i * resident / all) streamed.insert(blocks[i].path);
+  return streamed;
+}
+
+// The most blocks that may stay: none that the limit has room for is left out.
+bool find_blocks(Residency& residency, const std::function<bool()>& fits) {
+  const std::vector<CallBytes> blocks = transformer_blocks(residency);
+  StreamedParts parts = residency.streamed();
+  parts.t5 = parts.modulations = true;
+  const auto try_with = [&](size_t resident) {
+    parts.blocks = streamed_of(blocks, resident);
+    residency.set_streamed(parts);
+    return fits();
+  };
+  if (!try_with(0)) return false;
+  size_t works = 0, too_many = blocks.size() + 1;
+  while (works + 1 < too_many) {
+    const size_t middle = (works + too_many) / 2;
+    (try_with(middle) ? works : too_many) = middle;
+  }
+  return try_with(works);
+}
+
+}  // namespace
+
+void plan_memory(Residency& residency, const MemoryLimit& limit, bool several_pictures,
+                 const EditSize& size, uint64_t own) {
+  residency.set_keep(
+      choose_keep(estimate_parts(residency, size), limit.low_memory, several_pictures));
+  residency.set_most_memory(limit.most);
+  StreamedParts all_blocks_stay = residency.streamed();
+  all_blocks_stay.blocks.clear();
+  residency.set_streamed(all_blocks_stay);
+  if (!limit.most) return;
+  const auto fits = [&] { return process_bytes(residency, size, own) <= *limit.most; };
+  if (fits()) return;
+  residency.set_keep(Keep::kOne);
+  if (fits() || find_blocks(residency, fits)) return;
+  throw UsageError(str("--max-memory ", bytes_text(double(*limit.most)),
+                       " is too little: with nothing but one block in memory at a time an edit of ",
+                       size.pixels / 2, " pixels takes about ",
+                       bytes_text(double(process_bytes(residency, size, own))),
+                       "; give so much, or a smaller --width"));
+}
+
+uint64_t least_bytes(Residency& residency, const EditSize& size, uint64_t own) {
+  residency.set_keep(Keep::kOne);
+  residency.set_streamed({true, true, streamed_of(transformer_blocks(residency), 0)});
+  return process_bytes(residency, size, own);
+}
+
+}  // namespace icedit

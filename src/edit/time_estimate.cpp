@@ -1,0 +1,149 @@
+#include "edit/time_estimate.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+
+#include "base/error.h"
+#include "models/flux/blocks.h"
+#include "models/flux/names.h"
+
+namespace icedit {
+namespace {
+
+constexpr const char* kMeasured = "single_transformer_blocks.0";
+// Of a file's bytes that are in the page cache: mapped, and read once by a product.
+constexpr double kBytesASecond = 3e9;
+// The VAE's work a pixel with 128 channels at the full size, encoder and decoder, counted off its
+// convolutions; and its speed as a share of a block's.
+constexpr double kVaeFlops = 13.7e6, kVaeSpeed = 0.35;
+
+double seconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// Of a block, double or single: products of 12 C^2 weights for each token, and attention.
+double block_flops(int64_t tokens, int64_t hidden) {
+  const auto s = double(tokens), c = double(hidden);
+  return 24 * c * c * s + 4 * s * s * c;
+}
+
+// The block that is measured, with its matrices deferred.
+struct Measured {
+  explicit Measured(const Residency& residency)
+      : Measured(residency, residency.files().open(Part::kTransformer)) {}
+
+  // Seconds of a forward on so many tokens, with its backward pass where that is wanted; the second
+  // time, when memory is there.
+  double seconds(int64_t tokens, bool backward) const {
+    const auto dtype = w.options().compute;
+    const Tensor x = at::randn({1, tokens, config.hidden()}).to(dtype).requires_grad_(backward);
+    const Tensor m = at::full({1, 1, config.hidden()}, 0.5, dtype);
+    const Rope rope = rotary_tables(at::zeros({tokens, 3}), config.axes_dims_rope);
+    const auto work = [&] {
+      const Tensor y = block.forward(x, {m, m, m}, rope);
+      if (backward) y.sum().backward();
+    };
+    work();
+    return seconds_of(work);
+  }
+
+  FluxConfig config;
+  Weights w;
+  SingleBlock block;
+  std::vector<Linear> linears;  // without the modulation
+
+ private:
+  Measured(const Residency& residency, const Component& component)
+      : config(FluxConfig::from(component.config)),
+        w(one_block(component, config), options_of(residency, component)),
+        block(w / "single_transformer_blocks" / 0, config) {
+    for (auto& [path, linear] : w.linears())
+      if (call_of_module(path) == kMeasured) linears.push_back(linear);
+    for (const Linear& linear : linears) linear.read_ahead();
+  }
+
+  static LoadOptions options_of(const Residency& residency, const Component& component) {
+    LoadOptions options = residency.load_options(component, Part::kTransformer);
+    options.deferred = [](const std::string&) { return true; };
+    return options;
+  }
+  static Checkpoint one_block(const Component& component, const FluxConfig& config) {
+    if (config.num_single_layers < 1)
+      throw UsageError(str(component.checkpoint.where(),
+                           " has no single blocks, whose speed would be measured; is it FLUX.1?"));
+    return component.checkpoint.renamed(
+        [](const std::string& name) { return name.starts_with(str(kMeasured, ".")) ? name : ""; });
+  }
+};
+
+void expect_cpu(const Residency& residency) {
+  if (residency.device().is_cpu()) return;
+  throw UsageError("times are measured on the CPU alone; add --device cpu");
+}
+
+// Seconds on all tokens, by those of fewer where all would take too long.
+double scaled_seconds(const Measured& measured, int64_t tokens, bool backward, double most) {
+  const int64_t hidden = measured.config.hidden(), few = std::min<int64_t>(tokens, 256);
+  const double share = block_flops(tokens, hidden) / block_flops(few, hidden);
+  const double estimate = measured.seconds(few, backward) * share;
+  return few < tokens && 2 * estimate < most ? measured.seconds(tokens, backward) : estimate;
+}
+
+}  // namespace
+
+BlockTime measure_block(const Residency& residency, const EditSize& size, double most_seconds) {
+  expect_cpu(residency);
+  const c10::InferenceMode inference;
+  Measured measured(residency);
+  const int64_t all = size.image_tokens + size.text_tokens;
+  BlockTime time;
+  time.load = seconds_of([&] {
+    for (Linear& linear : measured.linears) linear.load();
+  });
+  // Packing is part of the first use.
+  double again = 0;
+  const double both = seconds_of([&] { again = measured.seconds(32, /*backward=*/false); });
+  time.load += std::max(0.0, both - 2 * again);
+  time.forward = scaled_seconds(measured, all, /*backward=*/false, most_seconds);
+  time.flops = block_flops(all, measured.config.hidden()) / time.forward;
+  return time;
+}
+
+double training_seconds(const Residency& residency, const EditSize& size, double most_seconds) {
+  expect_cpu(residency);
+  Measured measured(residency);
+  for (Linear& linear : measured.linears) linear.load();
+  return scaled_seconds(measured, size.image_tokens + size.text_tokens, /*backward=*/true,
+                        most_seconds);
+}
+
+EditTime estimate_time(const Residency& residency, const EditSize& size, const BlockTime& block,
+                       double dense_flops, int64_t calls) {
+  EditTime time;
+  time.calls = calls;
+  const auto blocks = transformer_blocks(residency);
+  const auto streamed = residency.streamed().blocks.size();
+  for (const PartEstimate& part : estimate_parts(residency, size)) {
+    if (part.part != Part::kT5) continue;
+    time.text = 2 * double(part.parameters) * double(size.text_tokens) / dense_flops +
+                double(part.stored) / kBytesASecond;
+  }
+  const auto channels = double(residency.vae_config().block_out_channels.at(0)) / 128;
+  time.picture = kVaeFlops * channels * channels * double(size.pixels) / (dense_flops * kVaeSpeed);
+  time.load = double(blocks.size() - streamed) * block.load;
+  uint64_t modulations = 0;
+  const Component transformer = residency.files().open(Part::kTransformer);
+  for (const auto& [name, entry] : transformer.checkpoint.entries())
+    if (call_of_module(name).ends_with(kModulationCall)) modulations += entry.info.bytes();
+  time.modulations = double(modulations) / kBytesASecond;
+  time.call = double(blocks.size()) * block.forward + double(streamed) * block.load;
+  return time;
+}
+
+}  // namespace icedit

@@ -48,7 +48,7 @@ void run(const Arguments& a) {
   options.dtype = a.dtype == "f32"    ? DtypeChoice::kF32
                   : a.dtype == "bf16" ? DtypeChoice::kBF16
                                       : DtypeChoice::kAuto;
-  options.quant = a.quant == "int8" ? Quant::kInt8 : Quant::kNone;
+  options.quant = choice_value({"--quant", a.quant}, quants());
   if (!a.lora.empty()) options.adapters.push_back({a.lora, 1.0});
   Residency residency(ModelFiles::find(request), options);
   const FluxTransformer& model = residency.transformer();

@@ -4,8 +4,11 @@
 #include <cstdio>
 
 #include "edit/threads.h"
+#include "nn/ggml_quantise.h"
+#include "nn/int4_matrix.h"
 #include "nn/int8_matrix.h"
 #include "nn/kernels/bf16_product.h"
+#include "nn/kernels/int4_rows.h"
 #include "nn/kernels/int8_product.h"
 #include "program.h"
 
@@ -50,6 +53,22 @@ void run(const Arguments& a) {
     });
   }
   report("bf16, libtorch", [&] { at::linear(input, dense); });
+  const Tensor exact = at::randn({a.out, a.in});
+  const Int4Values four = quantised_rows_in_4_bits(exact, rotation_group(a.in));
+  const kernels::Int4Weight int4 = {four.codes, four.run_scales.view(at::kByte),
+                                    at::ones({256, 16}, at::kChar), four.scales};
+  report("int4", [&] { kernels::product(x, int4, {}, out); });
+  kernels::Q4Weight q4 = {blocks_of(exact, Dtype::kQ4_0), {}};
+  q4.scales = kernels::q4_scales(q4.blocks);
+  report("q4_0", [&] { kernels::product(x, q4, {}, out); });
+  const auto made = [&](const char* name, const auto& work) {
+    std::printf("made %s: %.0f million values/s\n", name, 1e-6 * double(a.in * a.out) / best(work));
+  };
+  made("int8", [&] { quantised_rows(exact, rotation_group(a.in)); });
+  made("int4", [&] { quantised_rows_in_4_bits(exact, rotation_group(a.in)); });
+  made("q8_0", [&] { blocks_of(exact, Dtype::kQ8_0); });
+  made("q4_0", [&] { blocks_of(exact, Dtype::kQ4_0); });
+  made("q4_k", [&] { blocks_of(exact, Dtype::kQ4_K); });
 }
 
 }  // namespace

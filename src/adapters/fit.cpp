@@ -9,6 +9,7 @@
 #include "adapters/targets.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "nn/comfy_quant.h"
 #include "nn/linear.h"
 
 namespace icedit {
@@ -108,8 +109,10 @@ LinearShapes shapes_of(const Checkpoint& transformer) {
   const std::string weight = ".weight";
   LinearShapes shapes;
   for (const auto& [name, entry] : transformer.entries()) {
-    if (const auto& shape = entry.info.shape; shape.size() == 2 && name.ends_with(weight))
-      shapes[name.substr(0, name.size() - weight.size())] = shape;
+    const auto& shape = entry.info.shape;
+    if (shape.size() != 2 || !name.ends_with(weight)) continue;
+    const std::string module = name.substr(0, name.size() - weight.size());
+    shapes[module] = {shape[0], matrix_inputs(transformer, module)};
   }
   return shapes;
 }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
+#include "cli/convert_gguf.h"
 #include "cli/convert_quant.h"
 #include "cli/merge_base.h"
 #include "cli/model_options.h"
@@ -19,11 +20,21 @@
 namespace icedit::cli {
 namespace {
 
+// What --quant writes: ComfyUI's layouts, or blocks in a GGUF file.
+struct FileType {
+  Quant quant = Quant::kNone;
+  Dtype blocks = Dtype::kF32;
+
+  bool is_gguf() const { return quant == Quant::kNone; }
+  std::string ending() const { return is_gguf() ? ".gguf" : ".safetensors"; }
+};
+
 struct ConvertOptions {
   std::string output, format = "diffusers";
   bool merge = false, force = false, help = false, format_given = false;
   std::optional<at::ScalarType> dtype;
-  Quant quant = Quant::kNone;
+  std::optional<FileType> quant;
+  Part component = Part::kTransformer;
   double shard_gb = 5;
   ModelOptions model;
 };
@@ -32,7 +43,13 @@ const Choices<at::ScalarType> kStoredDtypes = {{"f32", at::kFloat},         {"bf
                                                {"f16", at::kHalf},          {"float32", at::kFloat},
                                                {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}};
 
-const Choices<Quant> kFileQuants = {{"int8", Quant::kInt8}};
+const Choices<FileType> kFileTypes = {{"int8", {Quant::kInt8, {}}},
+                                      {"int4", {Quant::kInt4, {}}},
+                                      {"q8_0", {Quant::kNone, Dtype::kQ8_0}},
+                                      {"q4_0", {Quant::kNone, Dtype::kQ4_0}},
+                                      {"q4_k", {Quant::kNone, Dtype::kQ4_K}}};
+
+const Choices<Part> kComponents = {{"transformer", Part::kTransformer}, {"t5", Part::kT5}};
 
 SettingGroup convert_group(ConvertOptions& o) {
   return {"Conversion",
@@ -45,8 +62,12 @@ SettingGroup convert_group(ConvertOptions& o) {
             }},
            {"merge", "", "write --model with the adapters of --lora (or its own) merged in", "",
             into(o.merge)},
-           {"quant", "TYPE", "write --model's transformer with its blocks in int8, for ComfyUI too",
-            "", [&o](const Given& given) { o.quant = choice_value(given, kFileQuants); }},
+           {"quant", "TYPE",
+            "write --model's transformer alone: int8 or int4 for ComfyUI (.safetensors), or q8_0, "
+            "q4_0 or q4_k (.gguf)",
+            "", [&o](const Given& given) { o.quant = choice_value(given, kFileTypes); }},
+           {"component", "NAME", "of a .gguf: transformer or t5", "transformer",
+            choice(o.component, kComponents)},
            {"dtype", "TYPE", "f32, bf16 or f16: what is stored", "as it is",
             [&o](const Given& given) { o.dtype = choice_value(given, kStoredDtypes); }},
            {"max-shard-size", "GB", "of a merged model's files, and of the memory that is needed",
@@ -62,9 +83,12 @@ std::string convert_help() {
   ConvertOptions options;
   return command_help({"icedit convert ADAPTER[:SCALE] --format LAYOUT -o PATH",
                        "icedit convert --merge --model MODEL --lora ADAPTER[:SCALE] -o FOLDER",
-                       "icedit convert --quant int8 --model MODEL -o FILE.safetensors"},
+                       "icedit convert --quant int8|int4 --model MODEL -o FILE.safetensors",
+                       "icedit convert --quant q8_0|q4_0|q4_k [--component t5] --model MODEL -o "
+                       "FILE.gguf"},
                       "Writes an adapter in another public layout, its alpha kept, a model with "
-                      "adapters merged in, or a transformer in 8 bits.",
+                      "adapters merged in, or a component with "
+                      "fewer bits.",
                       groups(options), exit_codes_help());
 }
 
@@ -131,22 +155,30 @@ void merge(ConvertOptions& options) {
 }
 
 void quantise(const ConvertOptions& options, const std::vector<std::string>& rest) {
+  const FileType& type = *options.quant;
   if (options.merge || options.format_given || options.dtype || !rest.empty() ||
       !options.model.adapters.empty()) {
     throw UsageError(
-        "--quant writes the transformer of --model alone: no adapters, --merge, --format or "
-        "--dtype; merge adapters first (--merge) and quantise what that wrote");
+        "--quant writes a component of --model alone: no adapters, --merge, --format or --dtype; "
+        "merge adapters first (--merge) and quantise what that wrote");
   }
-  const Path output = options.output;
-  if (output.extension() != ".safetensors")
+  if (!type.is_gguf() && options.component != Part::kTransformer)
     throw UsageError(
-        str("-o is '", options.output, "', expected a name that ends in .safetensors"));
+        "--component t5 is for q8_0, q4_0 and q4_k; int8 and int4 are of transformers");
+  const Path output = options.output;
+  if (output.extension() != type.ending())
+    throw UsageError(
+        str("-o is '", options.output, "', expected a name that ends in ", type.ending()));
   const ModelFiles files = ModelFiles::find(options.model.request);
-  if (same_place(output) == same_place(files.place(Part::kTransformer)))
-    throw UsageError(str(options.output, " is the transformer that is read; give another name"));
+  if (same_place(output) == same_place(files.place(options.component)))
+    throw UsageError(str(options.output, " is the file that is read; give another name"));
   expect_free(output, options.force);
+  const Component component = files.open(options.component);
   const NewFiles made(output);
-  convert_quantised(files.open(Part::kTransformer), made.path());
+  if (type.is_gguf())
+    convert_gguf(component, options.component, type.blocks, made.path());
+  else
+    convert_quantised(component, type.quant, made.path());
   expect_name(output, made.put(made.path(), if_taken(options.force)));
   std::cout << options.output << "\n";
 }
@@ -161,10 +193,12 @@ int run_convert(const Arguments& arguments) {
     return 0;
   }
   if (options.output.empty()) throw UsageError("where to? Give -o PATH");
-  if (options.quant != Quant::kNone) {
+  if (options.quant) {
     quantise(options, rest);
     return 0;
   }
+  if (options.component != Part::kTransformer)
+    throw UsageError("--component is of --quant; give that too, as in --quant q8_0");
   if (options.merge) {
     if (options.format_given)
       throw UsageError("--format is for adapters; a merged model is always a diffusers folder");

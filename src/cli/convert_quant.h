@@ -4,9 +4,9 @@
 
 namespace icedit::cli {
 
-// ComfyUI's int8 layout (nn/int8_matrix.h), BFL's names; embedders, modulations and the last layer
-// as they are stored. Needs the memory of one matrix. Throws CheckpointError (a tensor that FLUX
-// does not have, one that is not finite), IoError.
-void convert_quantised(const Component& transformer, const Path& output);
+// ComfyUI's layout of 8 or 4 bits (nn/int8_matrix.h, int4_matrix.h), BFL's names; embedders,
+// modulations and the last layer as they are stored. Needs the memory of one matrix. Throws
+// CheckpointError (a tensor that FLUX does not have, one that is not finite), IoError.
+void convert_quantised(const Component& transformer, Quant quant, const Path& output);
 
 }  // namespace icedit::cli

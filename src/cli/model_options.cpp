@@ -23,7 +23,8 @@ const Choices<DtypeChoice> kComputeDtypes = {{"auto", DtypeChoice::kAuto},
                                              {"bf16", DtypeChoice::kBF16},
                                              {"float32", DtypeChoice::kF32},
                                              {"bfloat16", DtypeChoice::kBF16}};
-const Choices<Quant> kQuants = {{"none", Quant::kNone}, {"int8", Quant::kInt8}};
+const Choices<GgufCompute> kGgufComputes = {{"dequant", GgufCompute::kDequant},
+                                            {"int8", GgufCompute::kInt8}};
 const Choices<at::ScalarType> kNoiseDtypes = {
     {"f32", at::kFloat}, {"bf16", at::kBFloat16}, {"f16", at::kHalf}};
 
@@ -85,8 +86,12 @@ SettingGroup machine_options(ModelOptions& o) {
        {"dtype", "TYPE", "auto, f32 or bf16: what is computed in", "auto",
         choice(o.dtype, kComputeDtypes)},
        {"quant", "TYPE",
-        "none or int8: the transformer's matrices in 8 bits, half the memory and faster", "none",
-        choice(o.quant, kQuants)},
+        "none, int8 or int4: the transformer's matrices in 8 or 4 bits; half or a third of bf16's "
+        "memory, and faster",
+        "none", choice(o.quant, quants())},
+       {"gguf-compute", "HOW",
+        "dequant or int8: products of a GGUF transformer, as exact as its weights or in 8 bits",
+        "dequant", choice(o.gguf_compute, kGgufComputes)},
        {"noise-dtype", "TYPE", "f32, bf16 or f16: what the noise is drawn in", "as diffusers would",
         [&o](const Given& given) { o.noise_dtype = choice_value(given, kNoiseDtypes); }},
        {"low-memory, enable-model-cpu-offload", "",
@@ -129,6 +134,7 @@ ResidencyOptions residency_options(const ModelOptions& options, const ModelFiles
   ResidencyOptions residency;
   residency.dtype = options.dtype;
   residency.quant = options.quant;
+  residency.gguf_compute = options.gguf_compute;
   residency.noise_dtype = options.noise_dtype;
   residency.device = choose_device(options.device);
   residency.adapters = adapters_of(options, files.defaults());

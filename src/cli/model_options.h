@@ -16,6 +16,7 @@ struct ModelOptions {
   bool allow_partial = false;
   DtypeChoice dtype = DtypeChoice::kAuto;
   Quant quant = Quant::kNone;
+  GgufCompute gguf_compute = GgufCompute::kDequant;
   std::optional<at::ScalarType> noise_dtype;
   std::string device = "auto";
   int64_t threads = 0;  // 0: one a free core

@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/process.h"
-#include "nn/weights.h"
 
 namespace icedit {
 
@@ -20,8 +19,14 @@ bool cpu_has_bf16_products() {
 #endif
 }
 
+const Choices<Quant>& quants() {
+  static const Choices<Quant> all = {
+      {"none", Quant::kNone}, {"int8", Quant::kInt8}, {"int4", Quant::kInt4}};
+  return all;
+}
+
 std::string quant_name(Quant quant) {
-  return quant == Quant::kInt8 ? "int8" : "none";
+  return name_of(quants(), quant);
 }
 
 Dtype stored_dtype(const Checkpoint& checkpoint) {

@@ -3,16 +3,20 @@
 #include <cstdint>
 #include <string>
 
+#include "base/setting.h"
 #include "base/tensor.h"
-#include "io/checkpoint.h"
+#include "nn/weights.h"
 
 namespace icedit {
 
 enum class DtypeChoice { kAuto, kF32, kBF16 };
 
-// How the transformer's large matrices are held, whatever they are stored in (nn/int8_matrix.h).
-enum class Quant { kNone, kInt8 };
-std::string quant_name(Quant quant);  // "none", "int8"
+// Products with GGML's blocks: with f32 or bf16 made of some rows at a time, or with 8 bits.
+enum class GgufCompute { kDequant, kInt8 };
+
+// What the transformer's large matrices are held in, whatever they are stored in: "none", "int8".
+std::string quant_name(Quant quant);
+const Choices<Quant>& quants();  // by these names
 
 struct Precision {
   at::ScalarType compute = at::kFloat;  // of activations

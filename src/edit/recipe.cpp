@@ -148,6 +148,7 @@ RunRecord describe_run(const Residency& residency) {
   run.dtype = dtype_text(residency.precision().compute);
   run.noise_dtype = dtype_text(residency.precision().noise);
   run.quant = quant_name(residency.quant());
+  if (residency.gguf_compute() == GgufCompute::kInt8) run.quant += ", GGUF in int8";
   run.cpu = cpu_kind();
   run.threads = at::get_num_threads();
   return run;

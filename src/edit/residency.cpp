@@ -23,9 +23,9 @@ Residency::Residency(ModelFiles files, ResidencyOptions options)
                                 stored_dtype(transformer.checkpoint), options_.device);
   if (options_.noise_dtype) precision_.noise = *options_.noise_dtype;
   if (options_.quant != Quant::kNone && !options_.device.is_cpu()) {
-    throw UsageError(str("--quant ", quant_name(options_.quant),
-                         " computes on the CPU, but the device is ", options_.device.str(),
-                         "; leave one of them out"));
+    throw UsageError(str("weights in ", quant_name(options_.quant),
+                         " (--quant, train.base_quant) are for the CPU, but the device is ",
+                         options_.device.str(), "; leave one of them out"));
   }
   streamed_.modulations = transformer.checkpoint.total_bytes() >= options_.let_go_from;
   streamed_.t5 = files_.open(Part::kT5).checkpoint.total_bytes() >= options_.let_go_from;
@@ -38,11 +38,13 @@ LoadOptions Residency::load_options(const Component& component, Part part) const
   load.compute = precision_.compute;
   load.device = options_.device;
   load.keep_stored = keep_as_stored(component.checkpoint, precision_.compute);
-  if (part == Part::kTransformer && options_.quant == Quant::kInt8)
-    load.quantises = may_be_quantised;
   load.deferred = [this, part](const std::string& module) {
     return !streamed_call(part, module).empty();
   };
+  if (part != Part::kTransformer) return load;
+  load.quantises = may_be_quantised;
+  load.quant = options_.quant;
+  load.int8_blocks = options_.gguf_compute == GgufCompute::kInt8;
   return load;
 }
 

@@ -54,6 +54,7 @@ struct StreamedParts {
 struct ResidencyOptions {
   DtypeChoice dtype = DtypeChoice::kAuto;
   Quant quant = Quant::kNone;
+  GgufCompute gguf_compute = GgufCompute::kDequant;
   std::optional<at::ScalarType> noise_dtype;
   at::Device device = at::kCPU;
   Keep keep = Keep::kOne;
@@ -76,6 +77,7 @@ class Residency {
   const ModelFiles& files() const { return files_; }
   const Precision& precision() const { return precision_; }
   Quant quant() const { return options_.quant; }
+  GgufCompute gguf_compute() const { return options_.gguf_compute; }
   at::Device device() const { return options_.device; }
   const PromptCacheOptions& prompt_cache() const { return options_.prompt_cache; }
 

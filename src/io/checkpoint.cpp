@@ -1,6 +1,7 @@
 #include "io/checkpoint.h"
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 
@@ -8,6 +9,7 @@
 #include "io/files.h"
 #include "io/gguf.h"
 #include "io/hub.h"
+#include "io/json.h"
 #include "io/json_file.h"
 
 namespace icedit {
@@ -83,10 +85,46 @@ Path find_in_folder(const Path& folder) {
       how_to_complete(folder)));
 }
 
+// Whether a value is flat but for one level of groups, so that nobody nests the stack away.
+bool is_shallow(const Json& json, int deepest = 2) {
+  if (!json.is_structured()) return true;
+  return deepest > 0 && std::all_of(json.begin(), json.end(), [&](const Json& inner) {
+           return is_shallow(inner, deepest - 1);
+         });
+}
+
+// ComfyUI's other way to say how matrices are quantised: in the header, {"layers": {M: {...}}} in
+// place of a tensor M.comfy_quant each, which they become here.
+void add_quantisation(std::map<std::string, Checkpoint::Entry>& entries,
+                      const SafetensorsFile& file) {
+  const std::string key = "_quantization_metadata", mark = ".comfy_quant";
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end()) return;
+  const auto json = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("layers") || !json["layers"].is_object()) {
+    throw CheckpointError(str(file.path().string(), ": '", key,
+                              "' in the header is not JSON with \"layers\"; the file is damaged, "
+                              "get it again"));
+  }
+  for (const auto& [module, how] : json["layers"].items()) {
+    if (!file.has(module + ".weight")) continue;
+    if (!is_shallow(how)) {
+      throw CheckpointError(str(file.path().string(), ": '", key, "' in the header nests '", module,
+                                "' too deeply; the file is damaged, get it again"));
+    }
+    Checkpoint::Entry entry{file.mapping(), module + mark, {Dtype::kU8, {}, 0, 0}};
+    entry.held = std::make_shared<const std::string>(dumped(how));
+    entry.info.shape = {int64_t(entry.held->size())};
+    entry.info.end = entry.held->size();
+    entries.emplace(module + mark, entry);
+  }
+}
+
 void add_file(std::map<std::string, Checkpoint::Entry>& entries,
               const std::shared_ptr<const SafetensorsFile>& file) {
   for (const auto& [name, info] : file->tensors())
     entries[name] = {file->mapping(), name, info, false};
+  add_quantisation(entries, *file);
 }
 
 // Every shard of the index, with exactly the tensors that the index says.

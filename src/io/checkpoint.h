@@ -26,17 +26,25 @@ class Checkpoint {
     std::string stored_name;   // its name in the file
     TensorInfo info;           // shape and bytes; may be some rows of the stored tensor
     bool swap_halves = false;  // the second half of the rows comes first (BFL's final modulation)
+    // The bytes of a tensor that no file holds: what a header says of a matrix.
+    std::shared_ptr<const std::string> held = {};
 
     // Some of its rows, as they lie in the file.
     Entry rows(int64_t first, int64_t last) const {
-      return {file, stored_name, info.rows(first, last), false};
+      return {file, stored_name, info.rows(first, last)};
     }
     // As they lie in the file: its halves are not swapped.
-    Bytes bytes() const { return file->bytes().subspan(info.begin, info.bytes()); }
+    Bytes bytes() const {
+      return (held ? as_bytes(*held) : file->bytes()).subspan(info.begin, info.bytes());
+    }
     // Gives their pages back to the system; to be called after a copy was made of them.
-    void release() const { file->release(info.begin, info.bytes()); }
+    void release() const {
+      if (!held) file->release(info.begin, info.bytes());
+    }
     // Has them in memory; returns once they are.
-    void read_ahead() const { file->read_ahead(info.begin, info.bytes()); }
+    void read_ahead() const {
+      if (!held) file->read_ahead(info.begin, info.bytes());
+    }
   };
 
   Checkpoint(std::string where, std::map<std::string, Entry> entries)

@@ -4,6 +4,7 @@
 // Source: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 #include <map>
 #include <string>
+#include <variant>
 
 #include "io/safetensors.h"
 
@@ -15,5 +16,20 @@ bool is_gguf(Bytes file);  // by its first bytes
 // CheckpointError: damaged, another version, one part of several, a type that is not read (named).
 // `where` names the file in errors.
 std::map<std::string, TensorInfo> parse_gguf_header(Bytes file, const std::string& where);
+
+// A key of the metadata; the types that writing needs.
+struct GgufKey {
+  std::string name;
+  std::variant<std::string, uint32_t, float, bool> value;
+};
+
+// Writes a file of version 3 atomically, its metadata and tensors in the order given; `write` as of
+// write_safetensors. Throws IoError; CheckpointError: a dtype that GGUF has not.
+void write_gguf(const Path& path, const std::vector<GgufKey>& keys,
+                const std::vector<TensorPlan>& tensors,
+                const std::function<void(size_t, const PutBytes&)>& write);
+
+// ggml_type's number of a dtype; throws CheckpointError where there is none.
+uint32_t gguf_type(Dtype dtype);
 
 }  // namespace icedit

@@ -5,15 +5,10 @@
 
 #include "base/error.h"
 #include "io/json.h"
+#include "io/tensor_stream.h"
 
 namespace icedit {
 namespace {
-
-[[noreturn]] void refuse(const Path& path, const TensorPlan& tensor, uint64_t got) {
-  throw IoError(str(path.string(), ": tensor '", tensor.name, "' of shape ", tensor.shape, " with ",
-                    got, " bytes (expected ", tensor.size(),
-                    ") cannot be written, or its name is taken."));
-}
 
 std::string header_of(const Path& path, const std::vector<TensorPlan>& tensors,
                       const std::map<std::string, std::string>& metadata) {
@@ -23,7 +18,7 @@ std::string header_of(const Path& path, const std::vector<TensorPlan>& tensors,
   std::set<std::string> names = {"__metadata__"};
   for (const TensorPlan& tensor : tensors) {
     const uint64_t end = begin + tensor.size();
-    if (!names.insert(tensor.name).second) refuse(path, tensor, tensor.size());
+    if (!names.insert(tensor.name).second) refuse_tensor(path, tensor, tensor.size());
     json[tensor.name] = {{"dtype", dtype_name(tensor.dtype)},
                          {"shape", tensor.shape},
                          {"data_offsets", {begin, end}}};
@@ -70,9 +65,9 @@ Bytes SafetensorsFile::bytes(const std::string& name) const {
 }
 
 uint64_t TensorPlan::size() const {
-  uint64_t bytes = dtype_size(dtype);
-  for (const int64_t d : shape) bytes *= static_cast<uint64_t>(d);
-  return bytes;
+  uint64_t elements = 1;
+  for (const int64_t d : shape) elements *= static_cast<uint64_t>(d);
+  return elements / static_cast<uint64_t>(dtype_block(dtype)) * dtype_size(dtype);
 }
 
 void write_safetensors(const Path& path, const std::vector<TensorBytes>& tensors,
@@ -80,7 +75,8 @@ void write_safetensors(const Path& path, const std::vector<TensorBytes>& tensors
   std::vector<TensorPlan> plans;
   for (const TensorBytes& tensor : tensors) {
     plans.push_back({tensor.name, tensor.dtype, tensor.shape});
-    if (tensor.bytes.size() != plans.back().size()) refuse(path, plans.back(), tensor.bytes.size());
+    if (tensor.bytes.size() != plans.back().size())
+      refuse_tensor(path, plans.back(), tensor.bytes.size());
   }
   write_safetensors(
       path, plans, [&](size_t i, const PutBytes& put) { put(tensors[i].bytes); }, metadata);
@@ -90,26 +86,9 @@ void write_safetensors(const Path& path, const std::vector<TensorPlan>& tensors,
                        const std::function<void(size_t, const PutBytes&)>& write,
                        const std::map<std::string, std::string>& metadata) {
   const std::string header = header_of(path, tensors, metadata);
-  uint64_t needed = 8 + header.size();
-  for (const TensorPlan& tensor : tensors) needed += tensor.size();
-  // Told before gigabytes are written; what another process takes meanwhile is told by
-  // write_atomically.
-  expect_free_space(path, needed, "free some space or choose another folder");
-  write_atomically(path, [&](std::ostream& out) {
-    char length[8];
-    for (int i = 0; i < 8; ++i) length[i] = static_cast<char>(uint64_t{header.size()} >> (8 * i));
-    out.write(length, 8);
-    out.write(header.data(), static_cast<std::streamsize>(header.size()));
-    for (size_t i = 0; i < tensors.size(); ++i) {
-      uint64_t put = 0;
-      write(i, [&](Bytes bytes) {
-        out.write(reinterpret_cast<const char*>(bytes.data()),
-                  static_cast<std::streamsize>(bytes.size()));
-        put += bytes.size();
-      });
-      if (put != tensors[i].size()) refuse(path, tensors[i], put);
-    }
-  });
+  std::string length(8, '\0');
+  for (int i = 0; i < 8; ++i) length[size_t(i)] = char(uint64_t{header.size()} >> (8 * i));
+  write_tensors(path, length + header, tensors, /*alignment=*/1, write);
 }
 
 }  // namespace icedit

@@ -110,6 +110,22 @@ Checkpoint component_of(const Checkpoint& file, const ComponentMarks& marks) {
                             marks.tensors.front(), "' and the like). ", looks_like(file)));
 }
 
+std::string gguf_t5_name(const std::string& name) {
+  const std::string blocks = "encoder.block.", weight = ".weight";
+  if (name == "shared.weight") return "token_embd.weight";
+  if (name == "encoder.final_layer_norm.weight") return "enc.output_norm.weight";
+  const size_t dot = name.find('.', blocks.size());
+  if (name.starts_with(blocks) && dot != std::string::npos) {
+    const std::string number = name.substr(blocks.size(), dot - blocks.size());
+    const std::string rest = name.substr(dot + 1);
+    for (const auto& [theirs, ours] : kGgufT5Names)
+      if (rest == str("layer.", ours, weight)) return str("enc.blk.", number, ".", theirs, weight);
+    if (rest == "layer.1.DenseReluDense.wi.weight")
+      return str("enc.blk.", number, ".ffn_up.weight");
+  }
+  throw CheckpointError(str("tensor '", name, "' is no part of a T5 encoder"));
+}
+
 Checkpoint t5_single_file(const Checkpoint& file) {
   if (file.has("enc.blk.0.attn_q.weight")) {
     const bool gated = file.has("enc.blk.0.ffn_gate.weight");

@@ -20,6 +20,10 @@ Checkpoint flux_single_file(const Checkpoint& file);
 // the file has; a decoder's tensors are left out.
 Checkpoint t5_single_file(const Checkpoint& file);
 
+// llama.cpp's name, which GGUF files have, of an encoder's tensor; throws CheckpointError: no part
+// of one.
+std::string gguf_t5_name(const std::string& name);
+
 // Of ComfyUI's clip_l.safetensors, a whole CLIP (its vision half is left out). FLUX takes the
 // pooled state before the projection, so text_projection goes too.
 Checkpoint clip_single_file(const Checkpoint& file);

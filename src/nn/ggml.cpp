@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 
 #include "base/error.h"
+#include "nn/int8_matrix.h"
+#include "nn/kernels/int4_rows.h"
 
 namespace icedit {
 namespace {
@@ -203,6 +206,32 @@ class GgmlMatrix : public RowMatrix {
   Checkpoint::Entry entry_;
 };
 
+// Q4_0 for products in 8 bits.
+class Q4Matrix : public Int8Products {
+ public:
+  explicit Q4Matrix(const Checkpoint::Entry& entry)
+      : Int8Products(entry.info.shape[0], entry.info.shape[1], /*group=*/0), entry_(entry) {}
+
+ private:
+  Tensor rows(int64_t first, int64_t count) const override {
+    return dequantised(entry_.rows(first, first + count));
+  }
+  void multiply(const kernels::Int8Rows& x, const Tensor& bias, const Tensor& out) const override {
+    std::call_once(once_, [&] {
+      Checkpoint::Entry bytes = entry_;
+      bytes.info.dtype = Dtype::kU8;
+      bytes.info.shape = {outputs(), int64_t(entry_.info.bytes()) / outputs()};
+      weight_.blocks = mapped_tensor(bytes);
+      weight_.scales = kernels::q4_scales(weight_.blocks);
+    });
+    kernels::product(x, weight_, bias, out);
+  }
+
+  Checkpoint::Entry entry_;
+  mutable std::once_flag once_;
+  mutable kernels::Q4Weight weight_;
+};
+
 }  // namespace
 
 void dequantise(Dtype dtype, const std::byte* blocks, int64_t values, float* to) {
@@ -222,7 +251,9 @@ Tensor dequantised(const Checkpoint::Entry& entry) {
   return values;
 }
 
-MatrixPtr ggml_matrix(const Checkpoint::Entry& entry) {
+MatrixPtr ggml_matrix(const Checkpoint::Entry& entry, bool in_8_bits) {
+  if (in_8_bits && entry.info.dtype == Dtype::kQ4_0 && !entry.swap_halves)
+    return std::make_shared<Q4Matrix>(entry);
   return std::make_shared<GgmlMatrix>(entry);
 }
 

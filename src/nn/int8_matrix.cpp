@@ -7,51 +7,26 @@
 #include <cmath>
 #include <cstring>
 #include <mutex>
-#include <nlohmann/json.hpp>
 
-#include "base/error.h"
-#include "io/json.h"
+#include "nn/comfy_quant.h"
 #include "nn/kernels/int8_product.h"
 
 namespace icedit {
 namespace {
 
-constexpr std::string_view kFormat = "int8_tensorwise";
-constexpr size_t kMostDescription = 64 << 10;  // bytes of JSON
-constexpr int64_t kMostGroup = 4096;
-
-void rotate_rows(const Tensor& rows, int64_t group) {
-  const int64_t in = rows.size(1);
-  auto* data = rows.mutable_data_ptr<float>();
-  at::parallel_for(0, rows.size(0), 8, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) kernels::rotate(data + i * in, in, group);
-  });
-}
-
-class Int8Matrix : public RowMatrix {
+class Int8Matrix : public Int8Products {
  public:
   Int8Matrix(int64_t out, int64_t in, int64_t group, std::function<Int8Values()> read)
-      : RowMatrix(out, in), group_(group), read_(std::move(read)) {}
-
-  bool multiplies_as_stored() const override { return true; }
-
-  Tensor times(const Operand& x, const Tensor& bias) const override {
-    if (!x.fits_kernels()) return RowMatrix::times(x, bias);
-    Shape shape = x.shape();
-    shape.back() = weight().out;
-    const Tensor y = at::empty(shape, at::TensorOptions(x.scalar_type()));
-    kernels::product(x.int8(group_), weight(), bias, y.view({-1, shape.back()}));
-    return y;
-  }
-
-  Tensor times_with_gradient(const Tensor& x, const Tensor& bias) const override {
-    return RowMatrix::times(x, bias);
-  }
+      : Int8Products(out, in, group), read_(std::move(read)) {}
 
  private:
+  void multiply(const kernels::Int8Rows& x, const Tensor& bias, const Tensor& out) const override {
+    kernels::product(x, weight(), bias, out);
+  }
+
   Tensor rows(int64_t first, int64_t count) const override {
     Tensor rows = kernels::unpacked(weight(), first, count);
-    rotate_rows(rows, group_);  // its own inverse
+    rotate_rows(rows, group());  // its own inverse
     return rows;
   }
 
@@ -64,37 +39,29 @@ class Int8Matrix : public RowMatrix {
     return weight_;
   }
 
-  int64_t group_;
   mutable std::once_flag once_;
   mutable std::function<Int8Values()> read_;
   mutable kernels::Int8Weight weight_;
 };
 
-[[noreturn]] void fail(const Weights& w, const std::string& part, const std::string& what) {
-  throw CheckpointError(str(w.where(), ": tensor '", (w / part).path(), "' ", what));
-}
-
-int64_t group_in(const Weights& w, const std::string& text) {
-  const auto json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("format") || !json["format"].is_string())
-    fail(w, "comfy_quant", "is not a JSON object with a \"format\"; the file is damaged");
-  if (json["format"] != kFormat) {
-    fail(w, "comfy_quant",
-         str("says format '", json["format"].get<std::string>(), "', expected '", kFormat,
-             "'; of ComfyUI's quantised formats this one and fp8 are read"));
-  }
-  const auto rotated = json.find("convrot");
-  if (rotated == json.end() || *rotated == false) return 0;
-  const auto group = json.find("convrot_groupsize");
-  if (group == json.end()) return 256;
-  const int64_t size = group->is_number_integer() ? group->get<int64_t>() : 0;
-  for (int64_t power = 16; power <= kMostGroup; power *= 4)
-    if (size == power) return size;
-  fail(w, "comfy_quant",
-       str("says convrot_groupsize ", dumped(*group), ", expected a power of 4 from 16 on"));
-}
-
 }  // namespace
+
+Tensor Int8Products::times(const Operand& x, const Tensor& bias) const {
+  if (!x.fits_kernels()) return RowMatrix::times(x, bias);
+  Shape shape = x.shape();
+  shape.back() = outputs();
+  const Tensor y = at::empty(shape, at::TensorOptions(x.scalar_type()));
+  multiply(x.int8(group_), bias, y.view({-1, shape.back()}));
+  return y;
+}
+
+void rotate_rows(const Tensor& rows, int64_t group) {
+  const int64_t in = rows.size(1);
+  auto* data = rows.mutable_data_ptr<float>();
+  at::parallel_for(0, rows.size(0), 8, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) kernels::rotate(data + i * in, in, group);
+  });
+}
 
 int64_t rotation_group(int64_t in) {
   for (const int64_t group : {256, 64, 16})
@@ -126,46 +93,21 @@ Int8Values quantised_rows(const Tensor& rows, int64_t group) {
   return made;
 }
 
-std::string int8_description(int64_t group) {
-  Json json = {{"format", kFormat}};
-  if (group != 0) {
-    json["convrot"] = true;
-    json["convrot_groupsize"] = group;
-  }
-  return dumped(json);
-}
-
 MatrixPtr int8_matrix(const Int8Values& v) {
   return std::make_shared<Int8Matrix>(v.values.size(0), v.values.size(1), v.group,
                                       [v] { return v; });
 }
 
-bool has_int8_matrix(const Weights& w) {
-  return w.has("weight") && w.dtype("weight") == Dtype::kI8;
-}
-
 MatrixPtr load_int8_matrix(const Weights& w, int64_t in, int64_t out) {
   const Checkpoint::Entry weight = w.entry("weight", {out, in});
-  if (!w.has("comfy_quant")) {
-    fail(w, "weight",
-         "is I8, but no 'comfy_quant' beside it says how; ComfyUI's int8 layout has one");
-  }
-  const Checkpoint::Entry description = w.entry("comfy_quant", w.shape("comfy_quant"));
-  const Bytes text = description.bytes();
-  if (text.size() > kMostDescription)
-    fail(w, "comfy_quant", str("has ", text.size(), " bytes, expected at most 64 KiB of JSON"));
-  const int64_t group = group_in(w, {reinterpret_cast<const char*>(text.data()), text.size()});
-  if (group != 0 && in % group != 0) {
-    fail(w, "comfy_quant",
-         str("says groups of ", group, " inputs, which do not divide the matrix's ", in));
-  }
-  if (in % 16 != 0) fail(w, "weight", str("has ", in, " inputs, expected a multiple of 16"));
-  if (!w.has("weight_scale")) fail(w, "weight", "is I8, but there is no 'weight_scale' beside it");
+  const int64_t group = read_comfy_quant(w, in).group;
+  if (!w.has("weight_scale"))
+    fail_at(w, "weight", "is I8, but there is no 'weight_scale' beside it");
   const Shape shape = w.shape("weight_scale");
   const Tensor scale = mapped_tensor(w.entry("weight_scale", shape)).to(at::kFloat);
   if (scale.numel() != out && scale.numel() != 1) {
-    fail(w, "weight_scale",
-         str("is ", shape, ", expected one value for each of the ", out, " rows"));
+    fail_at(w, "weight_scale",
+            str("is ", shape, ", expected one value for each of the ", out, " rows"));
   }
   const Tensor scales = scale.reshape({-1}).expand({out}).contiguous();
   return std::make_shared<Int8Matrix>(out, in, group, [weight, scales, group] {

@@ -5,8 +5,6 @@
 // are quantised. Files: ComfyUI's "int8_tensorwise"; M.weight I8 [out, in], M.weight_scale F32
 // [out] or [out, 1], M.comfy_quant U8, JSON {"format", "convrot", "convrot_groupsize"}. Source:
 // Comfy-Org's comfy-kitchen (the layout and the rotation).
-#include <string>
-
 #include "nn/matrix.h"
 
 namespace icedit {
@@ -17,20 +15,39 @@ struct Int8Values {
   int64_t group = 0;  // of the rotation; 0: none
 };
 
+// One whose products, where no gradient is wanted, are those of whole numbers of 8 bits.
+class Int8Products : public RowMatrix {
+ public:
+  Int8Products(int64_t out, int64_t in, int64_t group) : RowMatrix(out, in), group_(group) {}
+
+  bool multiplies_as_stored() const override { return true; }
+  Tensor times(const Operand& x, const Tensor& bias) const override;
+  Tensor times_with_gradient(const Tensor& x, const Tensor& bias) const override {
+    return RowMatrix::times(x, bias);
+  }
+
+ protected:
+  int64_t group() const { return group_; }  // of the rotation of the inputs
+  // out [rows of x, out], f32 or bf16.
+  virtual void multiply(const kernels::Int8Rows& x, const Tensor& bias,
+                        const Tensor& out) const = 0;
+
+ private:
+  int64_t group_;
+};
+
 // The largest group that divides `in`, of 256, 64 and 16; 0 where none does: not to be quantised.
 int64_t rotation_group(int64_t in);
+void rotate_rows(const Tensor& rows, int64_t group);  // f32, in its memory
 
 // rows [out, in]; group divides in.
 Int8Values quantised_rows(const Tensor& rows, int64_t group);
-// What comfy_quant holds of such a matrix.
-std::string int8_description(int64_t group);
 
 MatrixPtr int8_matrix(const Int8Values& values);
 
-// Whether `w` holds a matrix in this layout; and that matrix, packed for products at its first use,
-// when the file's pages are given back. Throws CheckpointError: a part is missing, has another
-// shape or says what we do not know.
-bool has_int8_matrix(const Weights& w);
+// `w`'s matrix in this layout, packed for products at its first use, when the file's pages are
+// given back. Throws CheckpointError: a part is missing, has another shape or says what we do not
+// know.
 MatrixPtr load_int8_matrix(const Weights& w, int64_t in, int64_t out);
 
 }  // namespace icedit

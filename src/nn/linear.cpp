@@ -75,7 +75,7 @@ Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
   s.keep_stored = w.options().keep_stored;
   s.file = w.again();
   expect_matrix(w, in, out);
-  s.weight = w.entry("weight", {out, in});
+  s.weight = w.entry("weight", w.shape("weight"));  // of 4 bits, its shape is another
   if (!w.options().deferred(s.path)) s.load();
   if (bias) s.bias = w.tensor("bias", {out});
   w.file_linear(*this);

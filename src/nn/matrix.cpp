@@ -10,8 +10,10 @@
 #include <utility>
 
 #include "nn/block.h"
+#include "nn/comfy_quant.h"
 #include "nn/fp8_scales.h"
 #include "nn/ggml.h"
+#include "nn/int4_matrix.h"
 #include "nn/int8_matrix.h"
 #include "nn/kernels/bf16_product.h"
 
@@ -99,12 +101,35 @@ Tensor linear_transposed(const Tensor& g, const Tensor& weight) {
   return made;
 }
 
+bool int8_blocks(const Weights& w) {
+  return w.options().int8_blocks && w.options().quantises(w.path());
+}
+
+// Of another kind where `w`'s options say so; nullptr where it stays as it is stored.
+MatrixPtr quantised(const Weights& w, const Matrix& stored, int64_t in) {
+  const int64_t group = rotation_group(in);
+  if (!w.options().quantises(w.path()) || group == 0 || stored.multiplies_as_stored())
+    return nullptr;
+  const bool blocks = w.options().int8_blocks && dtype_block(w.dtype("weight")) > 1;
+  switch (w.options().quant) {
+    case Quant::kInt4:
+      return int4_matrix(quantised_rows_in_4_bits(stored.dense(at::kFloat), group));
+    case Quant::kNone:
+      if (!blocks) return nullptr;
+      [[fallthrough]];
+    case Quant::kInt8:
+      break;
+  }
+  return int8_matrix(quantised_rows(stored.dense(at::kFloat), group));
+}
+
 MatrixPtr load_stored(const Weights& w, int64_t in, int64_t out) {
   const bool on_cpu = w.options().device.is_cpu();
   if (w.has("weight") && dtype_block(w.dtype("weight")) > 1 && on_cpu)
-    return ggml_matrix(w.entry("weight", {out, in}));
-  if (has_int8_matrix(w)) {
-    const MatrixPtr matrix = load_int8_matrix(w, in, out);
+    return ggml_matrix(w.entry("weight", {out, in}), int8_blocks(w));
+  if (w.has("weight") && w.dtype("weight") == Dtype::kI8) {
+    const bool four = read_comfy_quant(w, in).format == kInt4Format;
+    const MatrixPtr matrix = (four ? load_int4_matrix : load_int8_matrix)(w, in, out);
     if (on_cpu) return matrix;
     return dense_matrix(matrix->dense(w.options().compute).to(w.options().device));
   }
@@ -163,10 +188,8 @@ MatrixPtr dense_matrix(const Tensor& weight) {
 
 MatrixPtr load_matrix(const Weights& w, int64_t in, int64_t out) {
   const MatrixPtr stored = load_stored(w, in, out);
-  const int64_t group = rotation_group(in);
-  if (!w.options().quantises(w.path()) || group == 0 || stored->multiplies_as_stored())
-    return stored;
-  const MatrixPtr made = int8_matrix(quantised_rows(stored->dense(at::kFloat), group));
+  const MatrixPtr made = quantised(w, *stored, in);
+  if (made == nullptr) return stored;
   w.entry("weight", {out, in}).release();
   return made;
 }

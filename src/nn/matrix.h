@@ -40,6 +40,8 @@ class RowMatrix : public Matrix {
   Tensor dense(at::ScalarType dtype) const override;
 
  protected:
+  int64_t outputs() const { return out_; }
+  int64_t inputs() const { return in_; }
   // f32 [count, in], from row `first` on.
   virtual Tensor rows(int64_t first, int64_t count) const = 0;
 

@@ -16,6 +16,10 @@ namespace icedit {
 class Linear;
 using LinearList = std::vector<std::pair<std::string, Linear>>;  // a model's, under their paths
 
+// Whole numbers that a matrix is held in, with factors: 8 bits a value (nn/int8_matrix.h), or 4
+// (nn/int4_matrix.h).
+enum class Quant { kNone, kInt8, kInt4 };
+
 struct LoadOptions {
   // The dtype of activations, and of every tensor that is no Linear's matrix.
   at::ScalarType compute = at::kFloat;
@@ -23,8 +27,11 @@ struct LoadOptions {
   // device is the CPU) and converted at each use.
   bool keep_stored = false;
   at::Device device = at::kCPU;
-  // The Linears, by path, that are quantised to 8 bits as they are loaded (nn/int8_matrix.h).
+  // The Linears, by path, whose matrices may be whole numbers; to what they are quantised as they
+  // are loaded, and whether those stored in GGML's blocks get products in 8 bits.
   std::function<bool(const std::string& path)> quantises = [](const std::string&) { return false; };
+  Quant quant = Quant::kNone;
+  bool int8_blocks = false;
   // Those whose matrices are only checked at first, until Linear::load (nn/block_stream.h).
   std::function<bool(const std::string& path)> deferred = [](const std::string&) { return false; };
 };

@@ -163,6 +163,8 @@ void check(const TrainConfig& c, const std::string& where) {
     fail("train.lora_config.balance_loss is of experts, which only mode moe_lora has");
   if (c.mode == TrainMode::kFull && !c.init_lora.empty())
     fail("train.init_lora is an adapter, which mode full has not");
+  if (c.mode == TrainMode::kFull && c.base_quant != Quant::kNone)
+    fail("train.base_quant is of frozen weights, which mode full has not");
   if (c.max_steps == 0)
     fail("train.max_steps is 0, expected at least 1, or -1 to train until it is stopped");
   if (c.save_path.empty()) fail("train.save_path is empty, expected a folder, as runs");

@@ -33,6 +33,7 @@ struct LoraConfig {
 struct TrainConfig {
   std::string flux_path;                   // a folder, an id, "nano"
   DtypeChoice dtype = DtypeChoice::kBF16;  // of the frozen base
+  Quant base_quant = Quant::kNone;         // of its large matrices
 
   TrainMode mode = TrainMode::kLora;
   std::string init_lora;  // an adapter to start from, by its path or id; "": a fresh one

@@ -229,7 +229,8 @@ std::vector<ConfigKey> keys_of(TrainConfig& c) {
       key("train.mode", choice<TrainMode>(c.mode, {{"lora", TrainMode::kLora},
                                                    {"moe_lora", TrainMode::kMoeLora},
                                                    {"full", TrainMode::kFull}})),
-      path("train.init_lora", into(c.init_lora), false)};
+      path("train.init_lora", into(c.init_lora), false),
+      key("train.base_quant", choice(c.base_quant, quants()))};
   append(keys, run_keys(c));
   append(keys, dataset_keys(c.dataset));
   append(keys, lora_keys(c.lora));

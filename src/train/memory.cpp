@@ -10,6 +10,7 @@
 #include "diffusion/schedule.h"
 #include "edit/memory_estimate.h"
 #include "models/configs.h"
+#include "models/flux/names.h"
 #include "train/adapter_setup.h"
 #include "train/conditioning.h"
 
@@ -50,6 +51,24 @@ int64_t adapter_parameters(const Checkpoint& checkpoint, const TrainConfig& conf
   return parameters;
 }
 
+// Bytes of a checkpoint's matrices that are held in whole numbers, and of the rest as it is stored
+// and in `compute`.
+struct QuantisedBytes {
+  uint64_t quantised = 0, stored = 0, computed = 0;
+};
+QuantisedBytes quantised_bytes(const Checkpoint& checkpoint, Quant quant, at::ScalarType compute) {
+  // 4 bits, and a factor of 8 bits for each 16.
+  const double each = quant == Quant::kInt4 ? 4.5 / 8 : 1;
+  QuantisedBytes bytes;
+  for (const auto& [name, entry] : checkpoint.entries()) {
+    const bool matrix = entry.info.shape.size() == 2 && may_be_quantised(name);
+    bytes.quantised += matrix ? uint64_t(double(entry.info.numel()) * each) : 0;
+    bytes.stored += matrix ? 0 : entry.info.bytes();
+    bytes.computed += matrix ? 0 : uint64_t(entry.info.numel()) * at::elementSize(compute);
+  }
+  return bytes;
+}
+
 uint64_t activation_bytes(const TrainConfig& config, const Residency& residency,
                           const FluxConfig& flux) {
   const auto width = double(at::elementSize(residency.precision().compute));
@@ -76,10 +95,18 @@ TrainingMemory estimate_training(const TrainConfig& config, const Residency& res
   const bool full = config.mode == TrainMode::kFull;
   for (const PartEstimate& part : estimate_parts(residency, {})) {
     const bool encoder = part.part != Part::kTransformer;
+    if (full && !encoder) memory.parameters = part.parameters;
+    if (!encoder && config.base_quant != Quant::kNone) {
+      const QuantisedBytes bytes =
+          quantised_bytes(residency.files().open(part.part).checkpoint, config.base_quant,
+                          residency.precision().compute);
+      memory.weights += bytes.quantised;
+      (part.mapped ? memory.mapped : memory.weights) += part.mapped ? bytes.stored : bytes.computed;
+      continue;
+    }
     (part.mapped         ? memory.mapped
      : cached && encoder ? memory.encoders
                          : memory.weights) += part.weights;
-    if (full && !encoder) memory.parameters = part.parameters;
   }
   const Component transformer = residency.files().open(Part::kTransformer);
   const bool from_file = config.lora.target_modules.empty();  // init_lora's, which is small

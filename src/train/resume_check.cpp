@@ -128,12 +128,26 @@ void expect_same_rows(const DataMark& data, Group& group) {
                      str(data.rows, " pairs\nSHA-256 of the first, middle and last ", data.digest));
 }
 
+namespace {
+
+// Keys that the run's program did not know, with the values that stand for what it did.
+std::vector<std::string> later_keys(const LoadedCheckpoint& checkpoint,
+                                    const std::map<std::string, std::string>& wanted) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : computing_settings(TrainConfig()))
+    if (checkpoint.state.settings.count(key) == 0 && wanted.at(key) == value) keys.push_back(key);
+  return keys;
+}
+
+}  // namespace
+
 void expect_resumable(const LoadedCheckpoint& checkpoint, const TrainConfig& config,
                       const DataMark& data, int ranks) {
   const bool ranks_known = checkpoint.state.ranks > 0;
-  expect_same_settings(
-      checkpoint, computing_settings(config),
-      ranks_known ? std::vector<std::string>{kAccumulate} : std::vector<std::string>{});
+  const std::map<std::string, std::string> wanted = computing_settings(config);
+  std::vector<std::string> allowed = later_keys(checkpoint, wanted);
+  if (ranks_known) allowed.emplace_back(kAccumulate);
+  expect_same_settings(checkpoint, wanted, allowed);
   if (ranks_known) expect_same_product(checkpoint, config, ranks);
   expect_same_data(checkpoint, data);
   const int had = checkpoint.state.threads, now = at::get_num_threads();

@@ -40,6 +40,7 @@ ResidencyOptions residency_options(const TrainConfig& config, at::Device device)
   options.keep = Keep::kAll;
   options.let_go_from = std::numeric_limits<uint64_t>::max();  // all is used again and again
   options.dtype = config.dtype;
+  options.quant = config.base_quant;
   return options;
 }
 

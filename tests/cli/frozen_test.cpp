@@ -38,7 +38,8 @@ TEST(Frozen, OptionsOfEdit) {  // NAME|ALIAS, ! for a switch
       "skip-existing! recipe then without max-pixels pillow-exact! "
       "model|flux-path lora|lora-path no-lora! lora-allow-partial! transformer t5|text-encoder-2 "
       "clip|text-encoder vae tokenizer tokenizer-2 "
-      "device dtype quant noise-dtype low-memory|enable-model-cpu-offload! max-memory no-cache! "
+      "device dtype quant gguf-compute noise-dtype low-memory|enable-model-cpu-offload! max-memory "
+      "no-cache! "
       "threads "
       "json! dry-run! preview preview-full! quiet|q! verbose|v! help|h!");
 }

@@ -197,6 +197,14 @@ TEST_F(BadInput, AFullDisk) {
   EXPECT_EQ(result.code, 74) << result.err;
   EXPECT_TRUE(has(result.err, "out.png")) << result.err;
   EXPECT_EQ(files(), before);
+  for (const std::string& type : {"int4", "q4_0"}) {
+    const std::string name = "model" + std::string(type == "q4_0" ? ".gguf" : ".safetensors");
+    const Result cut =
+        run({"convert", "--quant", type, "--model", "nano", "-o", name}, {500000, ""});
+    EXPECT_EQ(cut.code, 74) << cut.err;
+    EXPECT_TRUE(has(cut.err, name)) << cut.err;
+    EXPECT_EQ(files(), before);
+  }
   if (!fs::exists("/dev/full")) return;
   const Result full = run({"inspect", "car.png"}, {RLIM_INFINITY, "/dev/full"});
   EXPECT_EQ(full.code, 74) << full.err;

@@ -226,7 +226,53 @@ TEST_F(Edit, TransformersAreComputedIn8BitsFromAnyFile) {
   expect_failure(convert, 2, "int8/model.safetensors exists already");
   expect_failure({"convert", "--quant", "int8", "--merge", "-o", "x.safetensors"}, 2, "--merge");
   expect_failure({"convert", "--quant", "int8", "-o", "x.gguf"}, 2, ".safetensors");
-  expect_failure({"convert", "--quant", "int4", "-o", "x.safetensors"}, 2, "int8");
+  expect_failure({"convert", "--quant", "int3", "-o", "x.safetensors"}, 2,
+                 "int8, int4, q8_0, q4_0 or q4_k");
+}
+
+// tiny-fill's rows fill no block of Q4_K, so they are Q8_0 there; nano's do (tests/nn).
+TEST_F(Edit, WhatConvertWritesIsRead) {
+  const Image dense = tiny("dense.png", {});
+  const auto converted = [&](const std::string& type, const std::string& ending,
+                             std::vector<std::string> more = {}) {
+    const std::string file = type + "/model" + ending;
+    std::vector<std::string> arguments = {"convert",           "--quant", type, "--model",
+                                          golden("tiny-fill"), "-o",      file};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Result result = run(arguments);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return file;
+  };
+  const auto config = [&](const std::string& folder, const std::string& component) {
+    std::filesystem::copy_file(golden("tiny-fill/" + component + "/config.json"),
+                               work() / folder / "config.json");
+  };
+  converted("int4", ".safetensors");
+  config("int4", "transformer");
+  const Image four = tiny("four.png", {"--quant", "int4"});
+  EXPECT_EQ(tiny("file.png", {"--transformer", "int4"}).pixels, four.pixels);
+  EXPECT_GT(mean_difference(dense, four), 0);
+  EXPECT_LT(mean_difference(dense, four), 8);
+  for (const char* type : {"q8_0", "q4_0", "q4_k"}) {
+    converted(type, ".gguf");
+    config(type, "transformer");
+    const Image exact = tiny(str(type, ".png"), {"--transformer", type});
+    const Image rounded =
+        tiny(str(type, "-8.png"), {"--transformer", type, "--gguf-compute", "int8"});
+    EXPECT_GT(mean_difference(dense, exact), 0) << type;
+    EXPECT_LT(mean_difference(dense, exact), 8) << type;
+    EXPECT_GT(mean_difference(exact, rounded), 0) << type;
+    EXPECT_LT(mean_difference(exact, rounded), 3) << type;
+  }
+  const std::string t5 =
+      converted("q8_0", ".gguf", {"--component", "t5", "-o", "t5/model.gguf", "--force"});
+  config("t5", "text_encoder_2");
+  EXPECT_EQ(tiny("t5.png", {"--t5", "t5"}).pixels,
+            tiny("golden.png", {"--t5", golden("gguf/tiny-t5-q8_0.gguf")}).pixels);
+  expect_failure({"convert", "--quant", "q8_0", "-o", "x.safetensors"}, 2, ".gguf");
+  expect_failure({"convert", "--quant", "int8", "--component", "t5", "-o", "x.safetensors"}, 2,
+                 "--component t5 is for q8_0");
+  expect_failure({"convert", "--component", "t5", "-o", "x"}, 2, "--component is of --quant");
 }
 
 TEST_F(Edit, OutsideTheMaskThePixelsStay) {

@@ -140,5 +140,36 @@ TEST(Gguf, NoBeginningOfAFileIsTakenForAll) {
     EXPECT_NE(error_for(file.substr(0, size)), "no error") << size;
 }
 
+TEST(Gguf, WhatIsWrittenIsRead) {
+  const Path file = Path(testing::TempDir()) / "icedit_written.gguf";
+  const std::vector<TensorPlan> plans = {{"a.bias", Dtype::kF32, {5}},
+                                         {"a.weight", Dtype::kQ8_0, {2, 64}}};
+  write_gguf(file, {{"general.architecture", "flux"}, {"general.file_type", uint32_t{7}}}, plans,
+             [&](size_t i, const PutBytes& put) {
+               put(as_bytes(std::string(plans[i].size() - 1, char('a' + i))));
+               put(as_bytes("."));
+             });
+  const std::string written = read_file(file);
+  const auto tensors = parsed(written);
+  ASSERT_EQ(tensors.size(), 2u);
+  for (const TensorPlan& plan : plans) {
+    const TensorInfo& info = tensors.at(plan.name);
+    EXPECT_EQ(info.dtype, plan.dtype);
+    EXPECT_EQ(info.shape, plan.shape);
+    EXPECT_EQ(info.begin % 32, 0u);
+    const std::string bytes = written.substr(info.begin, info.bytes());
+    EXPECT_EQ(bytes, std::string(plan.size() - 1, plan.name == "a.bias" ? 'a' : 'b') + ".");
+  }
+  EXPECT_EQ(written.size() % 32, 0u);
+  const auto fails = [&](const std::vector<TensorPlan>& wrong) {
+    write_gguf(file, {}, wrong, [](size_t, const PutBytes& put) { put(as_bytes("x")); });
+  };
+  EXPECT_THROW(fails({{"a", Dtype::kF8E4M3, {1}}}), CheckpointError);  // GGUF has no such type
+  EXPECT_THROW(fails({{"a", Dtype::kF32, {1}}}), IoError);             // another size than planned
+  EXPECT_THROW(fails({{"a", Dtype::kI8, {1}}, {"a", Dtype::kI8, {1}}}), IoError);
+  EXPECT_EQ(read_file(file), written);  // nothing of these is left
+  std::filesystem::remove(file);
+}
+
 }  // namespace
 }  // namespace icedit

@@ -6,6 +6,7 @@
 #include "flux_inputs.h"
 #include "models/single_file.h"
 #include "models/t5/encoder.h"
+#include "nn/ggml_quantise.h"
 
 namespace icedit {
 namespace {
@@ -49,6 +50,26 @@ TEST(FluxFromGguf, UnderAPrefixToo) {
       plain.renamed([](const std::string& name) { return "model.diffusion_model." + name; });
   EXPECT_EQ(flux_single_file(prefixed).entries().size(), flux_single_file(plain).entries().size());
 }
+
+class BlocksOfF32 : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(BlocksOfF32, BytesAreTheReferences) {
+  const Checkpoint file =
+      flux_single_file(Checkpoint::open(golden::path(str("gguf/tiny-fill-", GetParam(), ".gguf"))));
+  const Checkpoint source = Checkpoint::open(golden::path("tiny-fill/transformer"));
+  int compared = 0;
+  for (const auto& [name, entry] : file.entries()) {
+    if (dtype_block(entry.info.dtype) == 1 || entry.swap_halves) continue;
+    const Tensor blocks = blocks_of(mapped_tensor(source.entry(name)), entry.info.dtype);
+    const Bytes want = entry.bytes();
+    ASSERT_EQ(blocks.nbytes(), want.size()) << name;
+    EXPECT_EQ(std::memcmp(blocks.const_data_ptr(), want.data(), want.size()), 0) << name;
+    ++compared;
+  }
+  EXPECT_GT(compared, 30);
+}
+
+INSTANTIATE_TEST_SUITE_P(Types, BlocksOfF32, ::testing::Values("q8_0", "q4_0"));
 
 }  // namespace
 }  // namespace icedit

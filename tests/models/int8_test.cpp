@@ -18,7 +18,8 @@ TEST(FluxInInt8, IsCloseToTheExactOne) {
   const auto want = golden::load("transformer/forward.safetensors");
   const auto forward = [&](bool quantised) {
     LoadOptions options;
-    if (quantised) options.quantises = may_be_quantised;
+    options.quantises = may_be_quantised;
+    if (quantised) options.quant = Quant::kInt8;
     const FluxTransformer model =
         FluxTransformer::load(Checkpoint::open(golden::path("tiny-fill/transformer")),
                               JsonFile(golden::path("tiny-fill/transformer/config.json")), options);

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "golden.h"
 #include "io/temporary_folder.h"
+#include "nn/comfy_quant.h"
 #include "nn/linear.h"
 
 namespace icedit {
@@ -32,7 +33,7 @@ class Int8Layout : public ::testing::Test {
     const Int8Values v = quantised_rows(weight_, group);
     return {{"layer.weight", v.values},
             {"layer.weight_scale", v.scales.unsqueeze(1)},
-            {"layer.comfy_quant", bytes(int8_description(group))}};
+            {"layer.comfy_quant", bytes(comfy_quant_text({std::string(kInt8Format), group}))}};
   }
   Weights weights(const Named& tensors) const {
     const Path file = folder_.path() / "model.safetensors";
@@ -140,6 +141,7 @@ TEST_F(Int8Layout, LinearsAreQuantisedWhereTheOptionsSaySo) {
   save_tensors(file, {{"a.weight", weight_}, {"b.weight", weight_}});
   LoadOptions options;
   options.quantises = [](const std::string& path) { return path == "a"; };
+  options.quant = Quant::kInt8;
   const Weights w(Checkpoint::open(file), options);
   const Linear a(w / "a", kIn, kOut, false), b(w / "b", kIn, kOut, false);
   EXPECT_TRUE(golden::equal(b(x_), at::linear(x_, weight_)));

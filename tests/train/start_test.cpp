@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "golden.h"
 #include "io/temporary_folder.h"
+#include "models/flux/names.h"
 #include "train/adapter_setup.h"
 #include "train/memory.h"
 
@@ -129,6 +130,20 @@ Residency residency_of(const TrainConfig& config) {
   ResidencyOptions options;
   options.dtype = DtypeChoice::kF32;
   return {ModelFiles::find(request), options};
+}
+
+TEST(TrainingMemory, KnowsAQuantisedBase) {
+  const auto weights = [](const std::string& quant) {
+    const TrainConfig config = config_from("", {"train.base_quant=" + quant});
+    return estimate_training(config, residency_of(config)).weights;
+  };
+  uint64_t matrices = 0;  // elements
+  const Checkpoint transformer = Checkpoint::open(golden::path("tiny-fill/transformer"));
+  for (const auto& [name, entry] : transformer.entries())
+    matrices += entry.info.shape.size() == 2 && may_be_quantised(name) ? entry.info.numel() : 0;
+  ASSERT_GT(matrices, 10000u);
+  EXPECT_EQ(weights("none") - weights("int8"), matrices * 3);
+  EXPECT_EQ(weights("none") - weights("int4"), matrices * 4 - matrices * 9 / 16);
 }
 
 TEST(TrainingMemory, CountsWhatIsTrained) {

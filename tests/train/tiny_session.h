@@ -49,6 +49,7 @@ struct Session {
   static ResidencyOptions options(const TrainConfig& config) {
     ResidencyOptions options;
     options.dtype = config.dtype;
+    options.quant = config.base_quant;
     options.keep = Keep::kAll;
     return options;
   }

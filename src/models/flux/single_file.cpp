@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "models/flux/names.h"
+#include "nn/comfy_quant.h"
 #include "nn/fp8_scales.h"
 
 namespace icedit {
@@ -46,7 +47,8 @@ class Translation {
     // A name that we do not know stays: the model says that it belongs to no part of it.
     if (targets.empty()) return put(name, entry);
     if (part == "scale") part = "weight";  // BFL's name for a norm's weight
-    const bool for_all = is_fp8_mark(part) || (is_fp8_scale(part) && entry.info.numel() == 1);
+    const bool for_all = is_fp8_mark(part) || part == "weight_codebook" ||
+                         (is_fp8_scale(part) && entry.info.numel() == 1);
     if (targets.size() == 1) {
       Checkpoint::Entry whole = entry;
       whole.swap_halves = halves_are_swapped(module) && !for_all;
@@ -68,10 +70,7 @@ class Translation {
   }
 
   // The matrix's input width: q, k and v are as high as it is wide.
-  int64_t hidden(const std::string& module) const {
-    const auto shape = file_.entry(module + ".weight").info.shape;
-    return shape.size() == 2 ? shape[1] : 0;
-  }
+  int64_t hidden(const std::string& module) const { return matrix_inputs(file_, module); }
 
   void put(const std::string& name, const Checkpoint::Entry& entry) {
     const auto [place, added] = entries_.emplace(name, entry);

@@ -1,0 +1,30 @@
+#pragma once
+// What lies beside a matrix of whole numbers in ComfyUI's files: M.comfy_quant, U8, JSON that names
+// the format and its groups. Source: Comfy-Org's comfy-kitchen and ComfyUI (the keys).
+#include <string>
+
+#include "nn/weights.h"
+
+namespace icedit {
+
+constexpr std::string_view kInt8Format = "int8_tensorwise", kInt4Format = "asym_w4a8_int8";
+
+struct ComfyQuant {
+  std::string format;  // one of the two
+  int64_t group = 0;   // of the rotation; 0: none
+};
+
+// Of `w`'s "weight" of `in` inputs, which is I8. Throws CheckpointError: no description, one that
+// is damaged or too long, of a format that is not read, or with groups that do not divide the
+// inputs.
+ComfyQuant read_comfy_quant(const Weights& w, int64_t in);
+// The text of such a description.
+std::string comfy_quant_text(const ComfyQuant& quant);
+
+// Throws CheckpointError: "FILE: tensor 'PATH.part' WHAT".
+[[noreturn]] void fail_at(const Weights& w, const std::string& part, const std::string& what);
+
+// The inputs of the matrix `module` in a file: two to a byte where they have 4 bits.
+int64_t matrix_inputs(const Checkpoint& checkpoint, const std::string& module);
+
+}  // namespace icedit

@@ -1,0 +1,200 @@
+#include "nn/kernels/int4_rows.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "nn/kernels/tiles.h"
+
+namespace icedit::kernels {
+namespace {
+
+constexpr int64_t kRun = 16, kHalfRun = kRun / 2;
+constexpr int64_t kQ4Block = 32, kQ4Bytes = 18;
+
+using Sixteen = int8_t __attribute__((vector_size(16)));
+using Codes = uint8_t __attribute__((vector_size(16)));
+using Fours = int32_t __attribute__((vector_size(16)));
+using Floats = float __attribute__((vector_size(64)));
+using Wide = int32_t __attribute__((vector_size(64)));
+
+Codes load_codes(const uint8_t* from) {
+  Codes codes;
+  std::memcpy(&codes, from, sizeof codes);
+  return codes;
+}
+
+int32_t sum_of(Sixteen v) {
+  const Wide wide = __builtin_convertvector(v, Wide);
+  int32_t sum = 0;
+  for (int i = 0; i < kRun; ++i) sum += wide[i];
+  return sum;
+}
+
+// What a run of a row is.
+struct Int4Runs {
+  const uint8_t* codes;
+  const uint8_t* tables;
+  const int8_t* values;
+  int64_t in;
+
+  Sixteen run(int64_t row, int64_t i) const {
+    Codes bytes{};
+    std::memcpy(&bytes, codes + (row * in + i * kRun) / 2, kHalfRun);
+    const Codes low = bytes & 15, high = bytes >> 4;
+    const Codes order = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
+    Codes table;
+    std::memcpy(&table, values + tables[row * (in / kRun) + i] * kRun, sizeof table);
+    return reinterpret_cast<Sixteen>(__builtin_shuffle(table, __builtin_shuffle(low, high, order)));
+  }
+};
+
+struct Q4Runs {
+  const uint8_t* blocks;
+  const float* scales;
+  int64_t in;
+
+  Sixteen run(int64_t row, int64_t i) const {
+    const uint8_t* block = blocks + (row * (in / kQ4Block) + i / 2) * kQ4Bytes;
+    c10::Half factor;
+    std::memcpy(&factor, block, sizeof factor);
+    const float step = scales[row] > 0 ? float(factor) / scales[row] : 0;
+    const Codes bytes = load_codes(block + sizeof factor);
+    const Codes codes = i % 2 == 0 ? bytes & 15 : bytes >> 4;
+    // Adding 1.5 * 2^23 rounds to the nearest, ties to even. What no code of the row is may wrap.
+    const Floats values = __builtin_convertvector(codes, Floats) - 8.0F;
+    const Floats rounded = values * step + 12582912.0F;
+    return __builtin_convertvector(reinterpret_cast<Wide>(rounded), Sixteen);
+  }
+};
+
+// Up to 16 rows of tiles, each run of four rows turned so that four inputs of a row lie together.
+template <class Runs>
+void fill_tiles(const Runs& runs, int64_t first, int64_t rows, int64_t in, int8_t* tiles,
+                int32_t* sums) {
+  int32_t totals[kTileRows] = {};
+  for (int64_t i = 0; i < in / kRun; ++i) {
+    int8_t* to = tiles + i / 4 * kTileBytes + i % 4 * 4 * kTileColumns;
+    for (int64_t r = 0; r < rows; r += 4) {
+      Fours v[4] = {};
+      for (int64_t j = 0; j < std::min<int64_t>(4, rows - r); ++j) {
+        const Sixteen run = runs.run(first + r + j, i);
+        totals[r + j] += sum_of(run);
+        v[j] = reinterpret_cast<Fours>(run);
+      }
+      const Fours low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, even = {0, 1, 4, 5}, odd = {2, 3, 6, 7};
+      const Fours a = __builtin_shuffle(v[0], v[1], low), b = __builtin_shuffle(v[2], v[3], low);
+      const Fours c = __builtin_shuffle(v[0], v[1], high), d = __builtin_shuffle(v[2], v[3], high);
+      const Fours lines[] = {__builtin_shuffle(a, b, even), __builtin_shuffle(a, b, odd),
+                             __builtin_shuffle(c, d, even), __builtin_shuffle(c, d, odd)};
+      for (int64_t j = 0; j < 4; ++j)
+        std::memcpy(to + j * kTileColumns + r * 4, &lines[j], sizeof lines[j]);
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r) sums[r] = 128 * totals[r];
+}
+
+Int8Weight empty_tiles(int64_t out, int64_t in) {
+  Int8Weight w;
+  w.out = out;
+  w.in = in;
+  const int64_t blocks = tiles_for(out, kBlock) * 2;
+  w.tiles = at::zeros({blocks * inner_tiles(in) * kTileBytes}, at::kChar);
+  w.scales = at::zeros({blocks * kTileRows}, at::kFloat);
+  w.sums = at::zeros({blocks * kTileRows}, at::kInt);
+  return w;
+}
+
+// Rows [first, first + to.out) into `to`.
+template <class Runs>
+void fill_all(const Runs& runs, const Tensor& scales, int64_t first, Int8Weight& to) {
+  auto* tiles = to.tiles.mutable_data_ptr<int8_t>();
+  auto* sums = to.sums.mutable_data_ptr<int32_t>();
+  const int64_t row_bytes = inner_tiles(to.in) * kTileBytes;
+  at::parallel_for(0, tiles_for(to.out, kTileRows), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t row = i * kTileRows;
+      fill_tiles(runs, first + row, std::min(kTileRows, to.out - row), to.in, tiles + i * row_bytes,
+                 sums + row);
+    }
+  });
+  to.scales.narrow(0, 0, to.out).copy_(scales.narrow(0, first, to.out));
+}
+
+template <class Runs>
+Int8Weight made_tiles(const Runs& runs, const Tensor& scales, int64_t first, int64_t count) {
+  Int8Weight made = empty_tiles(count, runs.in);
+  fill_all(runs, scales, first, made);
+  return made;
+}
+
+template <class Runs>
+void product_by_slabs(const Int8Rows& x, const Runs& runs, const Tensor& scales, const Tensor& bias,
+                      const Tensor& out) {
+  constexpr int64_t kSlabBytes = int64_t{4} << 20;
+  const int64_t outputs = scales.size(0);
+  const int64_t most = std::max(kSlabBytes / runs.in / kBlock * kBlock, 4 * kBlock);
+  Int8Weight slab = empty_tiles(std::min(most, outputs), runs.in);
+  for (int64_t first = 0; first < outputs; first += most) {
+    slab.out = std::min(most, outputs - first);
+    fill_all(runs, scales, first, slab);
+    product(x, slab, bias.defined() ? bias.narrow(0, first, slab.out) : bias,
+            out.narrow(1, first, slab.out));
+  }
+}
+
+Int4Runs runs_of(const Int4Weight& w) {
+  return {w.codes.const_data_ptr<uint8_t>(), w.tables.const_data_ptr<uint8_t>(),
+          w.values.const_data_ptr<int8_t>(), 2 * w.codes.size(1)};
+}
+Q4Runs runs_of(const Q4Weight& w) {
+  return {w.blocks.const_data_ptr<uint8_t>(), w.scales.const_data_ptr<float>(),
+          w.blocks.size(1) / kQ4Bytes * kQ4Block};
+}
+
+}  // namespace
+
+Tensor q4_scales(const Tensor& blocks) {
+  const Tensor scales = at::empty({blocks.size(0)}, at::kFloat);
+  auto* to = scales.mutable_data_ptr<float>();
+  const auto* from = blocks.const_data_ptr<uint8_t>();
+  const int64_t bytes = blocks.size(1);
+  at::parallel_for(0, blocks.size(0), 8, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      float most = 0;
+      for (const uint8_t *block = from + row * bytes, *last = block + bytes; block < last;
+           block += kQ4Bytes) {
+        c10::Half factor;
+        std::memcpy(&factor, block, sizeof factor);
+        int largest = 0;
+        for (int i = 2; i < kQ4Bytes; ++i)
+          largest =
+              std::max({largest, std::abs((block[i] & 15) - 8), std::abs((block[i] >> 4) - 8)});
+        const float magnitude = std::abs(float(factor)) * float(largest);
+        most = std::isfinite(magnitude) ? std::max(most, magnitude) : magnitude;
+        if (!std::isfinite(most)) break;  // so that the products are not finite either
+      }
+      to[row] = most / 127.0F;
+    }
+  });
+  return scales;
+}
+
+Int8Weight tiles_of(const Int4Weight& w, int64_t first, int64_t count) {
+  return made_tiles(runs_of(w), w.scales, first, count);
+}
+Int8Weight tiles_of(const Q4Weight& w, int64_t first, int64_t count) {
+  return made_tiles(runs_of(w), w.scales, first, count);
+}
+
+void product(const Int8Rows& x, const Int4Weight& w, const Tensor& bias, const Tensor& out) {
+  product_by_slabs(x, runs_of(w), w.scales, bias, out);
+}
+void product(const Int8Rows& x, const Q4Weight& w, const Tensor& bias, const Tensor& out) {
+  product_by_slabs(x, runs_of(w), w.scales, bias, out);
+}
+
+}  // namespace icedit::kernels

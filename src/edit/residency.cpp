@@ -42,9 +42,9 @@ LoadOptions Residency::load_options(const Component& component, Part part) const
     return !streamed_call(part, module).empty();
   };
   if (part != Part::kTransformer) return load;
-  load.quantises = may_be_quantised;
   load.quant = options_.quant;
   load.int8_blocks = options_.gguf_compute == GgufCompute::kInt8;
+  if (load.quant != Quant::kNone || load.int8_blocks) load.quantises = may_be_quantised;
   return load;
 }
 

@@ -65,7 +65,9 @@ uint64_t held_bytes(const std::string& module, const TensorInfo& info, const Loa
   const auto count = uint64_t(info.numel());
   if (info.shape.size() != 2) return count * uint64_t(at::elementSize(load.compute));
   if (info.dtype == Dtype::kI8) return count;
-  if (load.quantises(module) && rotation_group(info.shape[1]) != 0) return count;
+  const bool becomes = load.quant != Quant::kNone || dtype_block(info.dtype) > 1;
+  if (becomes && load.quantises(module) && rotation_group(info.shape[1]) != 0)
+    return load.quant == Quant::kInt4 ? count * 9 / 16 : count;  // 4 bits, and 8 for each 16
   return mapped ? info.bytes() : count * uint64_t(at::elementSize(load.compute));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // A transformer with its blocks' matrices quantised, written as one file that other programs load.
 #include "edit/model_files.h"
+#include "nn/weights.h"
 
 namespace icedit::cli {
 

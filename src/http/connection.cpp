@@ -3,12 +3,12 @@
 #include <netinet/tcp.h>
 
 #include <boost/asio/post.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
 
 #include "base/str.h"
+#include "http/wire.h"
 
 namespace icedit::http {
 namespace {
@@ -19,44 +19,6 @@ namespace bhttp = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
 using std::chrono::milliseconds;
-
-using Plain = beast::basic_stream<tcp, Executor>;
-
-// A connection's bytes, encrypted or not: what Asio and Beast read and write.
-class Wire {
- public:
-  using executor_type = Executor;
-
-  Wire(const Executor& executor, std::optional<asio::ssl::context>& tls) : plain_(executor) {
-    if (tls) tls_.emplace(plain_, *tls);
-  }
-  Executor get_executor() { return plain_.get_executor(); }
-  Plain& plain() { return plain_; }
-
-  template <class Buffers, class Token>
-  auto async_read_some(const Buffers& buffers, Token&& token) {
-    return tls_ ? tls_->async_read_some(buffers, std::forward<Token>(token))
-                : plain_.async_read_some(buffers, std::forward<Token>(token));
-  }
-  template <class Buffers, class Token>
-  auto async_write_some(const Buffers& buffers, Token&& token) {
-    return tls_ ? tls_->async_write_some(buffers, std::forward<Token>(token))
-                : plain_.async_write_some(buffers, std::forward<Token>(token));
-  }
-  Task<void> begin(error_code& error) {
-    if (tls_) co_await tls_->async_handshake(asio::ssl::stream_base::server, into(error));
-  }
-  // Says that nothing more is sent.
-  Task<void> end() {
-    error_code ignored;
-    if (tls_) co_await tls_->async_shutdown(into(ignored));
-    plain_.socket().shutdown(tcp::socket::shutdown_send, ignored);
-  }
-
- private:
-  Plain plain_;
-  std::optional<asio::ssl::stream<Plain&>> tls_;
-};
 
 constexpr milliseconds kLook{200};          // how often a waiting connection is looked at
 constexpr milliseconds kHeartbeat{15'000};  // of a stream of events: proxies cut off silent ones

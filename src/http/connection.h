@@ -40,6 +40,11 @@ struct Shared {
   std::atomic<int> answering{0};
 };
 
+// A server's certificate and key for encrypted connections (OpenSSL, TLS 1.2 and 1.3; tls.cpp).
+// Throws UsageError naming the file: no certificate, no key or an encrypted one, or a key that is
+// another certificate's.
+boost::asio::ssl::context tls_context(const Certificate& files);
+
 // All that happens on a connection, on the thread of all connections.
 Task<void> serve_connection(Shared& shared, boost::asio::io_context& context,
                             boost::asio::thread_pool& handlers, boost::asio::ip::tcp::socket socket,

@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "http/connection.h"
-#include "http/tls.h"
 
 namespace icedit::http {
 namespace {

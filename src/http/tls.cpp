@@ -1,11 +1,11 @@
-#include "http/tls.h"
-
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/ssl/context.hpp>
 
 #include "base/error.h"
+#include "http/connection.h"
 #include "io/files.h"
 
 namespace icedit::http {

@@ -291,6 +291,9 @@ class EditRun {
             const StepRecord& step, std::string& taken) {
     const Path& wanted = job.outputs[i];
     if (edited.speed) log::info(speed_text(*edited.speed));
+    if (edited.detail && edited.detail->figures.kept == 100)
+      log::warn(str(wanted.string(), ": nothing is changed, since all that the model changed is ",
+                    "taken for its noise; try another seed, or a lower --detail-tolerance"));
     if (options_.skip_existing && is_taken(wanted)) return;  // of several images this one
     Written written = {wanted,
                        &job,

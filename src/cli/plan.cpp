@@ -18,7 +18,7 @@
 namespace icedit::cli {
 namespace {
 
-constexpr double kSecondsOfMeasuring = 1.5;  // of each precision
+constexpr double kSecondsOfMeasuring = 1.2;  // of each precision
 constexpr double kTenth = double(uint64_t{1} << 30) / 10;
 
 struct PrecisionChoice {
@@ -30,10 +30,11 @@ struct PrecisionChoice {
 std::vector<PrecisionChoice> precisions(const ModelOptions& asked) {
   if (asked.quant != Quant::kNone) return {{asked.dtype, asked.quant}};
   if (asked.dtype != DtypeChoice::kAuto)
-    return {{asked.dtype, Quant::kNone}, {asked.dtype, Quant::kInt8}};
+    return {{asked.dtype, Quant::kNone}, {asked.dtype, Quant::kInt8}, {asked.dtype, Quant::kInt4}};
   return {{DtypeChoice::kAuto, Quant::kNone},
           {DtypeChoice::kF32, Quant::kNone},
-          {DtypeChoice::kAuto, Quant::kInt8}};
+          {DtypeChoice::kAuto, Quant::kInt8},
+          {DtypeChoice::kAuto, Quant::kInt4}};
 }
 
 // Of the pictures that are named, or a square one.

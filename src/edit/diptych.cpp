@@ -19,9 +19,9 @@ const char* const kPromptPrefix =
 namespace {
 
 constexpr uint8_t kWhite = 255;
-// Of a half. A strip would keep the attention busy for hours; the published script knows no limit,
-// so its own sizing is only kept from overflowing.
-constexpr int kHighest = 16384, kHighestIcedit = 1 << 20;
+// Of a half, in pixels and in widths. A strip would keep the attention busy for hours; the
+// published script knows no limit, so its own sizing is only kept from overflowing.
+constexpr int kHighest = 16384, kHighestIcedit = 1 << 20, kMostWidths = 16;
 
 int floor_to(int value, int multiple) {
   return value / multiple * multiple;
@@ -31,7 +31,7 @@ void expect_not_too_high(Size source, int width, double height, int most) {
   if (height <= most) return;
   throw UsageError(str("a picture of ", source.width, "x", source.height, " is ",
                        static_cast<int64_t>(height), " pixels high at width ", width,
-                       "; expected at most ", most, ". Crop it, or use a smaller --width"));
+                       "; expected at most ", most, ". Crop it, or edit a part of it (--region)"));
 }
 
 Image rounded_to(const Image& image, int multiple) {
@@ -68,7 +68,7 @@ Size half_size(Size source, int width, Sizing sizing, int multiple) {
   const double rows =
       static_cast<double>(source.height) * width / (static_cast<double>(multiple) * source.width);
   const double height = multiple * std::max(1.0, std::nearbyint(rows));
-  expect_not_too_high(source, width, height, kHighest);
+  expect_not_too_high(source, width, height, std::min(kHighest, kMostWidths * width));
   return {width, static_cast<int>(height)};
 }
 

@@ -127,7 +127,8 @@ Json parse_json(const std::string& body, int depth) {
   try {
     return Json::parse(body, check);
   } catch (const Json::exception& error) {
-    throw UsageError(str("the body is no valid JSON: ", std::string(error.what()).substr(0, 200)));
+    const std::string why = error.what();  // "[json.exception.parse_error.101] parse error at ..."
+    throw UsageError(str("the body is no valid JSON: ", why.substr(why.find("] ") + 2, 200)));
   }
 }
 

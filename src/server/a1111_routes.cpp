@@ -70,6 +70,13 @@ Json answer(const Job& job, const JobStatus& status) {
   return {{"images", std::move(images)}, {"parameters", Json::object()}, {"info", dumped(info)}};
 }
 
+// The client's jobs of this API: those of the page beside it are none of its business.
+std::vector<std::shared_ptr<Job>> under_way(const JobStore& store, const std::string& client) {
+  std::vector<std::shared_ptr<Job>> jobs = store.under_way(client);
+  std::erase_if(jobs, [](const auto& job) { return !job->input.a1111; });
+  return jobs;
+}
+
 }  // namespace
 
 void Api::a1111_img2img(const ExchangePtr& exchange, const Captures&) {
@@ -80,6 +87,7 @@ void Api::a1111_img2img(const ExchangePtr& exchange, const Captures&) {
   EditForm form = read_edit_form(fields_of(asked), files_of(asked), FormKind::kJobs, parts_.options,
                                  parts_.facts);
   asked = {};
+  form.input.a1111 = true;
   const std::shared_ptr<Job> job = new_job(std::move(form.input), request);
   job->listen([this, exchange, job = job.get()](Job::Change change, const JobStatus& status) {
     if (change != Job::Change::kOver) return;
@@ -97,7 +105,7 @@ void Api::a1111_progress(const ExchangePtr& exchange, const Captures&) {
   double progress = 0;
   int64_t steps = 0, step = 0;
   Json image;
-  const auto jobs = parts_.store.under_way(access_.client(exchange->request));
+  const auto jobs = under_way(parts_.store, access_.client(exchange->request));
   for (const auto& job : jobs) {
     const JobStatus s = job->status();
     if (s.state != JobState::kRunning) continue;
@@ -117,7 +125,7 @@ void Api::a1111_progress(const ExchangePtr& exchange, const Captures&) {
 }
 
 void Api::a1111_interrupt(const ExchangePtr& exchange, const Captures&) {
-  for (const auto& job : parts_.store.under_way(access_.client(exchange->request))) cancel(job);
+  for (const auto& job : under_way(parts_.store, access_.client(exchange->request))) cancel(job);
   respond(exchange, json_response(Json::object()));
 }
 

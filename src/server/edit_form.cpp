@@ -21,6 +21,7 @@ constexpr int64_t kLargestSide = 8192;                      // of `size`
 constexpr uint64_t kLargestSeed = (uint64_t{1} << 53) - 1;  // that every JSON reader keeps
 constexpr double kLargestScale = 10;
 constexpr size_t kLongestName = 200;
+constexpr int64_t kMostWidths = 8, kUsuallyWidest = 2048;  // of the model's own; pixels
 
 // Read under names of their own. Of those that are of files none is asked for here, and `quality`
 // is OpenAI's word for another thing.
@@ -269,9 +270,12 @@ void FormReader::check_limits() {
     throw_bad_field("steps", str("'steps' is ", *r.steps, ", expected at most ", options_.max_steps,
                                  " on this server"));
   }
-  if (r.width && *r.width > options_.max_width) {
-    throw_bad_field("width", str("'width' is ", *r.width, ", expected at most ", options_.max_width,
-                                 " on this server"));
+  const int64_t widest = options_.max_width > 0
+                             ? options_.max_width
+                             : std::min(kMostWidths * facts_.defaults.width, kUsuallyWidest);
+  if (r.width && *r.width > widest) {
+    throw_bad_field("width",
+                    str("'width' is ", *r.width, ", expected at most ", widest, " on this server"));
   }
   if (form_.input.size && r.source_size) {
     throw_bad_field("size",

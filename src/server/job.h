@@ -25,6 +25,7 @@ struct JobInput {
   ImageFormat format = ImageFormat::kPng;
   int64_t previews = 0;  // at most so many of each image
   bool previews_full = false;
+  bool a1111 = false;  // asked for by its route: its progress and interrupt are of such jobs
 };
 
 struct JobResult {

@@ -36,7 +36,8 @@ struct Options {
   int64_t max_pixels = 50'000'000;
   int64_t max_prompt = 2000;  // bytes
   int64_t max_steps = 100;
-  int64_t max_width = 2048;                   // at which the model may be asked to work
+  int64_t max_width =
+      0;  // at which the model may be asked to work; 0: 8 times its own, at most 2048
   int64_t keep_minutes = 60;                  // of finished jobs, from their end
   uint64_t keep_bytes = uint64_t{512} << 20;  // of all their pictures
   int64_t drain_seconds = 30;

@@ -197,7 +197,7 @@ TEST_F(BadInput, AFullDisk) {
   EXPECT_EQ(result.code, 74) << result.err;
   EXPECT_TRUE(has(result.err, "out.png")) << result.err;
   EXPECT_EQ(files(), before);
-  for (const std::string& type : {"int4", "q4_0"}) {
+  for (const std::string type : {"int4", "q4_0"}) {
     const std::string name = "model" + std::string(type == "q4_0" ? ".gguf" : ".safetensors");
     const Result cut =
         run({"convert", "--quant", type, "--model", "nano", "-o", name}, {500000, ""});

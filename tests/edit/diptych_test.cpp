@@ -46,6 +46,7 @@ TEST(Diptych, StripsAreRefused) {
   EXPECT_EQ(half_size({10, 1600}, 96, Sizing::kFit, kToken).height, 15360);
   EXPECT_THROW(half_size({10, 4000}, 96, Sizing::kFit, kToken), UsageError);
   for (const Sizing sizing : {Sizing::kFit, Sizing::kIcedit}) {
+    EXPECT_THROW(half_size({7, 500}, 96, Sizing::kFit, kToken), UsageError);    // 71 widths
     EXPECT_THROW(half_size({1, 89000000}, 16384, sizing, kToken), UsageError);  // overflows an int
   }
 }

@@ -82,7 +82,8 @@ async function fitting(blob) {
   const {width, height} = picture;
   let shrink = Math.min(1, Math.sqrt(pixels / (width * height)));
   if (blob.size > body - 100000) shrink = Math.min(shrink, .7);
-  if (shrink === 1) {
+  const known = ['image/png', 'image/jpeg', 'image/webp'].includes(blob.type);
+  if (shrink === 1 && known) {
     picture.close();
     return {blob, width, height};
   }
@@ -91,6 +92,10 @@ async function fitting(blob) {
   canvas.height = Math.floor(height * shrink);
   canvas.getContext('2d').drawImage(picture, 0, 0, canvas.width, canvas.height);
   picture.close();
+  if (!known) {
+    const png = await new Promise(done => canvas.toBlob(done));
+    return png.size > body - 100000 ? fitting(png) : {blob: png, width: canvas.width, height: canvas.height};
+  }
   say(`The photo was scaled down to ${canvas.width} × ${canvas.height}, as much as this server takes.`);
   const smaller = await new Promise(done => canvas.toBlob(done, 'image/jpeg', .92));
   return smaller.size > body - 100000 ? fitting(smaller) : {blob: smaller, width: canvas.width, height: canvas.height};

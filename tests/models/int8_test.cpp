@@ -74,7 +74,8 @@ class BlocksInInt8 : public ::testing::Test {
     const Path file = folder_.path() / "model.safetensors";
     save_tensors(file, tensors_);
     LoadOptions options;
-    if (in_8_bits) options.quantises = may_be_quantised;
+    options.quantises = may_be_quantised;
+    if (in_8_bits) options.quant = Quant::kInt8;
     return Weights(Checkpoint::open(file), options);
   }
 

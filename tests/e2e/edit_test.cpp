@@ -88,9 +88,11 @@ TEST_F(Edit, AtTheSourcesSizeItsDetailIsKept) {
   ASSERT_EQ(edit({"-o", "plain.png", "--output-size", "source", "--detail", "model"}).code, 0);
   EXPECT_EQ(output("plain.png").width, 384);
   EXPECT_FALSE(inspect("plain.png")["recipe"].contains("detail"));
-  ASSERT_EQ(edit({"-o", "more.png", "--output-size", "source", "--detail-tolerance", "100"}).code,
-            0);
+  const Result none =
+      edit({"-o", "more.png", "--output-size", "source", "--detail-tolerance", "100"});
+  ASSERT_EQ(none.code, 0);
   EXPECT_EQ(output("more.png"), source);
+  EXPECT_TRUE(has(none.err, "nothing is changed")) << none.err;
 }
 
 TEST_F(Edit, DetailIsOfTheSourcesSize) {
@@ -108,6 +110,7 @@ TEST_F(Edit, DetailIsOfTheSourcesSize) {
   refused({"--output-size", "source", "--change-map", "map.png", "--num-images", "2"},
           "several edits");
   refused({"--output-size", "source", "--change-map", "car.png"}, "car.png");
+  refused({"--output-size", "source", "--change-map", "a.png", "-o", "./a.png"}, "name one file");
   refused({"--detail", "most"}, "expected");
   write("b.jsonl", "{\"image\": \"car.png\", \"instruction\": \"x\", \"detail\": \"keep\"}\n");
   expect_failure({"edit", "b.jsonl", "-o", "out/"}, 2, "b.jsonl, line 1: --detail");

@@ -153,6 +153,13 @@ class Serve(unittest.TestCase):
         self.assertLess(time.monotonic() - begin, 10)  # all steps take minutes
         self.assertEqual(self.server.edit(seed=3, steps=1).status, 200)
 
+    def test_an_interrupt_is_of_its_own_apis_edits(self):
+        job = self.server.job(steps=100)
+        while self.server.get(f"/v1/jobs/{job}").json()["status"] == "queued":
+            time.sleep(0.01)
+        self.assertEqual(self.server.ask("POST", "/sdapi/v1/interrupt", b"{}", {"Content-Type": "application/json"}).status, 200)
+        self.assertEqual(self.server.wait(job)["status"], "succeeded")
+
     def test_a_client_that_leaves_cancels_its_request(self):
         before = self.server.metric("edits_cancelled_total")
         kind, body = multipart({"prompt": "x", "steps": 100, "width": 512},

@@ -229,8 +229,6 @@ void expect_detail_has_size(const std::vector<EditJob>& jobs, const EditOptions&
     if (jobs.size() > 1 || s.request.num_images > 1)
       refuse("--change-map names one file, but several edits are made; edit one at a time");
     if (!s.change_map.ends_with(".png")) refuse("--change-map is a PNG; end its name in .png");
-    if (Path(s.change_map).lexically_normal() == Path(s.output).lexically_normal())
-      refuse("--change-map and -o name one file; give the map another name");
     expect_free(s.change_map, options.force, "--change-map");
   }
 }

@@ -277,6 +277,10 @@ void check_outputs(const std::vector<EditJob>& jobs, const EditOptions& options)
                              "another folder with -o, or --force"));
       }
       expect_free(output, overwrite || job.any_name);
+      const std::string& map = job.settings.change_map;
+      if (!map.empty() && same_place(map) == place)
+        throw UsageError(str(output.string(),
+                             " is the edit and its --change-map; give one of them another name"));
       if (!written.insert(place).second) {
         throw UsageError(str(job.where, ": two edits would be written to ", output.string(),
                              "; give each its 'output'"));

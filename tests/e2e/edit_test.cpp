@@ -110,7 +110,8 @@ TEST_F(Edit, DetailIsOfTheSourcesSize) {
   refused({"--output-size", "source", "--change-map", "map.png", "--num-images", "2"},
           "several edits");
   refused({"--output-size", "source", "--change-map", "car.png"}, "car.png");
-  refused({"--output-size", "source", "--change-map", "a.png", "-o", "./a.png"}, "name one file");
+  refused({"--output-size", "source", "--change-map", "a.png", "-o", "./a.png"},
+          "is the edit and its --change-map");
   refused({"--detail", "most"}, "expected");
   write("b.jsonl", "{\"image\": \"car.png\", \"instruction\": \"x\", \"detail\": \"keep\"}\n");
   expect_failure({"edit", "b.jsonl", "-o", "out/"}, 2, "b.jsonl, line 1: --detail");

@@ -202,7 +202,7 @@ std::string sha256(std::string_view bytes) {
 
 Path same_place(const Path& path) {
   std::error_code error;
-  const Path canonical = std::filesystem::weakly_canonical(path, error);
+  const Path canonical = std::filesystem::weakly_canonical(fs::absolute(path, error), error);
   return error ? path.lexically_normal() : canonical;
 }
 

@@ -46,8 +46,10 @@ std::vector<SettingGroup> groups(StageOptions& options) {
   for (Setting& option : model.settings) {
     if (option.name == "lora") option.fallback = "none";  // not the model's own: stages.cpp
   }
-  return {stage_group(options), model, machine_options(options.model),
-          general_options(options.help)};
+  SettingGroup machine = machine_options(options.model);
+  std::erase_if(machine.settings,
+                [](const Setting& s) { return s.name == "max-memory"; });  // of edits
+  return {stage_group(options), model, machine, general_options(options.help)};
 }
 
 std::string stage_help() {

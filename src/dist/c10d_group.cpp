@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <csignal>
 #include <thread>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 
@@ -21,7 +22,9 @@ double seconds(std::chrono::milliseconds time) {
 
 C10dGroup::C10dGroup(const LaunchEnv& env, const GroupOptions& options,
                      c10::intrusive_ptr<c10d::Backend> backend)
-    : Group(env.rank, env.world_size), timeout_(options.timeout), backend_(std::move(backend)) {}
+    : Group(env.rank, env.world_size), timeout_(options.timeout), backend_(std::move(backend)) {
+  std::signal(SIGPIPE, SIG_IGN);  // that another rank has died is an error of the write
+}
 
 C10dGroup::~C10dGroup() = default;
 

@@ -1,5 +1,6 @@
 #include "server/serve.h"
 
+#include <csignal>
 #include <iostream>
 
 #include "base/error.h"
@@ -71,6 +72,7 @@ void log_end(const Job& job, Clock::time_point begin) {
 int serve(const Options& options, ModelFiles files, ResidencyOptions residency,
           const MemoryLimit& memory) {
   expect_safe(options);
+  std::signal(SIGPIPE, SIG_IGN);  // who has left is an error of the write, also in OpenSSL's
   Metrics metrics;
   Engine engine(options, std::move(files), std::move(residency), memory, metrics);
   std::optional<SavedResults> saved;

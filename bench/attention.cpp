@@ -23,11 +23,9 @@ void run(const Arguments& a) {
   const Tensor q = random(), k = random(), v = random();
   const double scale = 1 / std::sqrt(double(a.width));
   const auto report = [&](const char* name, const auto& work) {
-    work();
-    const auto seconds = bench::timed(a.runs, work).wall;
-    const double best = *std::min_element(seconds.begin(), seconds.end());
-    std::printf("%s: %.2f ms, %.0f GFLOP/s\n", name, 1e3 * best,
-                4e-9 * double(a.tokens * a.tokens * a.heads * a.width) / best);
+    const double seconds = bench::best(a.runs, work);
+    std::printf("%s: %.2f ms, %.0f GFLOP/s\n", name, 1e3 * seconds,
+                4e-9 * double(a.tokens * a.tokens * a.heads * a.width) / seconds);
   };
   if (fits_bf16_attention(q, k, v)) {
     report("ours", [&] { bf16_attention(q, k, v, scale); });

@@ -27,10 +27,7 @@ void run(const Arguments& a) {
   const kernels::Part part{input, kernels::Made::kNothing, {}, {}, 0};
   const Tensor rows = at::randint(-127, 128, {a.out, a.in}, at::kChar);
   const kernels::Int8Weight weight = kernels::packed(rows, at::ones({a.out}));
-  const auto best = [&](const auto& work) {
-    const auto seconds = bench::timed(a.runs, work).wall;
-    return *std::min_element(seconds.begin(), seconds.end());
-  };
+  const auto best = [&](const auto& work) { return bench::best(a.runs, work); };
   kernels::Int8Rows x;
   std::printf("quantised, rotated: %.2f ms\n",
               1e3 * best([&] { x = kernels::quantised({part}, rotation_group(a.in)); }));

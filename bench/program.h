@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <map>
@@ -77,6 +78,13 @@ Times timed(int64_t runs, const Work& work) {
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
   return times;
+}
+
+// The fastest of them, in seconds.
+template <class Work>
+double best(int64_t runs, const Work& work) {
+  const std::vector<double> seconds = timed(runs, work).wall;
+  return *std::min_element(seconds.begin(), seconds.end());
 }
 
 // Runs `work` as a program; returns its exit code.

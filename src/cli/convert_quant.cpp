@@ -29,7 +29,7 @@ class QuantisedFile {
  private:
   void add_stack(const Stack& stack) {
     const Shape shape = reader_.shape(stack);
-    const std::string module = stack.parts[0].substr(0, stack.parts[0].rfind('.'));
+    const std::string module = module_of(stack.parts[0]);
     const bool matrix = shape.size() == 2 && may_be_quantised(module);
     const int64_t group = matrix ? rotation_group(shape[1]) : 0;
     if (group == 0) return add_stored(stack, shape);
@@ -96,8 +96,8 @@ class QuantisedFile {
   }
   void add_description(const Stack& stack, const ComfyQuant& quant) {
     const std::string text = comfy_quant_text(quant);
-    add(stack.name.substr(0, stack.name.rfind('.')) + ".comfy_quant", Dtype::kU8,
-        {int64_t(text.size())}, [text](const PutBytes& put) { put(as_bytes(text)); });
+    add(module_of(stack.name) + ".comfy_quant", Dtype::kU8, {int64_t(text.size())},
+        [text](const PutBytes& put) { put(as_bytes(text)); });
   }
 
   StackReader reader_;

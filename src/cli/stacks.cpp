@@ -19,10 +19,6 @@ namespace {
 
 constexpr std::string_view kWeight = ".weight", kBias = ".bias";
 
-std::string module_of(const std::string& tensor) {
-  return tensor.substr(0, tensor.rfind('.'));
-}
-
 }  // namespace
 
 std::vector<Stack> flux_stacks(const Checkpoint& transformer) {

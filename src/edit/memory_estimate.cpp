@@ -71,10 +71,6 @@ uint64_t held_bytes(const std::string& module, const TensorInfo& info, const Loa
   return mapped ? info.bytes() : count * uint64_t(at::elementSize(load.compute));
 }
 
-std::string module_of(const std::string& tensor) {
-  return tensor.substr(0, tensor.rfind('.'));
-}
-
 // What is in memory while streamed blocks are computed: the largest, what it is made of, and the
 // file's pages of the next one.
 struct Slots {

@@ -16,21 +16,6 @@ namespace {
 
 constexpr int64_t kLevels = 16, kFactors = 256;
 
-// int8 [256, 16]: what a code means in a run whose factor has these 8 bits.
-Tensor value_tables(const Tensor& levels) {
-  const Tensor tables = at::empty({kFactors, kLevels}, at::kChar);
-  const auto* level = levels.const_data_ptr<float>();
-  auto* to = tables.mutable_data_ptr<int8_t>();
-  for (int64_t bits = 0; bits < kFactors; ++bits) {
-    const auto factor = float(c10::Float8_e4m3fn(uint8_t(bits), c10::Float8_e4m3fn::from_bits()));
-    for (int64_t i = 0; i < kLevels; ++i) {
-      const float value = std::clamp(std::nearbyint(level[i] * factor), -127.0F, 127.0F);
-      *to++ = std::isfinite(value) ? int8_t(value) : int8_t{0};
-    }
-  }
-  return tables;
-}
-
 bool is_finite(const Int4Values& v) {
   const Tensor magnitudes = v.run_scales.view(at::kByte).bitwise_and(0x7f);
   return magnitudes.lt(0x7f).all().item<bool>() && at::isfinite(v.scales).all().item<bool>();
@@ -59,8 +44,8 @@ class Int4Matrix : public Int8Products {
         throw CheckpointError(
             str(where_, "'s scales hold NaN or infinity; the file is damaged, get it again"));
       }
-      weight_ = {values_.codes, values_.run_scales.view(at::kByte), value_tables(values_.levels),
-                 values_.scales};
+      weight_ = {values_.codes, values_.run_scales.view(at::kByte),
+                 int4_value_tables(values_.levels), values_.scales};
     });
     return weight_;
   }
@@ -93,6 +78,20 @@ Tensor levels_of(const Weights& w) {
 }
 
 }  // namespace
+
+Tensor int4_value_tables(const Tensor& levels) {
+  const Tensor tables = at::empty({kFactors, kLevels}, at::kChar);
+  const auto* level = levels.const_data_ptr<float>();
+  auto* to = tables.mutable_data_ptr<int8_t>();
+  for (int64_t bits = 0; bits < kFactors; ++bits) {
+    const auto factor = float(c10::Float8_e4m3fn(uint8_t(bits), c10::Float8_e4m3fn::from_bits()));
+    for (int64_t i = 0; i < kLevels; ++i) {
+      const float value = std::clamp(std::nearbyint(level[i] * factor), -127.0F, 127.0F);
+      *to++ = std::isfinite(value) ? int8_t(value) : int8_t{0};
+    }
+  }
+  return tables;
+}
 
 MatrixPtr int4_matrix(const Int4Values& values) {
   return std::make_shared<Int4Matrix>(values, "a matrix");

@@ -23,6 +23,9 @@ struct Int4Values {
 // rows [out, in]; group divides in. Levels are those that a Gaussian is best told by.
 Int4Values quantised_rows_in_4_bits(const Tensor& rows, int64_t group);
 
+// int8 [256, 16]: what a code means in a run whose factor has these 8 bits. levels: f32 [16].
+Tensor int4_value_tables(const Tensor& levels);
+
 MatrixPtr int4_matrix(const Int4Values& values);
 
 // `w`'s matrix in this layout; its bytes stay mapped. Throws CheckpointError: a part is missing,

@@ -67,20 +67,9 @@ float choose_codes(const float* run, float row_scale, const float* rounded, uint
   return error;
 }
 
-// What each of the 256 factors of 8 bits makes of the levels.
-std::array<std::array<float, kLevels>, 256> rounded_levels() {
-  std::array<std::array<float, kLevels>, 256> all{};
-  for (int bits = 0; bits < 256; ++bits) {
-    const auto factor = float(c10::Float8_e4m3fn(uint8_t(bits), c10::Float8_e4m3fn::from_bits()));
-    for (size_t i = 0; i < kLevels; ++i)
-      all[size_t(bits)][i] = std::clamp(std::nearbyint(kGaussian[i] * factor), -127.0F, 127.0F);
-  }
-  return all;
-}
-
-void quantise_row(const float* row, int64_t in, const float* factors, float scale, uint8_t* codes,
-                  c10::Float8_e4m3fn* run_scales) {
-  static const auto levels = rounded_levels();
+// levels [256, 16]: as rounded for each of the factors of 8 bits.
+void quantise_row(const float* row, int64_t in, const float* factors, float scale,
+                  const float* levels, uint8_t* codes, c10::Float8_e4m3fn* run_scales) {
   for (int64_t run = 0; run < in / kInt4Run; ++run) {
     const float* from = row + run * kInt4Run;
     uint8_t* to = codes + run * kInt4Run / 2;
@@ -90,7 +79,7 @@ void quantise_row(const float* row, int64_t in, const float* factors, float scal
     for (int step = -1; step <= 1; ++step) {
       const int bits = std::clamp(int(wanted.x) + step, 0, 0x7e);
       uint8_t tried[kInt4Run / 2];
-      const float error = choose_codes(from, scale, levels[size_t(bits)].data(), tried);
+      const float error = choose_codes(from, scale, levels + bits * kLevels, tried);
       if (step != -1 && error >= best) continue;
       best = error;
       run_scales[run].x = uint8_t(bits);
@@ -110,9 +99,10 @@ Int4Values quantised_rows_in_4_bits(const Tensor& rows, int64_t group) {
   made.scales = at::empty({out}, at::kFloat);
   made.levels = at::empty({kLevels}, at::kFloat);
   std::copy(kGaussian.begin(), kGaussian.end(), made.levels.mutable_data_ptr<float>());
+  const Tensor rounded = int4_value_tables(made.levels).to(at::kFloat);
   const Tensor wide = rows.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
   rotate_rows(wide, group);
-  const auto* from = wide.const_data_ptr<float>();
+  const auto *from = wide.const_data_ptr<float>(), *levels = rounded.const_data_ptr<float>();
   auto* codes = made.codes.mutable_data_ptr<uint8_t>();
   auto* run_scales = made.run_scales.mutable_data_ptr<c10::Float8_e4m3fn>();
   auto* scales = made.scales.mutable_data_ptr<float>();
@@ -125,7 +115,8 @@ Int4Values quantised_rows_in_4_bits(const Tensor& rows, int64_t group) {
         most = std::max(most, factors[size_t(run)] = factor_of(row + run * kInt4Run));
       // The largest level of the largest run is 127.
       scales[i] = std::max(most * kGaussian.back() / 127.0F, 1e-8F);
-      quantise_row(row, in, factors.data(), scales[i], codes + i * in / 2, run_scales + i * runs);
+      quantise_row(row, in, factors.data(), scales[i], levels, codes + i * in / 2,
+                   run_scales + i * runs);
     }
   });
   return made;

@@ -25,13 +25,13 @@ struct Linear::State {
   std::vector<std::shared_ptr<const LinearAdapter>> adapters;
   std::vector<double> folded;  // the factor of each adapter in `matrix`; empty: none
 
-  void load();
+  void load(const Weights& w);
   std::vector<double> factors() const;
   void fold(const std::vector<double>& factors);
 };
 
-void Linear::State::load() {
-  matrix = stored = load_matrix(file(), in, out);
+void Linear::State::load(const Weights& w) {
+  matrix = stored = load_matrix(w, in, out);
   if (!keep_stored && !stored->holds(compute) && !stored->multiplies_as_stored()) {
     matrix = dense_matrix(stored->dense(compute));
     weight.release();
@@ -74,9 +74,11 @@ Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
   s.on_cpu = w.options().device.is_cpu();
   s.keep_stored = w.options().keep_stored;
   s.file = w.again();
-  expect_matrix(w, in, out);
   s.weight = w.entry("weight", w.shape("weight"));  // of 4 bits, its shape is another
-  if (!w.options().deferred(s.path)) s.load();
+  if (w.options().deferred(s.path))
+    expect_matrix(w, in, out);
+  else
+    s.load(w);
   if (bias) s.bias = w.tensor("bias", {out});
   w.file_linear(*this);
 }
@@ -130,7 +132,7 @@ void Linear::unfold() {
 }
 
 void Linear::load() {
-  if (!state_->matrix) state_->load();
+  if (!state_->matrix) state_->load(state_->file());
 }
 
 void Linear::unload() {

@@ -110,16 +110,11 @@ MatrixPtr quantised(const Weights& w, const Matrix& stored, int64_t in) {
   const int64_t group = rotation_group(in);
   if (!w.options().quantises(w.path()) || group == 0 || stored.multiplies_as_stored())
     return nullptr;
-  const bool blocks = w.options().int8_blocks && dtype_block(w.dtype("weight")) > 1;
-  switch (w.options().quant) {
-    case Quant::kInt4:
-      return int4_matrix(quantised_rows_in_4_bits(stored.dense(at::kFloat), group));
-    case Quant::kNone:
-      if (!blocks) return nullptr;
-      [[fallthrough]];
-    case Quant::kInt8:
-      break;
-  }
+  const Quant quant = w.options().quant;
+  const bool blocks = int8_blocks(w) && dtype_block(w.dtype("weight")) > 1;
+  if (quant == Quant::kNone && !blocks) return nullptr;
+  if (quant == Quant::kInt4)
+    return int4_matrix(quantised_rows_in_4_bits(stored.dense(at::kFloat), group));
   return int8_matrix(quantised_rows(stored.dense(at::kFloat), group));
 }
 

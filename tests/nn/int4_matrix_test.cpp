@@ -14,15 +14,12 @@
 #include "nn/kernels/int4_rows.h"
 #include "nn/large_blocks.h"
 #include "nn/linear.h"
+#include "nn/named_tensors.h"
 
 namespace icedit {
 namespace {
 
 constexpr int64_t kIn = 512, kOut = 72, kRuns = kIn / 16;
-
-double relative(const Tensor& got, const Tensor& wanted) {
-  return (got - wanted).norm().item<double>() / wanted.norm().item<double>();
-}
 
 // What the format says the values are, value by value.
 Tensor as_the_format_says(const Int4Values& v) {
@@ -37,20 +34,13 @@ Tensor as_the_format_says(const Int4Values& v) {
 
 class Int4Layout : public ::testing::Test {
  protected:
-  using Named = std::vector<std::pair<std::string, Tensor>>;
-
-  static Tensor bytes(const std::string& text) {
-    const Tensor made = at::empty({int64_t(text.size())}, at::kByte);
-    std::memcpy(made.mutable_data_ptr<uint8_t>(), text.data(), text.size());
-    return made;
-  }
   Named stored() const {
     const Int4Values v = quantised_rows_in_4_bits(weight_, 256);
     return {{"layer.weight", v.codes.view(at::kChar)},
             {"layer.weight_s_rel", v.run_scales},
             {"layer.weight_s_channel", v.scales},
             {"layer.weight_codebook", v.levels},
-            {"layer.comfy_quant", bytes(comfy_quant_text({std::string(kInt4Format), 256}))}};
+            {"layer.comfy_quant", bytes_tensor(comfy_quant_text({std::string(kInt4Format), 256}))}};
   }
   Named with(const std::string& name, const Tensor& tensor) const {
     Named changed;
@@ -149,7 +139,9 @@ TEST_F(Int4Layout, WithoutLevelsACodeIsItselfLess8) {
 TEST_F(Int4Layout, WhatIsWrongIsNamed) {
   const auto nan = [](const Tensor& t) { return t.clone().fill_(std::nan("")); };
   const Tensor run_scales = stored()[1].second;
-  const auto says = [&](const std::string& json) { return with("comfy_quant", bytes(json)); };
+  const auto says = [&](const std::string& json) {
+    return with("comfy_quant", bytes_tensor(json));
+  };
   const std::vector<std::pair<Named, std::string>> cases = {
       {with("weight_s_rel", {}), "there is no 'weight_s_rel'"},
       {with("weight_s_rel", run_scales.narrow(1, 0, 3).clone()),

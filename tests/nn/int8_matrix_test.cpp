@@ -10,30 +10,21 @@
 #include "io/temporary_folder.h"
 #include "nn/comfy_quant.h"
 #include "nn/linear.h"
+#include "nn/named_tensors.h"
 
 namespace icedit {
 namespace {
 
 constexpr int64_t kIn = 512, kOut = 40;
 
-double relative(const Tensor& got, const Tensor& wanted) {
-  return (got - wanted).norm().item<double>() / wanted.norm().item<double>();
-}
-
 class Int8Layout : public ::testing::Test {
  protected:
-  using Named = std::vector<std::pair<std::string, Tensor>>;
-
-  static Tensor bytes(const std::string& text) {
-    const Tensor made = at::empty({int64_t(text.size())}, at::kByte);
-    std::memcpy(made.mutable_data_ptr<uint8_t>(), text.data(), text.size());
-    return made;
-  }
   Named stored(int64_t group) const {
     const Int8Values v = quantised_rows(weight_, group);
-    return {{"layer.weight", v.values},
-            {"layer.weight_scale", v.scales.unsqueeze(1)},
-            {"layer.comfy_quant", bytes(comfy_quant_text({std::string(kInt8Format), group}))}};
+    return {
+        {"layer.weight", v.values},
+        {"layer.weight_scale", v.scales.unsqueeze(1)},
+        {"layer.comfy_quant", bytes_tensor(comfy_quant_text({std::string(kInt8Format), group}))}};
   }
   Weights weights(const Named& tensors) const {
     const Path file = folder_.path() / "model.safetensors";
@@ -114,7 +105,9 @@ TEST_F(Int8Layout, WhatIsWrongIsNamed) {
     changed.emplace_back(name, tensor);
     return changed;
   };
-  const auto says = [&](const std::string& json) { return with("layer.comfy_quant", bytes(json)); };
+  const auto says = [&](const std::string& json) {
+    return with("layer.comfy_quant", bytes_tensor(json));
+  };
   EXPECT_EQ(error(stored(256)), "");
   const std::vector<std::pair<Named, std::string>> cases = {
       {without("layer.weight_scale"), "there is no 'weight_scale'"},

@@ -130,6 +130,10 @@ std::vector<RowRange> part_rows(size_t parts, int64_t rows, int64_t hidden) {
   return fits ? ranges : std::vector<RowRange>{};
 }
 
+std::string module_of(const std::string& tensor) {
+  return tensor.substr(0, tensor.rfind('.'));
+}
+
 bool halves_are_swapped(const std::string& bfl_module) {
   return bfl_module == kLastModulation;
 }

@@ -31,6 +31,9 @@ struct RowRange {
 // Empty where they do not fit.
 std::vector<RowRange> part_rows(size_t parts, int64_t rows, int64_t hidden);
 
+// Of a tensor, what stands before its last dot: "a.b" of "a.b.weight".
+std::string module_of(const std::string& tensor);
+
 // Whether the row halves of this BFL module are the other way round in diffusers.
 bool halves_are_swapped(const std::string& bfl_module);
 

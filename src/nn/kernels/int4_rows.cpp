@@ -97,17 +97,6 @@ void fill_tiles(const Runs& runs, int64_t first, int64_t rows, int64_t in, int8_
   for (int64_t r = 0; r < rows; ++r) sums[r] = 128 * totals[r];
 }
 
-Int8Weight empty_tiles(int64_t out, int64_t in) {
-  Int8Weight w;
-  w.out = out;
-  w.in = in;
-  const int64_t blocks = tiles_for(out, kBlock) * 2;
-  w.tiles = at::zeros({blocks * inner_tiles(in) * kTileBytes}, at::kChar);
-  w.scales = at::zeros({blocks * kTileRows}, at::kFloat);
-  w.sums = at::zeros({blocks * kTileRows}, at::kInt);
-  return w;
-}
-
 // Rows [first, first + to.out) into `to`.
 template <class Runs>
 void fill_all(const Runs& runs, const Tensor& scales, int64_t first, Int8Weight& to) {
@@ -126,7 +115,7 @@ void fill_all(const Runs& runs, const Tensor& scales, int64_t first, Int8Weight&
 
 template <class Runs>
 Int8Weight made_tiles(const Runs& runs, const Tensor& scales, int64_t first, int64_t count) {
-  Int8Weight made = empty_tiles(count, runs.in);
+  Int8Weight made = empty_weight(count, runs.in);
   fill_all(runs, scales, first, made);
   return made;
 }
@@ -137,7 +126,7 @@ void product_by_slabs(const Int8Rows& x, const Runs& runs, const Tensor& scales,
   constexpr int64_t kSlabBytes = int64_t{4} << 20;
   const int64_t outputs = scales.size(0);
   const int64_t most = std::max(kSlabBytes / runs.in / kBlock * kBlock, 4 * kBlock);
-  Int8Weight slab = empty_tiles(std::min(most, outputs), runs.in);
+  Int8Weight slab = empty_weight(std::min(most, outputs), runs.in);
   for (int64_t first = 0; first < outputs; first += most) {
     slab.out = std::min(most, outputs - first);
     fill_all(runs, scales, first, slab);

@@ -19,6 +19,8 @@ struct Int8Weight {
   int64_t out = 0, in = 0;
 };
 
+// All zero, with room for so many rows.
+Int8Weight empty_weight(int64_t out, int64_t in);
 // values int8 [out, in], rows dense, `in` a multiple of 16; scales f32 [out].
 Int8Weight packed(const Tensor& values, const Tensor& scales);
 

@@ -8,15 +8,20 @@
 
 namespace icedit::kernels {
 
-Int8Weight packed(const Tensor& values, const Tensor& scales) {
-  const int64_t out = values.size(0), in = values.size(1);
-  const int64_t blocks = tiles_for(out, kBlock) * 2, row_bytes = inner_tiles(in) * kTileBytes;
+Int8Weight empty_weight(int64_t out, int64_t in) {
+  const int64_t blocks = tiles_for(out, kBlock) * 2;
   Int8Weight w;
   w.out = out;
   w.in = in;
-  w.tiles = at::zeros({blocks * row_bytes}, at::kChar);
+  w.tiles = at::zeros({blocks * inner_tiles(in) * kTileBytes}, at::kChar);
   w.scales = at::zeros({blocks * kTileRows}, at::kFloat);
   w.sums = at::zeros({blocks * kTileRows}, at::kInt);
+  return w;
+}
+
+Int8Weight packed(const Tensor& values, const Tensor& scales) {
+  const int64_t out = values.size(0), in = values.size(1), row_bytes = inner_tiles(in) * kTileBytes;
+  Int8Weight w = empty_weight(out, in);
   const auto* from = values.const_data_ptr<int8_t>();
   auto* tiles = w.tiles.mutable_data_ptr<int8_t>();
   auto* sums = w.sums.mutable_data_ptr<int32_t>();

@@ -16,7 +16,7 @@ SettingGroup edit_group(EvalCommand& o) {
   const std::set<std::string> taken = {
       "seed",   "steps",  "guidance", "max-sequence-length", "width", "noise-order",
       "sizing", "layout", "detail",   "detail-tolerance",    "speed", "speed-error",
-      "calls"};
+      "calls",  "solver"};
   SettingGroup group{"The edits (as of icedit edit)", {}};
   for (Setting& option : edit_options(o.settings)) {
     if (taken.count(option.name) == 0) continue;

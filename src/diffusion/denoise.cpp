@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include "diffusion/flow.h"
 #include "nn/check.h"
 
 namespace icedit {
@@ -39,8 +38,8 @@ Denoised denoise(const FluxTransformer& model, const DenoiseInputs& in, const On
   Tensor x = in.initial_latents;
   CallControl control(in.sigmas, in.limit,
                       in.limit.any() ? may_change(in.conditioning, x.size(2)) : Tensor());
+  SolverSteps solver(in.solver, in.sigmas);
   for (int64_t i = 0; i + 1 < in.sigmas.size(0); ++i) {
-    const Tensor sigma = in.sigmas[i], sigma_next = in.sigmas[i + 1];
     Tensor v;
     if (!control.asks(i)) {
       v = control.forecast(i);
@@ -49,8 +48,8 @@ Denoised denoise(const FluxTransformer& model, const DenoiseInputs& in, const On
       const Tensor correction = control.take(i, v);
       if (correction.defined()) x = (x.to(at::kFloat) + correction).to(x.scalar_type());
     }
-    const Tensor next = euler_step(x, v, sigma, sigma_next);
-    if (on_step) on_step(i, next, x - sigma * v);
+    const Tensor next = solver.step(i, x, v);
+    if (on_step) on_step(i, next, x - in.sigmas[i] * v);
     x = next;
   }
   return {x, control.calls(), control.error()};

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "diffusion/call_control.h"
+#include "diffusion/solver.h"
 #include "models/flux/transformer.h"
 
 namespace icedit {
@@ -12,7 +13,8 @@ struct DenoiseInputs {
   Conditioning conditioning;
   Tensor sigmas;  // [steps + 1] f32
   double guidance = 50;
-  CallLimit limit = {};  // fewer calls of the network than steps
+  Solver solver = Solver::kEuler;
+  CallLimit limit = {};  // fewer calls of the network than steps; by Euler steps only
 };
 
 struct Denoised {

@@ -21,6 +21,8 @@ const Choices<NoiseOrder> kOrders = {{"current", NoiseOrder::kCurrent},
                                      {"early", NoiseOrder::kEarly}};
 const Choices<Speed> kSpeeds = {
     {"exact", Speed::kExact}, {"balanced", Speed::kBalanced}, {"fast", Speed::kFast}};
+const Choices<Solver> kSolvers = {
+    {"euler", Solver::kEuler}, {"ab2", Solver::kAb2}, {"dpmpp-2m", Solver::kDpmpp2m}};
 const Choices<bool> kBatchNoises = {{"each", false}, {"diffusers", true}};
 const Choices<bool> kDetails = {{"model", false}, {"keep", true}};
 const Choices<bool> kOutputSizes = {{"model", false}, {"source", true}};
@@ -75,6 +77,9 @@ std::vector<Setting> how_to_sample(EditSettings& s) {
        integer(r.num_images, 1, kMostImages)},
       {"steps, num-inference-steps", "N", "denoising steps", "the model's; FLUX's 28",
        integer(r.steps, 1, kMostSteps)},
+      {"solver", "HOW",
+       "euler: FLUX's own; ab2, dpmpp-2m: of the second order, which need fewer steps", "euler",
+       choice(r.solver, kSolvers)},
       {"guidance, guidance-scale", "X", "how strongly the text is followed",
        "the model's; FLUX's 50", number(r.guidance, 0, kMostGuidance)},
       {"max-sequence-length", "N", "T5 tokens that are read, at most 512",

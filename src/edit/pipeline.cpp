@@ -107,6 +107,7 @@ DenoiseInputs Editor::inputs(const EditRequest& request, const Prepared& p, int6
   in.conditioning = make_conditioning(p.masked, draws.vae_noise, p.mask, p.prompt, vae);
   in.sigmas = schedule(request, p).sigmas.to(residency_.device());
   in.guidance = request.guidance.value_or(residency_.files().defaults().guidance_scale);
+  in.solver = request.solver;
   in.limit = call_limit(request.speed, levels_per_latent_.value_or(1));
   return in;
 }
@@ -158,7 +159,8 @@ size_t Editor::end_of_batch(const std::vector<EditRequest>& requests,
     const Prepared& p = prepared[i];
     // The schedule hangs on the size before rounding.
     return std::tuple(p.h, p.w, p.diptych.half.width, p.diptych.half.height, r.steps, r.guidance,
-                      p.prompt.prompt_embeds.size(1), r.num_images, call_limit(r.speed, 1).any());
+                      r.solver, p.prompt.prompt_embeds.size(1), r.num_images,
+                      call_limit(r.speed, 1).any());
   };
   const size_t most = std::min(requests.size(), begin + static_cast<size_t>(batch_));
   while (end < most && what_must_agree(end) == what_must_agree(begin)) ++end;
@@ -264,7 +266,7 @@ void Editor::check(const EditRequest& request) const {
     throw UsageError(str("feather is ", request.feather, ", expected 0 or more pixels"));
   if (request.steps && *request.steps < 1)
     throw UsageError(str("steps is ", *request.steps, ", expected at least 1"));
-  check_speed(request.speed,
+  check_speed(request.speed, request.solver,
               request.steps.value_or(residency_.files().defaults().num_inference_steps));
 }
 

@@ -35,6 +35,7 @@ struct EditRequest {
   // Unset: the model's defaults.
   std::optional<int64_t> width, steps, max_sequence_length;
   std::optional<double> guidance;
+  Solver solver = Solver::kEuler;
   SpeedSettings speed;
 
   Sizing sizing = Sizing::kFit;

@@ -25,7 +25,13 @@ std::optional<double> wanted_decibels(const SpeedSettings& s) {
   return s.speed == Speed::kFast ? kFastDecibels : kBalancedDecibels;
 }
 
-void check_speed(const SpeedSettings& s, int64_t steps) {
+void check_speed(const SpeedSettings& s, Solver solver, int64_t steps) {
+  if (solver != Solver::kEuler && (s.calls || wanted_decibels(s))) {
+    throw UsageError(str(s.calls   ? "calls"
+                         : s.error ? "speed-error"
+                                   : "speed",
+                         " goes only with solver euler; with another, take fewer steps instead"));
+  }
   if (!s.calls) return;
   if (s.error || s.speed != Speed::kExact) {
     throw UsageError(str("calls is ", *s.calls, " beside ", s.error ? "speed-error" : "speed",

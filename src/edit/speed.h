@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "diffusion/call_control.h"
+#include "diffusion/solver.h"
 #include "edit/residency.h"
 
 namespace icedit {
@@ -26,7 +27,7 @@ inline constexpr double kLeastDecibels = 20, kMostDecibels = 80;
 std::optional<double> wanted_decibels(const SpeedSettings& settings);
 
 // Throws UsageError where the settings do not go together, or with so many steps.
-void check_speed(const SpeedSettings& settings, int64_t steps);
+void check_speed(const SpeedSettings& settings, Solver solver, int64_t steps);
 
 // How many 8-bit levels of the picture a latent is worth, measured on a chart of colours that goes
 // through the VAE. Multiplies CallControl::error.

@@ -100,6 +100,37 @@ TEST_F(Lora, KohyaFactorsAreDiffusersOnes) {
   }
 }
 
+// As FLUX.1-Turbo-Alpha and Hyper-FLUX are stored: diffusers' names, every linear layer, half
+// precision, no alpha, and 64 columns for x_embedder, where FLUX.1 Fill has 384.
+TEST_F(Lora, AFewStepLoraOfFluxDevBesideIceditsOwn) {
+  NamedTensors few_steps;
+  at::manual_seed(7);
+  for (const auto& [name, linear] : model_.linears()) {
+    const auto shape = linear.weight().sizes();
+    const int64_t columns = name == "x_embedder" ? 64 : shape[1];
+    few_steps["transformer." + name + ".lora_A.weight"] =
+        (at::randn({4, columns}) / 4).to(at::kHalf);
+    few_steps["transformer." + name + ".lora_B.weight"] = at::randn({shape[0], 4}).to(at::kHalf);
+  }
+  const TemporaryFolder folder;
+  AttachOptions options;
+  options.scale = 0.125;
+  const auto together = [&](const NamedTensors& tensors) {
+    FluxTransformer model = tiny_model();
+    attach_adapter(model.linears(), open_golden("lora/alpha8_metadata"));
+    const LoadedAdapter adapter =
+        attach_adapter(model.linears(), AdapterFile::open(write_adapter(folder, tensors)), options);
+    EXPECT_EQ(adapter.report().tensors, tensors.size());
+    return forward(model, in_);
+  };
+  const Tensor got = together(few_steps);
+  attach("lora/alpha8_metadata");
+  EXPECT_FALSE(at::allclose(got, forward(model_, in_), 1e-3));
+  Tensor& narrow = few_steps.at("transformer.x_embedder.lora_A.weight");
+  narrow = at::constant_pad_nd(narrow, {0, 384 - 64});
+  EXPECT_TRUE(golden::equal(got, together(few_steps)));
+}
+
 TEST_F(Lora, ThreadsShareAModel) {
   std::vector<FluxInputs> inputs(2, in_);
   inputs[1].x = in_.x.flip(1);

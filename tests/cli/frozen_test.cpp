@@ -30,7 +30,7 @@ TEST(Frozen, OptionsOfEdit) {  // NAME|ALIAS, ! for a switch
   EditOptions options;
   EXPECT_EQ(
       spellings(edit_option_groups(options)),
-      "image instruction output|o mask feather seed num-images steps|num-inference-steps "
+      "image instruction output|o mask feather seed num-images steps|num-inference-steps solver "
       "guidance|guidance-scale "
       "max-sequence-length noise-order batch-noise speed speed-error calls width sizing layout "
       "output-size detail "
@@ -48,7 +48,7 @@ TEST(Frozen, OptionsOfEval) {
   EvalCommand options;
   const std::string all = spellings(eval_option_groups(options));
   EXPECT_TRUE(all.starts_with(
-      "data limit every batch output|o|output-dir json! seed steps|num-inference-steps "
+      "data limit every batch output|o|output-dir json! seed steps|num-inference-steps solver "
       "guidance|guidance-scale max-sequence-length noise-order speed speed-error calls width "
       "sizing layout detail "
       "detail-tolerance model|"))

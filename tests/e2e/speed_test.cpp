@@ -1,4 +1,4 @@
-// icedit edit --speed, --speed-error, --calls: fewer calls of the network.
+// icedit edit --speed, --speed-error, --calls: fewer calls of the network; and --solver.
 #include <cmath>
 
 #include "e2e/edit_program.h"
@@ -72,6 +72,18 @@ TEST_F(Speed, ARoughModelAsksMoreOftenAndIsNotWorse) {
   EXPECT_GT(decibels("rough.png", "rough-exact.png"), 48);
 }
 
+// Against 64 Euler steps, which are as good as none left out.
+TEST_F(Speed, ASolverOfTheSecondOrderEndsNearerWithAsManySteps) {
+  made("truth.png", {"--steps", "64"});
+  for (const std::string solver : {"euler", "ab2", "dpmpp-2m"}) {
+    made(solver + ".png", {"--steps", "8", "--solver", solver});
+    EXPECT_EQ(inspect(solver + ".png")["recipe"]["edit"]["solver"], solver);
+    EXPECT_GT(decibels(solver + ".png", "truth.png"), 40) << solver;
+  }
+  EXPECT_GT(decibels("ab2.png", "truth.png"), decibels("euler.png", "truth.png") + 3);
+  EXPECT_NE(output("dpmpp-2m.png"), output("euler.png"));
+}
+
 TEST_F(Speed, WhatCannotBeIsSaid) {
   const std::vector<std::string> edit = {"edit", "car.png", "x", "--steps", "8"};
   const auto with = [&](std::vector<std::string> more) {
@@ -80,6 +92,9 @@ TEST_F(Speed, WhatCannotBeIsSaid) {
   };
   expect_failure(with({"--calls", "9"}), 2, "calls is 9, expected 2 to 8");
   expect_failure(with({"--calls", "4", "--speed", "fast"}), 2, "calls is 4 beside speed");
+  expect_failure(with({"--calls", "4", "--solver", "ab2"}), 2,
+                 "calls goes only with solver euler; with another, take fewer steps");
+  expect_failure(with({"--solver", "heun"}), 2, "expected euler, ab2 or dpmpp-2m");
   expect_failure(with({"--speed", "quick"}), 2, "expected exact, balanced or fast");
   expect_failure(with({"--speed-error", "5"}), 2, "a number from 20 to 80");
 }

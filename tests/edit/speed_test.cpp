@@ -36,12 +36,12 @@ TEST(Speed, TheLimitIsTheErrorThatHasTheseDecibels) {
 }
 
 TEST(Speed, WhatDoesNotGoTogether) {
-  check_speed({Speed::kFast, 50.0, {}}, 8);
-  check_speed({Speed::kExact, {}, 8}, 8);
-  EXPECT_THROW(check_speed({Speed::kFast, {}, 5}, 8), UsageError);
-  EXPECT_THROW(check_speed({Speed::kExact, 50.0, 5}, 8), UsageError);
-  EXPECT_THROW(check_speed({Speed::kExact, {}, 9}, 8), UsageError);
-  EXPECT_THROW(check_speed({Speed::kExact, {}, 1}, 8), UsageError);
+  check_speed({Speed::kFast, 50.0, {}}, Solver::kEuler, 8);
+  check_speed({Speed::kExact, {}, 8}, Solver::kEuler, 8);
+  EXPECT_THROW(check_speed({Speed::kFast, {}, 5}, Solver::kEuler, 8), UsageError);
+  EXPECT_THROW(check_speed({Speed::kExact, 50.0, 5}, Solver::kEuler, 8), UsageError);
+  EXPECT_THROW(check_speed({Speed::kExact, {}, 9}, Solver::kEuler, 8), UsageError);
+  EXPECT_THROW(check_speed({Speed::kExact, {}, 1}, Solver::kEuler, 8), UsageError);
 }
 
 }  // namespace

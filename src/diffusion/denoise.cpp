@@ -24,7 +24,8 @@ std::vector<Modulations> all_modulations(const FluxTransformer& model, const Den
   // rounded on the way.
   for (int64_t i = 0; i + 1 < in.sigmas.size(0); ++i)
     times.push_back((in.sigmas[i] * 1000).expand({batch}).to(dtype) / 1000);
-  return model.modulations(times, at::full({batch}, in.guidance, at::kFloat),
+  const auto f32 = in.initial_latents.options().dtype(at::kFloat);
+  return model.modulations(times, at::full({batch}, in.guidance, f32),
                            in.conditioning.pooled_prompt_embeds, around);
 }
 

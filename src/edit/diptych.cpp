@@ -135,7 +135,8 @@ Image postprocess_image(const Tensor& decoded) {
                            .to(at::kByte)
                            .squeeze(0)
                            .permute({1, 2, 0})
-                           .contiguous();
+                           .contiguous()
+                           .cpu();
   Image image(static_cast<int>(bytes.size(1)), static_cast<int>(bytes.size(0)), 3);
   std::copy_n(bytes.const_data_ptr<uint8_t>(), image.pixels.size(), image.pixels.data());
   return image;

@@ -11,6 +11,7 @@
 #include "edit/recipe.h"
 #include "models/configs.h"
 #include "models/flux/names.h"
+#include "nn/comfy_quant.h"
 #include "nn/int8_matrix.h"
 
 namespace icedit {
@@ -60,10 +61,14 @@ int64_t elements(const Component& component, Part part, const EditSize& size) {
 }
 
 // Of a tensor that is loaded with these options (nn/linear.cpp, nn/matrix.cpp).
-uint64_t held_bytes(const std::string& module, const TensorInfo& info, const LoadOptions& load,
-                    bool mapped) {
+uint64_t held_bytes(const Checkpoint& checkpoint, const std::string& module, const TensorInfo& info,
+                    const LoadOptions& load, bool mapped) {
   const auto count = uint64_t(info.numel());
   if (info.shape.size() != 2) return count * uint64_t(at::elementSize(load.compute));
+  const bool packed = info.dtype == Dtype::kI8 || dtype_block(info.dtype) > 1;
+  if (packed && !load.device.is_cpu())
+    return uint64_t(info.shape[0] * matrix_inputs(checkpoint, module)) *
+           uint64_t(at::elementSize(load.compute));
   if (info.dtype == Dtype::kI8) return count;
   const bool becomes = load.quant != Quant::kNone || dtype_block(info.dtype) > 1;
   if (becomes && load.quantises(module) && rotation_group(info.shape[1]) != 0)
@@ -112,7 +117,7 @@ PartEstimate estimate(const Residency& residency, Part part, const EditSize& siz
   for (const auto& [name, entry] : checkpoint.entries()) {
     const TensorInfo& info = entry.info;
     const std::string module = module_of(name), call = residency.streamed_call(part, module);
-    const uint64_t held = held_bytes(module, info, load, e.mapped);
+    const uint64_t held = held_bytes(checkpoint, module, info, load, e.mapped);
     const bool quantised = load.quantises(module) && info.dtype != Dtype::kI8;
     e.parameters += info.numel();
     if (e.mapped && !quantised) converted = std::max(converted, info.numel());
@@ -170,7 +175,7 @@ std::vector<CallBytes> transformer_blocks(const Residency& residency) {
     const std::string module = module_of(name), call = call_of_module(module);
     if (call.empty() || call.ends_with(kModulationCall) || entry.info.shape.size() != 2) continue;
     CallBytes& bytes = by_path[call];
-    bytes.held += held_bytes(module, entry.info, load, load.keep_stored);
+    bytes.held += held_bytes(component.checkpoint, module, entry.info, load, load.keep_stored);
     bytes.stored += entry.info.bytes();
   }
   const FluxConfig config = FluxConfig::from(component.config);

@@ -72,9 +72,10 @@ uint64_t bytes_in(const Checkpoint& checkpoint, at::ScalarType compute) {
   return elements * at::elementSize(compute);
 }
 
-bool keep_as_stored(const Checkpoint& checkpoint, at::ScalarType compute) {
+bool keep_as_stored(const Checkpoint& checkpoint, at::ScalarType compute, at::Device device) {
   const uint64_t converted = bytes_in(checkpoint, compute);
-  return checkpoint.total_bytes() < converted && converted > available_memory_bytes() / 3;
+  if (checkpoint.total_bytes() >= converted) return false;
+  return !device.is_cpu() || converted > available_memory_bytes() / 3;
 }
 
 }  // namespace icedit

@@ -36,8 +36,9 @@ Precision choose_precision(DtypeChoice choice, const std::string& model_dtype, D
                            at::Device device);
 
 // Whether a component's matrices stay as stored (mapped) and are converted at each use: where a
-// converted copy would take more than a third of the memory that is available.
-bool keep_as_stored(const Checkpoint& checkpoint, at::ScalarType compute);
+// converted copy would take more than a third of the memory that is available; on another device
+// than the CPU, whose memory is what there is least of, where the copy is the larger.
+bool keep_as_stored(const Checkpoint& checkpoint, at::ScalarType compute, at::Device device);
 
 // Bytes of the component's tensors once they are in `compute`.
 uint64_t bytes_in(const Checkpoint& checkpoint, at::ScalarType compute);

@@ -70,8 +70,9 @@ PromptCache::PromptCache(const Residency& residency)
   for (const Part part : {Part::kClip, Part::kT5}) {
     const Component component = files.open(part);
     bytes += component.checkpoint.total_bytes();
-    common_ += str(part_name(part), keep_as_stored(component.checkpoint, compute) ? " stored" : "",
-                   " ", sha256(dumped(component.config.json())), "\n");
+    common_ += str(part_name(part),
+                   keep_as_stored(component.checkpoint, compute, device_) ? " stored" : "", " ",
+                   sha256(dumped(component.config.json())), "\n");
     for (const Path& file : component.checkpoint.files()) common_ += identity(file);
   }
   common_ += identity_of_folder(files.tokenizer()) + identity_of_folder(files.tokenizer_2());

@@ -14,6 +14,16 @@ bool is_text(Part part) {
   return part == Part::kClip || part == Part::kT5;
 }
 
+void expect_no_products_of_cpus(const ResidencyOptions& options) {
+  const bool quant = options.quant != Quant::kNone;
+  if (!quant && options.gguf_compute != GgufCompute::kInt8) return;
+  const std::string what =
+      quant ? str("weights in ", quant_name(options.quant), " (--quant, train.base_quant) are")
+            : "products of GGUF's blocks in 8 bits (--gguf-compute int8) are";
+  throw UsageError(str(what, " for the CPU, but the device is ", options.device.str(),
+                       "; leave one of them out"));
+}
+
 }  // namespace
 
 Residency::Residency(ModelFiles files, ResidencyOptions options)
@@ -22,11 +32,7 @@ Residency::Residency(ModelFiles files, ResidencyOptions options)
   precision_ = choose_precision(options_.dtype, files_.defaults().dtype,
                                 stored_dtype(transformer.checkpoint), options_.device);
   if (options_.noise_dtype) precision_.noise = *options_.noise_dtype;
-  if (options_.quant != Quant::kNone && !options_.device.is_cpu()) {
-    throw UsageError(str("weights in ", quant_name(options_.quant),
-                         " (--quant, train.base_quant) are for the CPU, but the device is ",
-                         options_.device.str(), "; leave one of them out"));
-  }
+  if (!options_.device.is_cpu()) expect_no_products_of_cpus(options_);
   streamed_.modulations = transformer.checkpoint.total_bytes() >= options_.let_go_from;
   streamed_.t5 = files_.open(Part::kT5).checkpoint.total_bytes() >= options_.let_go_from;
   vae_config_ = VaeConfig::from(files_.open(Part::kVae).config);
@@ -37,7 +43,7 @@ LoadOptions Residency::load_options(const Component& component, Part part) const
   LoadOptions load;
   load.compute = precision_.compute;
   load.device = options_.device;
-  load.keep_stored = keep_as_stored(component.checkpoint, precision_.compute);
+  load.keep_stored = keep_as_stored(component.checkpoint, precision_.compute, options_.device);
   load.deferred = [this, part](const std::string& module) {
     return !streamed_call(part, module).empty();
   };

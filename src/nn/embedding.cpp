@@ -7,9 +7,11 @@
 namespace icedit {
 
 Embedding::Embedding(const Weights& w, int64_t rows, int64_t columns)
-    : weight_(w.stored("weight", {rows, columns})),
+    : weight_(w.stored("weight", {rows, columns}).to(w.options().device)),
       scale_(load_fp8_scale(w, /*rows=*/1)),
-      compute_(w.options().compute) {}
+      compute_(w.options().compute) {
+  if (!weight_.is_cpu()) w.entry("weight", {rows, columns}).release();
+}
 
 Tensor Embedding::operator()(const Tensor& ids) const {
   const Tensor index = ids.to(weight_.device()).flatten();

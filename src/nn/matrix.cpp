@@ -118,17 +118,31 @@ MatrixPtr quantised(const Weights& w, const Matrix& stored, int64_t in) {
   return int8_matrix(quantised_rows(stored.dense(at::kFloat), group));
 }
 
-MatrixPtr load_stored(const Weights& w, int64_t in, int64_t out) {
-  const bool on_cpu = w.options().device.is_cpu();
-  if (w.has("weight") && dtype_block(w.dtype("weight")) > 1 && on_cpu)
-    return ggml_matrix(w.entry("weight", {out, in}), int8_blocks(w));
+// As it lies in the file: in blocks or whole numbers, or else a tensor that is mapped.
+struct Stored {
+  MatrixPtr packed;
+  Tensor weight;
+};
+
+Stored find_stored(const Weights& w, int64_t in, int64_t out) {
+  if (w.has("weight") && dtype_block(w.dtype("weight")) > 1)
+    return {ggml_matrix(w.entry("weight", {out, in}), int8_blocks(w)), {}};
   if (w.has("weight") && w.dtype("weight") == Dtype::kI8) {
     const bool four = read_comfy_quant(w, in).format == kInt4Format;
-    const MatrixPtr matrix = (four ? load_int4_matrix : load_int8_matrix)(w, in, out);
-    if (on_cpu) return matrix;
-    return dense_matrix(matrix->dense(w.options().compute).to(w.options().device));
+    return {(four ? load_int4_matrix : load_int8_matrix)(w, in, out), {}};
   }
-  const Tensor weight = w.stored("weight", {out, in});
+  return {nullptr, w.stored("weight", {out, in})};
+}
+
+// On the device. What libtorch has no dtype for has products on the CPU alone, and is dense
+// elsewhere.
+MatrixPtr load_stored(const Weights& w, int64_t in, int64_t out) {
+  const auto [packed, stored] = find_stored(w, in, out);
+  const LoadOptions& options = w.options();
+  if (packed && options.device.is_cpu()) return packed;
+  const Tensor weight = (packed ? packed->dense(options.compute) : stored).to(options.device);
+  if (!options.device.is_cpu()) w.entry("weight", w.shape("weight")).release();
+  if (packed) return dense_matrix(weight);
   const Tensor scale = load_fp8_scale(w, out);
   return scale.defined() ? std::make_shared<Fp8Matrix>(weight, scale) : dense_matrix(weight);
 }
@@ -190,7 +204,8 @@ MatrixPtr load_matrix(const Weights& w, int64_t in, int64_t out) {
 }
 
 void expect_matrix(const Weights& w, int64_t in, int64_t out) {
-  load_stored(w, in, out);
+  find_stored(w, in, out);
+  load_fp8_scale(w, out);
 }
 
 Tensor matrix_product(const Operand& x, const MatrixPtr& matrix, const Tensor& bias) {

@@ -71,9 +71,7 @@ Tensor Weights::stored(const std::string& name, const Shape& shape) const {
                               ", expected a floating type; of files quantised to whole numbers "
                               "only ComfyUI's int8 layout is read, and GGUF"));
   }
-  Tensor tensor = mapped_tensor(entry);
-  if (state_->options.device.type() != at::kCPU) tensor = tensor.to(state_->options.device);
-  return tensor;
+  return mapped_tensor(entry);
 }
 
 std::function<Weights()> Weights::again() const {
@@ -86,8 +84,8 @@ std::function<Weights()> Weights::again() const {
 
 Tensor Weights::tensor(const std::string& name, const Shape& shape, at::MemoryFormat layout) const {
   const Tensor as_stored = stored(name, shape);
-  Tensor tensor =
-      as_stored.to(state_->options.compute, /*non_blocking=*/false, /*copy=*/false, layout);
+  Tensor tensor = as_stored.to(state_->options.device, state_->options.compute,
+                               /*non_blocking=*/false, /*copy=*/false, layout);
   if (!tensor.is_same(as_stored)) entry(name, shape).release();
   state_->loaded.emplace_back((*this / name).path_, tensor);
   return tensor;

@@ -34,13 +34,14 @@ NamedTensors EncodingCache::get(const std::string& kind, const std::string& key,
                                 const std::function<NamedTensors()>& make) {
   const std::string name = sha256(key), place = kind + name;
   if (const auto found = held_.find(place); found != held_.end()) return found->second;
-  NamedTensors tensors;
-  if (on_disk()) {
-    tensors = read_or_make(entry(kind, name), make);
-  } else {
-    tensors = make();
+  // On the CPU, whichever device made it: there is room, and it is written as it lies.
+  const auto make_here = [&] {
+    NamedTensors made = make();
+    for (auto& [part, tensor] : made) tensor = tensor.cpu();
     ++made_;
-  }
+    return made;
+  };
+  const NamedTensors tensors = on_disk() ? read_or_make(entry(kind, name), make_here) : make_here();
   if (options_.memory) held_.emplace(place, tensors);
   return tensors;
 }
@@ -55,7 +56,6 @@ NamedTensors EncodingCache::read_or_make(const Path& file,
     }
   }
   const NamedTensors tensors = make();
-  ++made_;
   write(file, tensors);
   return tensors;
 }

@@ -77,7 +77,7 @@ TEST(Previews, AnEditIsThatOfTheCheckpoint) {
     const TemporaryFolder folder;
     run(config, folder / "run");
     const Path at = folder / "run/samples";
-    ResidencyOptions options = Session::options(config);
+    ResidencyOptions options = Session::options(config, at::kCPU);
     options.adapters = {{(folder / "run/step-5" / (averages ? "ema" : "")).string(), 1}};
     Editor editor(Session::model(config), options);
     const EditDataset dataset(config.dataset);

@@ -36,9 +36,9 @@ struct Session {
   Trainer trainer;
 
   explicit Session(const TrainConfig& c, Group* group = nullptr,
-                   const LoadedCheckpoint* from = nullptr)
+                   const LoadedCheckpoint* from = nullptr, at::Device device = at::kCPU)
       : config(c),
-        residency(model(config), options(config)),
+        residency(model(config), options(config, device)),
         trainer(config, residency, dataset, quarantine, group ? *group : *alone, -1, from) {}
 
   static ModelFiles model(const TrainConfig& config) {
@@ -46,8 +46,9 @@ struct Session {
     request.model = config.flux_path;
     return ModelFiles::find(request);
   }
-  static ResidencyOptions options(const TrainConfig& config) {
+  static ResidencyOptions options(const TrainConfig& config, at::Device device) {
     ResidencyOptions options;
+    options.device = device;
     options.dtype = config.dtype;
     options.quant = config.base_quant;
     options.keep = Keep::kAll;

@@ -52,6 +52,7 @@ double step(const FluxTransformer& model, const Trainable& trained, Optimizer& o
 
 void run(const Arguments& a) {
   const Threads threads(a.threads);
+  keep_large_blocks(kEveryBlock);  // as training does
   const TrainConfig config = read_config(
       a.config, {"flux_path=" + a.model, "dtype=" + str(a.dtype == "f32" ? "float32" : "bfloat16"),
                  str("train.gradient_checkpointing=", a.checkpointing ? "true" : "false")});

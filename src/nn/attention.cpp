@@ -21,7 +21,7 @@ Attended flash(const Tensor& q, const Tensor& k, const Tensor& v, double scale) 
 
 AttentionGradients flash_backward(const Tensor& grad_out, const Tensor& q, const Tensor& k,
                                   const Tensor& v, const Attended& forward, double scale) {
-  if (fits_bf16_attention_backward(q, k, v))
+  if (fits_bf16_attention(q, k, v))
     return bf16_attention_backward(grad_out, q, k, v, forward, scale);
   const auto [grad_q, grad_k, grad_v] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
       grad_out, q, k, v, forward.out, forward.log_sum, /*dropout_p=*/0.0, /*is_causal=*/false,

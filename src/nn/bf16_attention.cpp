@@ -104,12 +104,8 @@ bool is_in_bf16(const Tensor& q, const Tensor& k, const Tensor& v) {
 }  // namespace
 
 bool fits_bf16_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
-  return (kernels::has_amx() && is_in_bf16(q, k, v)) || fits_bf16_attention_backward(q, k, v);
-}
-
-bool fits_bf16_attention_backward(const Tensor& q, const Tensor& k, const Tensor& v) {
   static const bool products = has_products();
-  return products && is_in_bf16(q, k, v) && q.size(2) % 2 == 0;
+  return is_in_bf16(q, k, v) && (kernels::has_amx() || (products && q.size(2) % 2 == 0));
 }
 
 Attended bf16_attention(const Tensor& query, const Tensor& key, const Tensor& value, double scale) {
@@ -152,9 +148,6 @@ Attended bf16_attention(const Tensor& query, const Tensor& key, const Tensor& va
 namespace icedit {
 
 bool fits_bf16_attention(const Tensor&, const Tensor&, const Tensor&) {
-  return false;
-}
-bool fits_bf16_attention_backward(const Tensor&, const Tensor&, const Tensor&) {
   return false;
 }
 Attended bf16_attention(const Tensor&, const Tensor&, const Tensor&, double) {

@@ -8,6 +8,8 @@
 
 #if defined(__x86_64__)
 #include "nn/bf16_tiles.h"
+#include "nn/kernels/amx_attention.h"
+#include "nn/kernels/cpu.h"
 
 namespace icedit {
 namespace {
@@ -26,9 +28,6 @@ struct KeyRows {
 ICEDIT_AVX512_BF16 void differentiate(const KeyRows& rows, int64_t n, float scale,
                                       const float* log2_sum, const float* delta) {
   const __m512 scale2 = _mm512_set1_ps(scale * kLog2E), scales = _mm512_set1_ps(scale);
-  const __m512i even_first =
-      _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                       21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   for (int64_t i = 0; i < n; i += kLanes) {
     const __mmask16 mask = lanes(n - i);
     const __m512 log2_sums = _mm512_maskz_loadu_ps(mask, log2_sum + i);
@@ -43,19 +42,8 @@ ICEDIT_AVX512_BF16 void differentiate(const KeyRows& rows, int64_t n, float scal
       store(rows.probabilities + at, p, mask);
       store(rows.grad_scores + at, grads[key], mask);
     }
-    const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(grads[1], grads[0]);
-    _mm512_mask_storeu_epi32(rows.grad_pairs + 2 * i, mask,
-                             _mm512_permutexvar_epi16(even_first, both));
+    _mm512_mask_storeu_epi32(rows.grad_pairs + 2 * i, mask, paired(grads[0], grads[1]));
   }
-}
-
-// sum over d of a b.
-ICEDIT_AVX512_BF16 float dot(const BF16* a, const BF16* b, int64_t n) {
-  __m512 sum = _mm512_setzero_ps();
-  for (int64_t i = 0; i < n; i += 2 * kLanes)
-    sum = _mm512_dpbf16_ps(sum, (__m512bh)_mm512_loadu_si512(a + i),
-                           (__m512bh)_mm512_loadu_si512(b + i));
-  return _mm512_reduce_add_ps(sum);
 }
 
 // The gradients of one head. Products run over keys x queries, so that those of k and v are sums
@@ -143,6 +131,10 @@ AttentionGradients bf16_attention_backward(const Tensor& grad, const Tensor& que
   const Tensor q = by_rows(query), k = by_rows(key), v = by_rows(value), g = by_rows(grad);
   const Tensor out = by_rows(forward.out), log_sum = forward.log_sum.contiguous();
   const AttentionGradients made{like_rows(q), like_rows(q), like_rows(q)};
+  if (kernels::has_amx()) {
+    kernels::amx_attention_backward(g, q, k, v, out, log_sum, scale, made.q, made.k, made.v);
+    return made;
+  }
   const int64_t heads = q.size(1), length = q.size(2);
   at::parallel_for(0, q.size(0) * heads, 1, [&](int64_t from, int64_t to) {
     HeadBackward backward(length, q.size(3));

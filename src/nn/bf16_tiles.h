@@ -115,6 +115,27 @@ ICEDIT_AVX512_BF16 inline void store_row(const float* from, float factor, BF16* 
   }
 }
 
+// The first 16 and the last 16 values -> pairs of one of each.
+ICEDIT_AVX512_BF16 inline __m512i side_by_side(__m512i both) {
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24,
+                                         8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return _mm512_permutexvar_epi16(order, both);
+}
+
+// Pairs of a value of each, rounded.
+ICEDIT_AVX512_BF16 inline __m512i paired(__m512 even, __m512 odd) {
+  return side_by_side((__m512i)_mm512_cvtne2ps_pbh(odd, even));
+}
+
+// The sum of a b over n values.
+ICEDIT_AVX512_BF16 inline float dot(const BF16* a, const BF16* b, int64_t n) {
+  __m512 sum = _mm512_setzero_ps();
+  for (int64_t i = 0; i < n; i += 2 * kLanes)
+    sum = _mm512_dpbf16_ps(sum, (__m512bh)_mm512_loadu_si512(a + i),
+                           (__m512bh)_mm512_loadu_si512(b + i));
+  return _mm512_reduce_add_ps(sum);
+}
+
 // Right factors as AMX reads them: tiles of 32 rows x 16 columns, 1 KiB (nn/kernels/amx.h).
 // 16 rows of 16 pairs -> 16 rows of the pairs at one place.
 ICEDIT_AVX512_BF16 inline void transpose(__m512i (&r)[kLanes]) {
@@ -159,9 +180,6 @@ ICEDIT_AVX512_BF16 inline void pack_columns(const BF16* from, int64_t stride, in
 // apart.
 ICEDIT_AVX512_BF16 inline void pack_pairs(const BF16* from, int64_t stride, int64_t count,
                                           int64_t width, BF16* to, int64_t next) {
-  const __m512i even_first =
-      _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                       21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
   for (int64_t row = 0; row < kernels::kTileHalves;
        row += 2, from += 2 * stride, to += kernels::kTileHalves) {
     for (int64_t n = 0; n < width; n += kLanes) {
@@ -169,8 +187,34 @@ ICEDIT_AVX512_BF16 inline void pack_pairs(const BF16* from, int64_t stride, int6
       if (row < count) even = _mm256_loadu_si256((const __m256i*)(from + n));
       if (row + 1 < count) odd = _mm256_loadu_si256((const __m256i*)(from + stride + n));
       const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(even), odd, 1);
-      _mm512_store_si512(to + n / kLanes * next, _mm512_permutexvar_epi16(even_first, both));
+      _mm512_store_si512(to + n / kLanes * next, side_by_side(both));
     }
+  }
+}
+
+// 16 rows from `first` on as tiles of a left factor; zeros behind the last.
+ICEDIT_AVX512_BF16 inline void pack_rows(const Head& from, int64_t first, BF16* to) {
+  for (int64_t i = first; i < first + kernels::kTileRows; ++i, to += kernels::kTileHalves) {
+    for (int64_t d = 0; d < from.width; d += kernels::kTileHalves)
+      _mm512_store_si512(to + d * kernels::kTileRows, i < from.rows
+                                                          ? _mm512_loadu_si512(from.row(i) + d)
+                                                          : _mm512_setzero_si512());
+  }
+}
+
+// The tiles that pack_columns makes of 32 rows, those of 16 rows `next` apart -> of each 16
+// columns the tile of a left factor that has the columns as its rows, `to_next` apart.
+ICEDIT_AVX512_BF16 inline void turn_columns(const BF16* from, int64_t next, int64_t width, BF16* to,
+                                            int64_t to_next) {
+  alignas(64) uint16_t evens[kernels::kTileHalves];
+  for (int i = 0; i < kernels::kTileHalves; ++i) evens[i] = uint16_t(2 * i);
+  const __m512i even = _mm512_load_si512(evens), odd = _mm512_add_epi16(even, _mm512_set1_epi16(1));
+  for (int64_t d = 0; d < width; d += 2, from += kernels::kTileHalves) {
+    const __m512i a = _mm512_load_si512(from), b = _mm512_load_si512(from + next);
+    BF16* row =
+        to + d / kernels::kTileRows * to_next + d % kernels::kTileRows * kernels::kTileHalves;
+    _mm512_store_si512(row, _mm512_permutex2var_epi16(a, even, b));
+    _mm512_store_si512(row + kernels::kTileHalves, _mm512_permutex2var_epi16(a, odd, b));
   }
 }
 

@@ -3,8 +3,11 @@
 // the system then clears every page of 4 KiB at its first use: of a denoising step at FLUX's widths
 // that is a sixth.
 #include <cstdint>
+#include <limits>
 
 namespace icedit {
+
+constexpr uint64_t kEveryBlock = std::numeric_limits<uint64_t>::max();
 
 // From now on CPU tensors of 4 MiB and more lie in huge pages where the system has them, and what
 // such a tensor leaves is kept for the next one of about its size: up to `most` bytes in all, and

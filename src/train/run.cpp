@@ -10,6 +10,7 @@
 #include "base/process.h"
 #include "base/progress.h"
 #include "edit/device.h"
+#include "nn/large_blocks.h"
 #include "train/checkpoint_folder.h"
 #include "train/log_lines.h"
 #include "train/memory.h"
@@ -78,6 +79,7 @@ class Run {
       return group_->is_first() ? run_.folder : Path();
     }
     if (group_->is_first()) expect_writable(run_.folder);
+    keep_large_blocks(kEveryBlock);  // a step has the sizes of the one before
     if (samples() && group_->is_first()) previews_.emplace(config_, dataset_);
     Trainer trainer(config_, residency_, dataset_, quarantine_, *group_,
                     last_step() < 0 ? -1 : last_step() - done,

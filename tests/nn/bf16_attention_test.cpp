@@ -62,8 +62,6 @@ TEST_P(BF16Attention, IsAsExactAsLibtorchs) {
 }
 
 TEST_P(BF16Attention, HasGradientsAsExactAsLibtorchs) {
-  if (!fits_bf16_attention_backward(q_, k_, v_))
-    GTEST_SKIP() << "AMX: the gradients are libtorch's";
   const double scale = scale_of(GetParam());
   const AttentionGradients back =
       bf16_attention_backward(grad_, q_, k_, v_, bf16_attention(q_, k_, v_, scale), scale);

@@ -101,28 +101,30 @@ class Benchmarks:
                    f"{wanted} |")
 
     def peers(self):
-        """A step at FLUX.1 Fill's widths and a sixth of its depth or less, against OpenVINO in bf16 and int8 and diffusers in bf16; taking turns."""
+        """A step at FLUX.1 Fill's widths and a sixth of its depth or less, against OpenVINO and diffusers; taking turns. Memory: the most in a warm step."""
         if not self.python or not self.has_bf16:
             raise Failed("needs --python and a CPU with AVX-512 BF16")
         model = self.folder / "peers_model"
         run([self.a.build / "tools/make_random_checkpoint", model, "--double", 1, "--single", 2, "--t5-layers", 1, "--tokenizers", NANO])
         same = [model, "--half", 512, "--text", 512, "--threads", self.a.threads]
         ours = lambda quant: [self.a.build / "bench/bench_denoise", *same, "--steps", 1, "--runs", 5, "--dtype", "bf16", "--quant", quant]
-        peer = lambda quant: [self.python, ROOT / "bench/peer/openvino_step.py", *same, "--runs", 5, "--quant", quant]
-        diffusers = [self.python, ROOT / "bench/peer/denoise.py", *same, "--steps", 1, "--runs", 3, "--dtype", "bf16"]
-        commands = {"icedit bf16": ours("none"), "icedit int8": ours("int8"), "OpenVINO bf16": peer("none"), "OpenVINO int8": peer("int8"),
-                    "diffusers bf16": diffusers}
-        seconds = {name: [] for name in commands}
+        openvino = lambda quant: [self.python, ROOT / "bench/peer/openvino_step.py", *same, "--runs", 5, "--quant", quant]
+        diffusers = lambda dtype, quant: [self.python, ROOT / "bench/peer/denoise.py", *same, "--steps", 1, "--runs", 3, "--dtype", dtype, "--quant", quant]
+        rows = [("icedit", "bf16", ours("none")), ("OpenVINO", "bf16", openvino("none")), ("diffusers", "bf16", diffusers("bf16", "none")),
+                ("diffusers", "f32", diffusers("f32", "none")), ("icedit", "int8", ours("int8")), ("OpenVINO, nncf", "int8", openvino("int8")),
+                ("diffusers, torchao", "int8", diffusers("bf16", "int8"))]
+        found = [[] for _ in rows]
         for _ in range(self.a.rounds):
-            for name, command in commands.items():
-                seconds[name].append(run(command, timeout=900)[0]["ms_per_step"] / 1e3)
-        of = {name: statistics.median(found) for name, found in seconds.items()}
-        yield "| 1 + 2 blocks, 2048 + 512 tokens | icedit | OpenVINO | diffusers | ours / OpenVINO's | wanted |"
-        yield "|---|---|---|---|---|---|"
-        for quant, wanted in (("bf16", 0.8), ("int8", 0.75)):
-            mine, theirs = of[f"icedit {quant}"], of[f"OpenVINO {quant}"]
-            torch = f"{of['diffusers bf16']:.2f} s" if quant == "bf16" else ""
-            yield f"| {quant} | {mine:.2f} s | {theirs:.2f} s | {torch} | {mine / theirs:.2f} | <= {wanted} with AMX |"
+            for (_, _, command), results in zip(rows, found):
+                results.append(run(command, timeout=900)[0])
+        of = lambda results, key: statistics.median(r[key] for r in results)
+        yield "| 1 + 2 blocks, 2048 + 512 tokens | | a step | memory | icedit's share of its time |"
+        yield "|---|---|---|---|---|"
+        best = {quant: of(results, "ms_per_step") for (name, quant, _), results in zip(rows, found) if name == "icedit"}
+        for (name, quant, _), results in zip(rows, found):
+            ms = of(results, "ms_per_step")
+            share = "" if name == "icedit" else f"{best.get(quant, best['bf16']) / ms:.2f}"
+            yield f"| {name} | {quant} | {ms / 1e3:.2f} s | {of(results, 'peak_bytes') / MIB:.0f} MiB | {share} |"
 
     def threads(self):
         """How long threads wait for each other, and how many there are: a program a figure, taking turns, alone and beside one busy process."""

@@ -1,8 +1,8 @@
 """The peer of bench_denoise: diffusers' transformer and scheduler in FluxFillPipeline's loop, same sizes, same threads.
 
-    python bench/peer/denoise.py MODEL [--lora PATH] [--steps 8] [--runs 7] [--half 96] [--text 44] [--dtype f32] [--threads 2]
+    python bench/peer/denoise.py MODEL [--lora PATH] [--steps 8] [--runs 7] [--half 96] [--text 44] [--dtype f32] [--quant none|int8] [--threads 2]
 
-Prints one JSON object; --profile adds the share of time in matrix products.
+int8: torchao's, of weights and activations (W8A8). Prints one JSON object; --profile adds the share of time in matrix products.
 """
 import argparse
 import json
@@ -17,6 +17,8 @@ from diffusers import FlowMatchEulerDiscreteScheduler, FluxFillPipeline, FluxTra
 from diffusers.pipelines.flux.pipeline_flux_fill import calculate_shift, retrieve_timesteps
 from diffusers.utils import logging
 
+import resident
+
 logging.set_verbosity_error()
 
 
@@ -27,11 +29,15 @@ def main():
     for name, value in dict(steps=8, runs=7, half=96, text=44, threads=2).items():
         ap.add_argument("--" + name, type=int, default=value)
     ap.add_argument("--dtype", default="f32", choices=["f32", "bf16"])
+    ap.add_argument("--quant", default="none", choices=["none", "int8"])
     ap.add_argument("--profile", action="store_true")
     a = ap.parse_args()
     torch.set_num_threads(a.threads)
     dtype = torch.float32 if a.dtype == "f32" else torch.bfloat16
     model = FluxTransformer2DModel.from_pretrained(a.model, subfolder="transformer", torch_dtype=dtype).eval()
+    if a.quant == "int8":
+        from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
+        quantize_(model, Int8DynamicActivationInt8WeightConfig())
     scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(a.model, subfolder="scheduler")
     if a.lora:
         pipe = FluxFillPipeline(scheduler, None, None, None, None, None, model)
@@ -70,6 +76,9 @@ def main():
     out = dict(program="diffusers", steps=a.steps, dtype=a.dtype, ms_per_step=round(1e3 * statistics.median(times) / a.steps, 3),
                min=round(1e3 * min(times) / a.steps, 3), max=round(1e3 * max(times) / a.steps, 3),
                cpu_ms_per_step=round(1e3 * statistics.median(cpu) / a.steps, 3))
+    resident.start_anew()
+    loop()
+    out["peak_bytes"] = resident.status("VmHWM")
     if a.profile:
         from torch.profiler import ProfilerActivity, profile
         with profile(activities=[ProfilerActivity.CPU]) as p:

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/str.h"
+#include "nn/comfy_quant.h"
 
 namespace icedit::cli {
 namespace {
@@ -83,10 +84,11 @@ CheckpointSummary summarise(const Checkpoint& checkpoint) {
     BlockGroup& block = blocks[{part.block, part.number}];
     block.name = part.block;
     block.first = block.last = part.number;
-    block.parameters += entry.info.numel();
+    const int64_t parameters = parameters_of(checkpoint, name);
+    block.parameters += parameters;
     block.tensors.push_back({part.rest, entry.info.shape, dtype});
     s.dtypes[dtype] += entry.info.numel();
-    s.parameters += entry.info.numel();
+    s.parameters += parameters;
     ++s.tensors;
   }
   for (const auto& [key, block] : blocks) {

@@ -47,6 +47,7 @@ const std::vector<Command>& commands() {
       {"serve", "a page to edit pictures in, and OpenAI's images API", run_serve},
       {"plan", "what an edit or a training takes of memory and time here, and how to fit it",
        run_plan},
+      {"bench", "where the time of an edit goes on this machine, part by part", run_bench},
       {"reproduce", "run a picture's recipe again and compare", run_reproduce},
       {"eval", "edit the rows of a data set and say how well", run_eval},
       {"convert", "an adapter in another layout, or a model with adapters merged in", run_convert},

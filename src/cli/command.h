@@ -8,6 +8,7 @@ namespace icedit::cli {
 using Arguments = std::vector<std::string>;  // what stands behind the sub-command's name
 
 // Each returns the exit code, or throws (base/error.h).
+int run_bench(const Arguments& arguments);
 int run_convert(const Arguments& arguments);
 int run_data(const Arguments& arguments);
 int run_edit(const Arguments& arguments);

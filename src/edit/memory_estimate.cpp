@@ -119,7 +119,7 @@ PartEstimate estimate(const Residency& residency, Part part, const EditSize& siz
     const std::string module = module_of(name), call = residency.streamed_call(part, module);
     const uint64_t held = held_bytes(checkpoint, module, info, load, e.mapped);
     const bool quantised = load.quantises(module) && info.dtype != Dtype::kI8;
-    e.parameters += info.numel();
+    e.parameters += parameters_of(checkpoint, name);
     if (e.mapped && !quantised) converted = std::max(converted, info.numel());
     if (!call.empty() && info.shape.size() == 2) {
       e.streamed += held;

@@ -21,12 +21,6 @@ constexpr double kBytesASecond = 3e9;
 // convolutions; and its speed as a share of a block's.
 constexpr double kVaeFlops = 13.7e6, kVaeSpeed = 0.35;
 
-double seconds_of(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 // Of a block, double or single: products of 12 C^2 weights for each token, and attention.
 double block_flops(int64_t tokens, int64_t hidden) {
   const auto s = double(tokens), c = double(hidden);
@@ -97,6 +91,12 @@ double scaled_seconds(const Measured& measured, int64_t tokens, bool backward, d
 
 }  // namespace
 
+double seconds_of(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 BlockTime measure_block(const Residency& residency, const EditSize& size, double most_seconds) {
   expect_cpu(residency);
   const c10::InferenceMode inference;
@@ -113,6 +113,16 @@ BlockTime measure_block(const Residency& residency, const EditSize& size, double
   time.forward = scaled_seconds(measured, all, /*backward=*/false, most_seconds);
   time.flops = block_flops(all, measured.config.hidden()) / time.forward;
   return time;
+}
+
+Linear widest_linear(const Residency& residency) {
+  const Measured measured(residency);
+  const auto weights = [](const Linear& linear) { return linear.in() * linear.out(); };
+  Linear widest =
+      *std::max_element(measured.linears.begin(), measured.linears.end(),
+                        [&](const Linear& a, const Linear& b) { return weights(a) < weights(b); });
+  widest.load();
+  return widest;
 }
 
 double training_seconds(const Residency& residency, const EditSize& size, double most_seconds) {

@@ -2,10 +2,13 @@
 // How long an edit will take on this CPU: one of the model's own blocks is computed on random
 // inputs, the rest is counted.
 #include <cstdint>
+#include <functional>
 
 #include "edit/memory_estimate.h"
 
 namespace icedit {
+
+double seconds_of(const std::function<void()>& work);
 
 // Of the transformer's first single block, as the residency would hold it. Seconds.
 struct BlockTime {
@@ -17,6 +20,9 @@ struct BlockTime {
 // Takes about `most_seconds` at most, of a slow product less: then fewer tokens are computed. Reads
 // the block's bytes from the files. Throws UsageError on other devices than the CPU.
 BlockTime measure_block(const Residency& residency, const EditSize& size, double most_seconds);
+
+// That block's matrix with the most weights, loaded.
+Linear widest_linear(const Residency& residency);
 
 // A block's forward and backward pass, without an adapter, in seconds.
 double training_seconds(const Residency& residency, const EditSize& size, double most_seconds);

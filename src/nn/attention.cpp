@@ -7,6 +7,7 @@
 
 #include "nn/bf16_attention.h"
 #include "nn/recompute.h"
+#include "nn/stopwatch.h"
 
 namespace icedit {
 namespace {
@@ -66,6 +67,8 @@ bool is_flash_on_cpu(const Tensor& q, const Tensor& k, const Tensor& v, double s
 
 Tensor scaled_dot_product(const Tensor& q, const Tensor& k, const Tensor& v,
                           std::optional<double> wanted_scale, const Tensor& bias) {
+  // q k^T and the product with v.
+  const Timed timed(Work::kAttention, 4.0 * double(q.numel()) * double(k.size(2)));
   const double scale = wanted_scale.value_or(1.0 / std::sqrt(double(q.size(-1))));
   if (!bias.defined()) {
     if (gradients_wanted() && is_flash_on_cpu(q, k, v, scale))

@@ -87,4 +87,15 @@ int64_t matrix_inputs(const Checkpoint& checkpoint, const std::string& module) {
   return checkpoint.has(scales) ? shape[1] * kInt4Run : shape[1];
 }
 
+int64_t parameters_of(const Checkpoint& checkpoint, const std::string& name) {
+  const size_t dot = name.rfind('.');
+  const std::string module = dot == std::string::npos ? "" : name.substr(0, dot);
+  const std::string part = name.substr(dot + 1);  // all of it where there is no dot
+  if (part != "weight" && part != "bias" && part != "scale") return 0;  // scale: BFL's norms
+  const TensorInfo& info = checkpoint.entry(name).info;
+  if (part == "weight" && checkpoint.has(module + ".weight_s_rel"))
+    return info.shape.at(0) * matrix_inputs(checkpoint, module);
+  return info.numel();
+}
+
 }  // namespace icedit

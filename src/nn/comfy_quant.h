@@ -27,4 +27,8 @@ std::string comfy_quant_text(const ComfyQuant& quant);
 // The inputs of the matrix `module` in a file: two to a byte where they have 4 bits.
 int64_t matrix_inputs(const Checkpoint& checkpoint, const std::string& module);
 
+// How many of the model's parameters a tensor of a file holds: two to a byte where they have 4
+// bits, none in scales and descriptions of quantised matrices.
+int64_t parameters_of(const Checkpoint& checkpoint, const std::string& name);
+
 }  // namespace icedit

@@ -7,6 +7,7 @@
 
 #include "nn/matrix.h"
 #include "nn/observer.h"
+#include "nn/stopwatch.h"
 
 namespace icedit {
 
@@ -86,6 +87,8 @@ Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
 Tensor Linear::operator()(const Operand& x) const {
   const State& s = *state_;
   if (!s.matrix) return loaded_copy()(x);
+  const Timed timed(Work::kProducts,
+                    2.0 * double(at::multiply_integers(x.shape())) * double(s.out));
   Tensor y = matrix_product(x, s.matrix, s.bias);
   if (s.folded.empty()) {
     for (const auto& adapter : s.adapters) y = adapter->add_to(y, x.tensor());

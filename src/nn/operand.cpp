@@ -6,6 +6,7 @@
 
 #include "nn/norm.h"
 #include "nn/recompute.h"
+#include "nn/stopwatch.h"
 
 namespace icedit {
 namespace {
@@ -70,6 +71,7 @@ bool Operand::fits_kernels() const {
 
 const Tensor& Operand::tensor() const {
   if (tensor_.defined()) return tensor_;
+  const Timed timed(Work::kInputs);
   const bool as_it_is = parts_.size() == 1 && parts_.front().made == Made::kNothing;
   if (!as_it_is && fits_kernels()) return tensor_ = kernels::joined(parts_);
   Tensors made;
@@ -79,6 +81,7 @@ const Tensor& Operand::tensor() const {
 
 const kernels::Int8Rows& Operand::int8(int64_t group) const {
   if (!int8_ || group_ != group) {
+    const Timed timed(Work::kInputs);
     int8_ = kernels::quantised(parts_, group);
     group_ = group;
   }
@@ -87,6 +90,7 @@ const kernels::Int8Rows& Operand::int8(int64_t group) const {
 
 const kernels::Bf16Rows& Operand::tiled() const {
   if (tiled_) return *tiled_;
+  const Timed timed(Work::kInputs);
   if (fits_kernels() && !tensor_.defined()) return *(tiled_ = kernels::tiled(parts_));
   const Tensor rows = tensor().reshape({1, -1, tensor().size(-1)});
   return *(tiled_ = kernels::tiled({{rows, Made::kNothing, {}, {}, 0}}));

@@ -253,6 +253,10 @@ TEST_F(Edit, WhatConvertWritesIsRead) {
   };
   converted("int4", ".safetensors");
   config("int4", "transformer");
+  const auto parameters = [&](const std::string& path) {
+    return Json::parse(run({"inspect", path, "--json"}).out)["parameters"];
+  };
+  EXPECT_EQ(parameters("int4"), parameters(golden("tiny-fill/transformer")));
   const Image four = tiny("four.png", {"--quant", "int4"});
   EXPECT_EQ(tiny("file.png", {"--transformer", "int4"}).pixels, four.pixels);
   EXPECT_GT(mean_difference(dense, four), 0);

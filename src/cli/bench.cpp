@@ -1,0 +1,146 @@
+// icedit bench: where the time of one call of the network goes.
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "base/counted.h"
+#include "base/error.h"
+#include "base/process.h"
+#include "base/progress.h"
+#include "base/str.h"
+#include "cli/arguments.h"
+#include "cli/command.h"
+#include "cli/edit_options.h"
+#include "edit/call_times.h"
+#include "edit/memory_plan.h"
+#include "edit/recipe.h"
+#include "edit/threads.h"
+#include "io/json.h"
+
+namespace icedit::cli {
+namespace {
+
+struct BenchRow {
+  std::string name, key;
+  Stopwatch::Figures figures;
+  double ceiling = 0;  // operations a second; 0: none is known
+};
+
+std::string rate_text(double flops) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f G/s", flops / 1e9);
+  return text;
+}
+
+std::string percent_text(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f %%", 100 * share);
+  return text;
+}
+
+std::string milliseconds_text(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.*f ms", seconds < 0.1 ? 2 : 0, 1e3 * seconds);
+  return text;
+}
+
+std::vector<BenchRow> rows_of(const CallTimes& times, const Ceilings& ceilings) {
+  const auto of = [&](Work work) { return times.work[size_t(work)]; };
+  return {{"products", "products", of(Work::kProducts), ceilings.product},
+          {"making their inputs", "inputs", of(Work::kInputs), 0},
+          {"attention", "attention", of(Work::kAttention), ceilings.dense},
+          {"the rest", "rest", of(Work::kRest), 0}};
+}
+
+Json json_of(const std::vector<BenchRow>& rows, const CallTimes& times) {
+  Json parts = Json::object();
+  for (const BenchRow& row : rows) {
+    Json part = {{"seconds", row.figures.seconds}, {"share", row.figures.seconds / times.seconds}};
+    if (row.ceiling > 0) {
+      part["flops_per_second"] = row.figures.flops / row.figures.seconds;
+      part["ceiling_flops_per_second"] = row.ceiling;
+    }
+    parts[row.key] = part;
+  }
+  return parts;
+}
+
+void print_rows(const std::vector<BenchRow>& rows, const CallTimes& times) {
+  const auto line = [](const std::array<std::string, 5>& cells) {
+    std::string text;
+    for (const std::string& cell : cells) {
+      std::string wide = cell;
+      wide.resize(std::max<size_t>(cell.size(), text.empty() ? 20 : 10), ' ');
+      text += wide + "  ";
+    }
+    std::cout << text.substr(0, text.find_last_not_of(' ') + 1) << "\n";
+  };
+  line({"part", "time", "share", "speed", "of the machine's best"});
+  for (const BenchRow& row : rows) {
+    const double speed = row.figures.flops / row.figures.seconds;
+    const bool known = row.ceiling > 0;
+    line({row.name, milliseconds_text(row.figures.seconds),
+          percent_text(row.figures.seconds / times.seconds), known ? rate_text(speed) : "",
+          known ? percent_text(speed / row.ceiling) + " of " + rate_text(row.ceiling) : ""});
+  }
+}
+
+std::string bench_help() {
+  EditOptions options;
+  return command_help(
+      {"icedit bench [options of edit]"},
+      "Times one call of the network at the size of an edit, on random inputs, part by part: "
+      "matrix "
+      "products (with unmerged LoRAs), what makes their inputs, attention, the rest; and how near "
+      "products come to one alone in the same precision, attention to a dense product.",
+      edit_option_groups(options), exit_codes_help());
+}
+
+}  // namespace
+
+int run_bench(const Arguments& arguments) {
+  const EditOptions options = parse_edit_options(arguments);
+  if (options.help) {
+    std::cout << bench_help();
+    return 0;
+  }
+  if (!options.inputs.empty())
+    throw UsageError(str("icedit bench edits no picture, but '", options.inputs.front(),
+                         "' is there; --width says the size"));
+  const Threads threads(options.model.threads);
+  Residency residency(ModelFiles::find(options.model.request),
+                      residency_options(options.model, ModelFiles::find(options.model.request)));
+  const EditSize size = usual_size(residency, options.settings.request);
+  plan_memory(residency, options.model.memory, /*several_pictures=*/false, size);
+  const CallTimes times = measure_calls(residency, size);
+  const std::vector<BenchRow> rows = rows_of(times, measure_ceilings(residency, size));
+  const std::string dtype = dtype_text(residency.precision().compute),
+                    quant = quant_name(residency.quant());
+  if (options.json) {
+    std::cout << dumped({{"image_tokens", size.image_tokens},
+                         {"text_tokens", size.text_tokens},
+                         {"threads", threads.count()},
+                         {"dtype", dtype},
+                         {"quant", quant},
+                         {"calls", times.calls},
+                         {"seconds_per_call", times.seconds},
+                         {"modulations_seconds", times.modulations},
+                         {"weight_bytes_per_call", times.weights},
+                         {"peak_bytes", peak_memory_bytes()},
+                         {"parts", json_of(rows, times)}},
+                        2)
+              << "\n";
+    return 0;
+  }
+  std::cout << "one call of the network: " << milliseconds_text(times.seconds)
+            << ", the fastest of " << times.calls << "; " << size.image_tokens << " + "
+            << size.text_tokens << " tokens, "
+            << (residency.quant() == Quant::kNone ? dtype : quant + " and " + dtype) << ", "
+            << counted(threads.count(), "thread") << "\n\n";
+  print_rows(rows, times);
+  std::cout << "\nof each call: " << bytes_text(times.weights)
+            << " of weights read; before the first: " << milliseconds_text(times.modulations)
+            << " for modulations\nmost memory: " << bytes_text(peak_memory_bytes()) << "\n";
+  return 0;
+}
+
+}  // namespace icedit::cli

@@ -1,0 +1,38 @@
+// icedit bench: where the time of a call goes.
+#include "e2e/edit_program.h"
+
+namespace icedit::e2e {
+namespace {
+
+using Json = nlohmann::json;
+
+class Bench : public EditProgram {};
+
+TEST_F(Bench, PartsAreAllOfACall) {
+  for (const std::string quant : {"none", "int8"}) {
+    const Result result = run({"bench", "--quant", quant, "--dtype", "f32", "--json"});
+    ASSERT_EQ(result.code, 0) << result.err;
+    const Json json = Json::parse(result.out);
+    EXPECT_EQ(json["quant"], quant);
+    EXPECT_GT(json["image_tokens"], 0);
+    double shares = 0;
+    for (const auto& [name, part] : json["parts"].items()) shares += double(part["share"]);
+    EXPECT_NEAR(shares, 1, 0.01);
+    for (const char* part : {"products", "attention"}) {
+      EXPECT_GT(json["parts"][part]["flops_per_second"], 0) << part;
+      EXPECT_GT(json["parts"][part]["ceiling_flops_per_second"], 0) << part;
+    }
+    EXPECT_GT(json["weight_bytes_per_call"], 1'000'000);
+  }
+}
+
+TEST_F(Bench, ReadsAsATableAndRefusesPictures) {
+  const Result result = run({"bench", "--width", "64", "--no-lora"});
+  ASSERT_EQ(result.code, 0) << result.err;
+  for (const char* part : {"one call of the network", "products", "attention", "the rest"})
+    EXPECT_NE(result.out.find(part), std::string::npos) << part;
+  expect_failure({"bench", "car.png"}, 2, "icedit bench edits no picture, but 'car.png'");
+}
+
+}  // namespace
+}  // namespace icedit::e2e

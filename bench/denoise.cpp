@@ -1,7 +1,8 @@
 // Times the warm denoising loop of a model: bench_denoise MODEL [--lora PATH] [--steps 8] [--runs
 // 7] [--half 96] [--text 44]
-// [--dtype auto|f32|bf16] [--quant none|int8] [--threads 2; 0: as icedit chooses]. Prints one JSON
-// object; bench/peer/denoise.py prints the same for diffusers.
+// [--dtype auto|f32|bf16] [--quant none|int8] [--threads 2; 0: as icedit chooses] [--in-turns 1: of
+// --lora, which is switched off in every other loop]. Prints one JSON object; bench/peer/denoise.py
+// prints the same for diffusers.
 #include "diffusion/denoise.h"
 
 #include <c10/core/InferenceMode.h>
@@ -20,7 +21,7 @@ using namespace icedit;  // NOLINT: a program of its own
 
 struct Arguments {
   std::string model, lora, dtype = "auto", quant = "none";
-  int64_t steps = 8, runs = 7, half = 96, text = 44, threads = 2;
+  int64_t steps = 8, runs = 7, half = 96, text = 44, threads = 2, in_turns = 0;
 };
 
 Arguments parse(int argc, char** argv) {
@@ -35,7 +36,9 @@ Arguments parse(int argc, char** argv) {
                        {"--runs", &a.runs},
                        {"--half", &a.half},
                        {"--text", &a.text},
-                       {"--threads", &a.threads}}});
+                       {"--threads", &a.threads},
+                       {"--in-turns", &a.in_turns}}});
+  if (a.in_turns != 0 && a.lora.empty()) throw UsageError("--in-turns needs --lora");
   return a;
 }
 
@@ -64,17 +67,27 @@ void run(const Arguments& a) {
       make_schedule(SchedulerConfig::from(residency.files().scheduler()), a.steps, random.tokens)
           .sigmas;
 
-  auto [seconds, cpu] = bench::timed(a.runs, [&] { denoise(model, in); });
-  std::sort(seconds.begin(), seconds.end());
-  std::sort(cpu.begin(), cpu.end());
+  const auto loop = [&] { denoise(model, in); };
+  bench::Times times, without;
+  if (a.in_turns == 0) times = bench::timed(a.runs, loop);
+  for (int64_t i = 0; a.in_turns != 0 && i <= a.runs; ++i) {
+    for (const double scale : {0.0, 1.0}) {
+      residency.set_adapter_scale(0, scale);
+      (scale == 0 ? without : times).add(bench::timed_once(loop), /*counts=*/i > 0);
+    }
+  }
+  for (auto* list : {&times.wall, &times.cpu, &without.wall}) std::sort(list->begin(), list->end());
   const auto ms_per_step = [&](double loop) { return 1e3 * loop / static_cast<double>(a.steps); };
+  const auto median = [&](const std::vector<double>& l) { return ms_per_step(l[l.size() / 2]); };
   std::printf(
       "{\"program\": \"icedit\", \"steps\": %ld, \"dtype\": \"%s\", \"ms_per_step\": %.3f, "
-      "\"min\": %.3f, "
-      "\"max\": %.3f, \"cpu_ms_per_step\": %.3f, \"threads\": %d}\n",
-      a.steps, at::toString(dtype), ms_per_step(seconds[seconds.size() / 2]),
-      ms_per_step(seconds.front()), ms_per_step(seconds.back()), ms_per_step(cpu[cpu.size() / 2]),
-      threads.count());
+      "\"min\": %.3f, \"max\": %.3f, \"cpu_ms_per_step\": %.3f, \"threads\": %d",
+      a.steps, at::toString(dtype), median(times.wall), ms_per_step(times.wall.front()),
+      ms_per_step(times.wall.back()), median(times.cpu), threads.count());
+  if (a.in_turns != 0)
+    std::printf(", \"without_lora\": %.3f, \"min_without_lora\": %.3f", median(without.wall),
+                ms_per_step(without.wall.front()));
+  std::printf("}\n");
 }
 
 }  // namespace

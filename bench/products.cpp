@@ -38,7 +38,7 @@ void run(const Arguments& a) {
                 2e-9 * double(a.tokens * a.in * a.out) / seconds);
   };
   for (const kernels::Int8Kernel& kernel : kernels::int8_kernels())
-    report(kernel.name, [&] { kernel.product(x, weight, {}, out); });
+    report(kernel.name, [&] { kernel.product(x, weight, {}, out, {}); });
   const Tensor dense = rows.to(at::kBFloat16);
   if (kernels::multiplies_bf16(dense)) {
     kernels::Bf16Rows tiles;

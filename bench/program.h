@@ -8,6 +8,7 @@
 #include <ctime>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
@@ -62,21 +63,29 @@ inline RandomInputs random_inputs(const FluxConfig& c, int64_t half, int64_t tex
 
 struct Times {
   std::vector<double> wall, cpu;  // seconds of each run
+
+  void add(const std::pair<double, double>& run, bool counts) {
+    if (!counts) return;
+    wall.push_back(run.first);
+    cpu.push_back(run.second);
+  }
 };
+
+// Seconds of one call, and of CPU time.
+template <class Work>
+std::pair<double, double> timed_once(const Work& work) {
+  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t cpu_start = std::clock();
+  work();
+  const double cpu = double(std::clock() - cpu_start) / CLOCKS_PER_SEC;
+  return {std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(), cpu};
+}
 
 // Of `runs` calls, after one that is not counted.
 template <class Work>
 Times timed(int64_t runs, const Work& work) {
   Times times;
-  for (int64_t i = 0; i <= runs; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    const std::clock_t cpu_start = std::clock();
-    work();
-    if (i == 0) continue;
-    times.cpu.push_back(double(std::clock() - cpu_start) / CLOCKS_PER_SEC);
-    times.wall.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
+  for (int64_t i = 0; i <= runs; ++i) times.add(timed_once(work), /*counts=*/i > 0);
   return times;
 }
 

@@ -10,6 +10,7 @@
 
 #include "adapters/adapter_module.h"
 #include "nn/linear.h"
+#include "nn/low_rank.h"
 
 namespace icedit {
 
@@ -41,7 +42,10 @@ struct AdapterLayer : AdapterModule, LinearAdapter {
 
   // In peft's order: x cast to the factors' dtype (or to a wider one that x has), the product
   // scaled, then added, the sum cast back to y's dtype. A scale of 0 costs nothing.
-  Tensor add_to(const Tensor& y, const Tensor& x) const override;
+  Tensor add_to(const Tensor& y, const Operand& x) const override;
+  // Of one that is not trained; the factors must not change behind the first use. Of a mixture the
+  // experts lie side by side, and a token has zeros for those that it was not sent to.
+  const LowRankChange* low_rank() const override { return can_be_added() ? &change_ : nullptr; }
   // Of a plain LoRA that is not trained.
   std::optional<double> fold_factor() const override;
   Tensor fold_delta() const override { return delta(1.0); }
@@ -49,6 +53,14 @@ struct AdapterLayer : AdapterModule, LinearAdapter {
  private:
   Tensor add_lora(const Tensor& y, const Tensor& x, double factor) const;     // lora.cpp
   Tensor add_experts(const Tensor& y, const Tensor& x, double factor) const;  // moe_lora.cpp
+  bool is_trained() const;
+  bool can_be_added() const;
+  LowRankFactors factors() const;
+  Tensor weighed(const Tensor& low) const;
+  Tensor expert_weights(const Tensor& logits) const;  // moe_lora.cpp
+
+  LowRankChange change_{[this] { return factors(); },
+                        [this](const Tensor& low) { return weighed(low); }};
 };
 
 }  // namespace icedit

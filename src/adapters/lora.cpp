@@ -72,10 +72,35 @@ class WideLora : public torch::autograd::Function<WideLora> {
 
 }  // namespace
 
-Tensor AdapterLayer::add_to(const Tensor& y, const Tensor& x) const {
+Tensor AdapterLayer::add_to(const Tensor& y, const Operand& x) const {
   const double factor = scaling() * *scale;
   if (factor == 0.0) return y;
-  return has_router() ? add_experts(y, x, factor) : add_lora(y, x, factor);
+  return has_router() ? add_experts(y, x.tensor(), factor) : add_lora(y, x.tensor(), factor);
+}
+
+bool AdapterLayer::is_trained() const {
+  return a[0].requires_grad() || b[0].requires_grad();
+}
+
+bool AdapterLayer::can_be_added() const {
+  return *scale != 0.0 && !is_trained() && !on_route;
+}
+
+LowRankFactors AdapterLayer::factors() const {
+  if (!has_router()) return {a[0], b[0]};
+  Tensors down = a;
+  down.push_back(route);
+  return {at::cat(down), at::cat(b, 1)};
+}
+
+// low: of a mixture, of each expert in turn, then the router's logits.
+Tensor AdapterLayer::weighed(const Tensor& low) const {
+  const double factor = scaling() * *scale;
+  if (!has_router()) return factor == 1.0 ? low : low * factor;
+  const int64_t columns = experts() * rank();
+  const Tensor by_expert = low.narrow(1, 0, columns).unflatten(1, {experts(), rank()});
+  const Tensor weights = expert_weights(low.narrow(1, columns, experts())) * factor;
+  return (by_expert * weights.unsqueeze(-1)).flatten(1);
 }
 
 Tensor AdapterLayer::add_lora(const Tensor& y, const Tensor& x, double factor) const {
@@ -92,7 +117,7 @@ Tensor AdapterLayer::add_lora(const Tensor& y, const Tensor& x, double factor) c
 }
 
 std::optional<double> AdapterLayer::fold_factor() const {
-  if (a[0].requires_grad() || b[0].requires_grad()) return std::nullopt;
+  if (is_trained()) return std::nullopt;
   if (*scale == 0.0) return 0.0;  // one that is switched off keeps no other from being folded
   if (has_router()) return std::nullopt;
   return scaling() * *scale;

@@ -36,6 +36,11 @@ Tensor balance_loss(const Tensor& logits, const Tensor& indices) {
   return (share * probability).sum() * double(experts);
 }
 
+Tensor AdapterLayer::expert_weights(const Tensor& logits) const {
+  const auto [top, indices] = at::topk(logits, top_k, -1);
+  return at::zeros_like(logits).scatter(-1, indices, at::softmax(top, -1));
+}
+
 // N tokens  E experts  k picked
 Tensor AdapterLayer::add_experts(const Tensor& y, const Tensor& x, double factor) const {
   const auto dtype = at::promote_types(x.scalar_type(), route.scalar_type());

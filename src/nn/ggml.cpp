@@ -216,7 +216,8 @@ class Q4Matrix : public Int8Products {
   Tensor rows(int64_t first, int64_t count) const override {
     return dequantised(entry_.rows(first, first + count));
   }
-  void multiply(const kernels::Int8Rows& x, const Tensor& bias, const Tensor& out) const override {
+  void multiply(const kernels::Int8Rows& x, const Tensor& bias, const Tensor& out,
+                const kernels::LowRankTerms& terms) const override {
     std::call_once(once_, [&] {
       Checkpoint::Entry bytes = entry_;
       bytes.info.dtype = Dtype::kU8;
@@ -224,7 +225,7 @@ class Q4Matrix : public Int8Products {
       weight_.blocks = mapped_tensor(bytes);
       weight_.scales = kernels::q4_scales(weight_.blocks);
     });
-    kernels::product(x, weight_, bias, out);
+    kernels::product(x, weight_, bias, out, terms);
   }
 
   Checkpoint::Entry entry_;

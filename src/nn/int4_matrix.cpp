@@ -34,8 +34,9 @@ class Int4Matrix : public Int8Products {
     rotate_rows(rows, group());  // its own inverse
     return rows;
   }
-  void multiply(const kernels::Int8Rows& x, const Tensor& bias, const Tensor& out) const override {
-    kernels::product(x, weight(), bias, out);
+  void multiply(const kernels::Int8Rows& x, const Tensor& bias, const Tensor& out,
+                const kernels::LowRankTerms& terms) const override {
+    kernels::product(x, weight(), bias, out, terms);
   }
 
   const kernels::Int4Weight& weight() const {

@@ -20,8 +20,9 @@ class Int8Matrix : public Int8Products {
       : Int8Products(out, in, group), read_(std::move(read)) {}
 
  private:
-  void multiply(const kernels::Int8Rows& x, const Tensor& bias, const Tensor& out) const override {
-    kernels::product(x, weight(), bias, out);
+  void multiply(const kernels::Int8Rows& x, const Tensor& bias, const Tensor& out,
+                const kernels::LowRankTerms& terms) const override {
+    kernels::product(x, weight(), bias, out, terms);
   }
 
   Tensor rows(int64_t first, int64_t count) const override {
@@ -47,11 +48,22 @@ class Int8Matrix : public Int8Products {
 }  // namespace
 
 Tensor Int8Products::times(const Operand& x, const Tensor& bias) const {
-  if (!x.fits_kernels()) return RowMatrix::times(x, bias);
+  return x.fits_kernels() ? times_and_changes(x, bias, {}) : RowMatrix::times(x, bias);
+}
+
+bool Int8Products::adds_changes(const Operand& x) const {
+  return x.scalar_type() == at::kBFloat16 && x.fits_kernels() && kernels::adds_low_rank();
+}
+
+Tensor Int8Products::times_and_changes(const Operand& x, const Tensor& bias,
+                                       const LowRankChanges& changes) const {
   Shape shape = x.shape();
   shape.back() = outputs();
   const Tensor y = at::empty(shape, at::TensorOptions(x.scalar_type()));
-  multiply(x.int8(group_), bias, y.view({-1, shape.back()}));
+  const kernels::Int8Rows& rows = x.int8(group_);
+  kernels::LowRankTerms terms;
+  for (const LowRankChange* change : changes) terms.push_back(change->term(rows, group_));
+  multiply(rows, bias, y.view({-1, shape.back()}), terms);
   return y;
 }
 

@@ -22,6 +22,9 @@ class Int8Products : public RowMatrix {
 
   bool multiplies_as_stored() const override { return true; }
   Tensor times(const Operand& x, const Tensor& bias) const override;
+  bool adds_changes(const Operand& x) const override;  // in bf16
+  Tensor times_and_changes(const Operand& x, const Tensor& bias,
+                           const LowRankChanges& changes) const override;
   Tensor times_with_gradient(const Tensor& x, const Tensor& bias) const override {
     return RowMatrix::times(x, bias);
   }
@@ -29,8 +32,8 @@ class Int8Products : public RowMatrix {
  protected:
   int64_t group() const { return group_; }  // of the rotation of the inputs
   // out [rows of x, out], f32 or bf16.
-  virtual void multiply(const kernels::Int8Rows& x, const Tensor& bias,
-                        const Tensor& out) const = 0;
+  virtual void multiply(const kernels::Int8Rows& x, const Tensor& bias, const Tensor& out,
+                        const kernels::LowRankTerms& terms) const = 0;
 
  private:
   int64_t group_;

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <functional>
 
+#include "nn/low_rank.h"
 #include "nn/matrix.h"
 #include "nn/observer.h"
+#include "nn/recompute.h"
 #include "nn/stopwatch.h"
 
 namespace icedit {
@@ -29,6 +31,7 @@ struct Linear::State {
   void load(const Weights& w);
   std::vector<double> factors() const;
   void fold(const std::vector<double>& factors);
+  LowRankChanges low_rank_changes(const Operand& x) const;
 };
 
 void Linear::State::load(const Weights& w) {
@@ -65,6 +68,16 @@ void Linear::State::fold(const std::vector<double>& factors) {
   weight.release();
 }
 
+// Those of the adapters that the product itself adds.
+LowRankChanges Linear::State::low_rank_changes(const Operand& x) const {
+  LowRankChanges changes;
+  if (adapters.empty() || is_observed() || gradients_wanted() || !matrix->adds_changes(x))
+    return changes;
+  for (const auto& adapter : adapters)
+    if (const LowRankChange* change = adapter->low_rank()) changes.push_back(change);
+  return changes;
+}
+
 Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
     : state_(std::make_shared<State>()) {
   State& s = *state_;
@@ -89,9 +102,13 @@ Tensor Linear::operator()(const Operand& x) const {
   if (!s.matrix) return loaded_copy()(x);
   const Timed timed(Work::kProducts,
                     2.0 * double(at::multiply_integers(x.shape())) * double(s.out));
-  Tensor y = matrix_product(x, s.matrix, s.bias);
-  if (s.folded.empty()) {
-    for (const auto& adapter : s.adapters) y = adapter->add_to(y, x.tensor());
+  const bool adds = s.folded.empty() && !s.adapters.empty();
+  const LowRankChanges changes = adds ? s.low_rank_changes(x) : LowRankChanges();
+  Tensor y = changes.empty() ? matrix_product(x, s.matrix, s.bias)
+                             : s.matrix->times_and_changes(x, s.bias, changes);
+  if (adds) {
+    for (const auto& adapter : s.adapters)
+      if (changes.empty() || adapter->low_rank() == nullptr) y = adapter->add_to(y, x);
   }
   return is_observed() ? observed(s.path, x.tensor(), y) : y;
 }

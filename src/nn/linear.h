@@ -11,13 +11,19 @@
 
 namespace icedit {
 
+class LowRankChange;
+
 // What is added to a Linear's output: a LoRA, a mixture of them.
 class LinearAdapter {
  public:
   virtual ~LinearAdapter() = default;
   // y + delta(x), in the memory of y where no gradient is wanted. x [..., in], y [..., out] of the
   // same dtype.
-  virtual Tensor add_to(const Tensor& y, const Tensor& x) const = 0;
+  virtual Tensor add_to(const Tensor& y, const Operand& x) const = 0;
+
+  // The same as a change that a product adds in its own pass (nn/low_rank.h), as long as the
+  // adapter lives; nullptr: now, at least, it is added by add_to alone. Asked at each use.
+  virtual const LowRankChange* low_rank() const { return nullptr; }
 
   // An adapter that is a fixed change of the weight, factor * delta, may be folded into it: it then
   // costs nothing at each use. No factor: it must be added each time (a mixture, or one that is

@@ -153,6 +153,20 @@ Tensor Matrix::times(const Operand& x, const Tensor& bias) const {
   return linear(x, dense(x.scalar_type()), bias);
 }
 
+bool Matrix::adds_changes(const Operand& x) const {
+  const auto dtype = x.scalar_type();
+  return holds(dtype) && has_own_product(dense(dtype), dtype, rows_of(x.shape()));
+}
+
+Tensor Matrix::times_and_changes(const Operand& x, const Tensor& bias,
+                                 const LowRankChanges& changes) const {
+  const Tensor weight = dense(at::kBFloat16), y = of_width(x.shape(), weight.size(0));
+  kernels::LowRankTerms terms;
+  for (const LowRankChange* change : changes) terms.push_back(change->term(x.tiled()));
+  kernels::product(x.tiled(), weight, bias, y, terms);
+  return y;
+}
+
 Tensor Matrix::times_transposed(const Tensor& g) const {
   return linear_transposed(g, dense(g.scalar_type()));
 }

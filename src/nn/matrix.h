@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/tensor.h"
+#include "nn/low_rank.h"
 #include "nn/operand.h"
 #include "nn/weights.h"
 
@@ -20,6 +21,11 @@ class Matrix {
   virtual Tensor times_with_gradient(const Tensor& x, const Tensor& bias) const {
     return times(x, bias);
   }
+  // Whether it has a product by x, without a gradient, that adds changes of low rank in its own
+  // pass; and that product.
+  virtual bool adds_changes(const Operand& x) const;
+  virtual Tensor times_and_changes(const Operand& x, const Tensor& bias,
+                                   const LowRankChanges& changes) const;
   // g W, the gradient to x. g [..., out] -> [..., in].
   virtual Tensor times_transposed(const Tensor& g) const;
   // [out, in]: what is held itself where holds(dtype), else made anew.
@@ -36,6 +42,7 @@ class RowMatrix : public Matrix {
   RowMatrix(int64_t out, int64_t in) : out_(out), in_(in) {}
 
   Tensor times(const Operand& x, const Tensor& bias) const override;
+  bool adds_changes(const Operand& /*x*/) const override { return false; }
   Tensor times_transposed(const Tensor& g) const override;
   Tensor dense(at::ScalarType dtype) const override;
 

@@ -162,8 +162,7 @@ TEST(Moe, GradientsAreThoseOfTheFormulaEvenForUnusedExperts) {
 }
 
 // A mixture in f64 whose tokens do not change their picks for a small step.
-AdapterLayer f64_mixture(int64_t top_k) {
-  AdapterLayer moe;
+void make_f64_mixture(int64_t top_k, AdapterLayer& moe) {
   for (int e = 0; e < 4; ++e) {
     moe.a.push_back(at::randn({3, 8}, at::kDouble).requires_grad_(true));
     moe.b.push_back(at::randn({6, 3}, at::kDouble).requires_grad_(true));
@@ -171,7 +170,6 @@ AdapterLayer f64_mixture(int64_t top_k) {
   moe.route = at::randn({4, 8}, at::kDouble).requires_grad_(true);
   moe.top_k = top_k;
   moe.scale = std::make_shared<double>(1.0);
-  return moe;
 }
 
 TEST(Balance, IsOneWhenAllAreUsedAlikeAndTheirNumberWhenOneIs) {
@@ -185,7 +183,8 @@ TEST(Balance, IsOneWhenAllAreUsedAlikeAndTheirNumberWhenOneIs) {
 
 TEST(Balance, ItsGradientIsThatOfTheSumOfBothLosses) {
   for (const int64_t top_k : {1, 2}) {
-    AdapterLayer moe = f64_mixture(top_k);
+    AdapterLayer moe;
+    make_f64_mixture(top_k, moe);
     const Tensor x = at::randn({2, 5, 8}, at::kDouble).requires_grad_(true);
     const Tensor y = at::randn({2, 5, 6}, at::kDouble), target = at::randn({2, 5, 6}, at::kDouble);
     constexpr double kWeight = 0.7;

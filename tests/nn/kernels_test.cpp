@@ -145,12 +145,12 @@ TEST(Int8Product, IsExactWithEveryKernel) {
         (sums * quantised_x.scales.narrow(0, 0, rows).unsqueeze(1) * scales + bias).to(at::kFloat);
     for (const Int8Kernel& kernel : int8_kernels()) {
       const Tensor wide = at::full({rows, out + 7}, 5.0F);
-      kernel.product(quantised_x, w, bias, wide.narrow(1, 3, out));
+      kernel.product(quantised_x, w, bias, wide.narrow(1, 3, out), {});
       EXPECT_TRUE(golden::close(wide.narrow(1, 3, out), wanted, kRounding)) << kernel.name;
       EXPECT_TRUE(wide.narrow(1, 0, 3).eq(5).all().item<bool>()) << kernel.name;
       EXPECT_TRUE(wide.narrow(1, out + 3, 4).eq(5).all().item<bool>()) << kernel.name;
       const Tensor half = at::empty({rows, out}, at::kBFloat16);
-      kernel.product(quantised_x, w, bias, half);
+      kernel.product(quantised_x, w, bias, half, {});
       EXPECT_TRUE(golden::close(half.to(at::kFloat), wanted, 4e-3)) << kernel.name;
     }
   }

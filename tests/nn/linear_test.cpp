@@ -19,8 +19,8 @@ struct LowRank : LinearAdapter {
   double factor = 1.0;
   bool trained = false;
 
-  Tensor add_to(const Tensor& y, const Tensor& x) const override {
-    return y + factor * at::linear(x, delta);
+  Tensor add_to(const Tensor& y, const Operand& x) const override {
+    return y + factor * at::linear(x.tensor(), delta);
   }
   std::optional<double> fold_factor() const override {
     return trained ? std::nullopt : std::optional(factor);

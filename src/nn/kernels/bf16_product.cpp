@@ -12,6 +12,7 @@
 #include "nn/bf16_tiles.h"
 #include "nn/kernels/amx.h"
 #include "nn/kernels/blocks.h"
+#include "nn/kernels/low_rank_steps.h"
 
 namespace icedit::kernels {
 namespace {
@@ -65,7 +66,8 @@ ICEDIT_AVX512_BF16 void finish(const float* c, int64_t rows, const BF16* bias, B
   }
 }
 
-void multiply(const Bf16Rows& x, const Right& right, const Tensor& bias, const Tensor& out) {
+void multiply(const Bf16Rows& x, const Right& right, const Tensor& bias, const Tensor& out,
+              const LowRankTerms& terms) {
   const int64_t tiles = right.tiles(), stride = tiles * kValues, columns = right.columns();
   Blocking b;
   while (tiles_for(columns, b.columns) < 4 * at::get_num_threads() && b.columns > kBlock)
@@ -74,6 +76,7 @@ void multiply(const Bf16Rows& x, const Right& right, const Tensor& bias, const T
   const auto* rows = x.tiles.const_data_ptr<BF16>();
   const auto* biases = bias.defined() ? bias.const_data_ptr<BF16>() : nullptr;
   auto* to = out.mutable_data_ptr<BF16>();
+  const std::vector<LowRankTiles> added = tiles_of(terms);
   std::atomic<int64_t> next = 0;
   at::parallel_for(0, std::min<int64_t>(blocks, at::get_num_threads()), 1, [&](int64_t, int64_t) {
     const Tensor sums = at::empty({b.rows * b.columns}, at::kFloat);
@@ -87,11 +90,11 @@ void multiply(const Bf16Rows& x, const Right& right, const Tensor& bias, const T
         const Step first{rows + m0 / kTileRows * stride, stride, w, stride, 0,
                          sums.mutable_data_ptr<float>(), false};
         const int64_t height = std::min(b.rows, x.rows - m0);
-        add_up<Bf16>(
-            first, height, count, tiles, b.tiles, [&](const float* c, int64_t m, int64_t n) {
-              finish(c, std::min(kBlock, height - m), biases == nullptr ? nullptr : biases + n0 + n,
-                     to + (m0 + m) * columns + n0 + n, columns);
-            });
+        add_up<Bf16>(first, height, count, tiles, b.tiles, [&](float* c, int64_t m, int64_t n) {
+          add_terms<Bf16>(added, m0 + m, n0 + n, c, /*onto=*/true);
+          finish(c, std::min(kBlock, height - m), biases == nullptr ? nullptr : biases + n0 + n,
+                 to + (m0 + m) * columns + n0 + n, columns);
+        });
       }
     }
     amx::end();
@@ -106,12 +109,55 @@ bool multiplies_bf16(const Tensor& w) {
          w.size(1) % kBlock == 0;
 }
 
-void product(const Bf16Rows& x, const Tensor& weight, const Tensor& bias, const Tensor& out) {
-  multiply(x, {weight, /*transposed=*/false}, bias, out);
+void product(const Bf16Rows& x, const Tensor& weight, const Tensor& bias, const Tensor& out,
+             const LowRankTerms& terms) {
+  multiply(x, {weight, /*transposed=*/false}, bias, out, terms);
 }
 
 void product_transposed(const Bf16Rows& g, const Tensor& weight, const Tensor& out) {
-  multiply(g, {weight, /*transposed=*/true}, {}, out);
+  multiply(g, {weight, /*transposed=*/true}, {}, out, {});
+}
+
+Tensor right_tiles(const Tensor& weight) {
+  const Tensor rows = weight.to(at::kBFloat16).contiguous();
+  const int64_t out = rows.size(0), in = rows.size(1);
+  const int64_t padded = tiles_for(out, kBlock) * kBlock;
+  const Tensor tiles = at::zeros({padded * in}, at::kBFloat16);
+  const auto* from = rows.const_data_ptr<BF16>();
+  auto* to = tiles.mutable_data_ptr<BF16>();
+  for (int64_t n = 0; n < out; n += kTileRows)
+    pack_columns(from + n * in, in, std::min(kTileRows, out - n), in, to + n * in);
+  return tiles;
+}
+
+Tensor product_by_rows(const Bf16Rows& x, const Tensor& right_tiles) {
+  const int64_t stride = x.columns * kTileRows, columns = right_tiles.size(0) / x.columns;
+  const Tensor out = at::empty({x.rows, columns}, at::kFloat);
+  Blocking b;
+  while (tiles_for(x.rows, b.rows) < 4 * at::get_num_threads() && b.rows > kBlock) b.rows /= 2;
+  const auto* rows = x.tiles.const_data_ptr<BF16>();
+  const auto* w = right_tiles.const_data_ptr<BF16>();
+  auto* to = out.mutable_data_ptr<float>();
+  at::parallel_for(0, tiles_for(x.rows, b.rows), 1, [&](int64_t begin, int64_t end) {
+    const Tensor sums = at::empty({b.rows * columns}, at::kFloat);
+    amx::begin();
+    for (int64_t m0 = begin * b.rows; m0 < std::min(x.rows, end * b.rows); m0 += b.rows) {
+      const Step first{rows + m0 / kTileRows * stride, stride, w, stride, 0,
+                       sums.mutable_data_ptr<float>(), false};
+      const int64_t height = std::min(b.rows, x.rows - m0);
+      add_up<Bf16>(first, height, columns, x.columns / kTileHalves, b.tiles,
+                   [&](const float* c, int64_t m, int64_t n) {
+                     for (int64_t r = 0; r < std::min(kBlock, height - m); ++r) {
+                       const float* sum = c + (r / kTileRows * kBlock + r % kTileRows) * kTileRows;
+                       float* row = to + (m0 + m + r) * columns + n;
+                       std::copy_n(sum, kTileRows, row);
+                       std::copy_n(sum + kTileRows * kTileRows, kTileRows, row + kTileRows);
+                     }
+                   });
+    }
+    amx::end();
+  });
+  return out;
 }
 
 }  // namespace icedit::kernels
@@ -123,8 +169,14 @@ namespace icedit::kernels {
 bool multiplies_bf16(const Tensor&) {
   return false;
 }
-void product(const Bf16Rows&, const Tensor&, const Tensor&, const Tensor&) {}
+void product(const Bf16Rows&, const Tensor&, const Tensor&, const Tensor&, const LowRankTerms&) {}
 void product_transposed(const Bf16Rows&, const Tensor&, const Tensor&) {}
+Tensor right_tiles(const Tensor& weight) {
+  return weight;
+}
+Tensor product_by_rows(const Bf16Rows&, const Tensor& right_tiles) {
+  return right_tiles;
+}
 
 }  // namespace icedit::kernels
 

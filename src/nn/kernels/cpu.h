@@ -5,6 +5,7 @@
 namespace icedit::kernels {
 
 bool has_avx512();  // F, VL, BW, DQ
+bool has_avx512_bf16();
 // Tiles of 8 bits and of bf16, and AVX-512 with bf16; and the system lends them to us.
 bool has_amx();
 

@@ -122,7 +122,7 @@ Int8Weight made_tiles(const Runs& runs, const Tensor& scales, int64_t first, int
 
 template <class Runs>
 void product_by_slabs(const Int8Rows& x, const Runs& runs, const Tensor& scales, const Tensor& bias,
-                      const Tensor& out) {
+                      const Tensor& out, const LowRankTerms& terms) {
   constexpr int64_t kSlabBytes = int64_t{4} << 20;
   const int64_t outputs = scales.size(0);
   const int64_t most = std::max(kSlabBytes / runs.in / kBlock * kBlock, 4 * kBlock);
@@ -131,7 +131,7 @@ void product_by_slabs(const Int8Rows& x, const Runs& runs, const Tensor& scales,
     slab.out = std::min(most, outputs - first);
     fill_all(runs, scales, first, slab);
     product(x, slab, bias.defined() ? bias.narrow(0, first, slab.out) : bias,
-            out.narrow(1, first, slab.out));
+            out.narrow(1, first, slab.out), from_output(terms, first));
   }
 }
 
@@ -179,11 +179,13 @@ Int8Weight tiles_of(const Q4Weight& w, int64_t first, int64_t count) {
   return made_tiles(runs_of(w), w.scales, first, count);
 }
 
-void product(const Int8Rows& x, const Int4Weight& w, const Tensor& bias, const Tensor& out) {
-  product_by_slabs(x, runs_of(w), w.scales, bias, out);
+void product(const Int8Rows& x, const Int4Weight& w, const Tensor& bias, const Tensor& out,
+             const LowRankTerms& terms) {
+  product_by_slabs(x, runs_of(w), w.scales, bias, out, terms);
 }
-void product(const Int8Rows& x, const Q4Weight& w, const Tensor& bias, const Tensor& out) {
-  product_by_slabs(x, runs_of(w), w.scales, bias, out);
+void product(const Int8Rows& x, const Q4Weight& w, const Tensor& bias, const Tensor& out,
+             const LowRankTerms& terms) {
+  product_by_slabs(x, runs_of(w), w.scales, bias, out, terms);
 }
 
 }  // namespace icedit::kernels

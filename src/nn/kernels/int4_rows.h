@@ -26,7 +26,9 @@ Int8Weight tiles_of(const Int4Weight& weight, int64_t first, int64_t count);
 Int8Weight tiles_of(const Q4Weight& weight, int64_t first, int64_t count);
 
 // As of Int8Weight.
-void product(const Int8Rows& x, const Int4Weight& w, const Tensor& bias, const Tensor& out);
-void product(const Int8Rows& x, const Q4Weight& w, const Tensor& bias, const Tensor& out);
+void product(const Int8Rows& x, const Int4Weight& w, const Tensor& bias, const Tensor& out,
+             const LowRankTerms& terms = {});
+void product(const Int8Rows& x, const Q4Weight& w, const Tensor& bias, const Tensor& out,
+             const LowRankTerms& terms = {});
 
 }  // namespace icedit::kernels

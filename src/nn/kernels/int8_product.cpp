@@ -16,13 +16,15 @@
 #include "nn/kernels/blocks.h"
 #include "nn/kernels/cpu.h"
 #include "nn/kernels/int8_steps.inc"
+#include "nn/kernels/low_rank_steps.h"
 #endif
 
 namespace icedit::kernels {
 namespace {
 
 // By rows of f32: for CPUs without 8-bit products. Sums above 2^24 are rounded in their last bits.
-void product_in_f32(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out) {
+void product_in_f32(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out,
+                    const LowRankTerms& /*terms*/) {
   constexpr int64_t kRows = 512, kOutputs = 256;
   const int64_t row_bytes = inner_tiles(x.columns) * kTileBytes;
   const auto* tiles = x.tiles.const_data_ptr<uint8_t>();
@@ -57,11 +59,12 @@ void product_in_f32(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, 
 namespace avx512 {
 #include "nn/kernels/lanes.inc"
 
-// Of 32 x 32 sums: those that are there, scaled, into `out`, whose rows lie `stride` apart.
+// Of 32 x 32 sums: those that are there, scaled, into `out`, whose rows lie `stride` apart. term:
+// what is added to each, laid out as the sums, or nullptr.
 template <class T>
 void finish(const int32_t* c, int64_t rows, int64_t outputs, const float* x_scales,
-            const float* w_scales, const int32_t* w_sums, const float* bias, T* out,
-            int64_t stride) {
+            const float* w_scales, const int32_t* w_sums, const float* bias, const float* term,
+            T* out, int64_t stride) {
   for (int64_t j = 0; j < outputs; j += kLanes) {
     const Lanes scales = load(w_scales + j);
     const Lanes added = bias == nullptr ? Lanes{} : load(bias + j);
@@ -69,12 +72,12 @@ void finish(const int32_t* c, int64_t rows, int64_t outputs, const float* x_scal
     std::memcpy(&sums, w_sums + j, sizeof sums);
     const int64_t width = std::min(kLanes, outputs - j);
     for (int64_t r = 0; r < rows; ++r) {
+      const int64_t place =
+          (r / kTileRows * 2 + j / kLanes) * kTileRows * kTileRows + r % kTileRows * kTileRows;
       Ints values;
-      std::memcpy(
-          &values,
-          c + (r / kTileRows * 2 + j / kLanes) * kTileRows * kTileRows + r % kTileRows * kTileRows,
-          sizeof values);
-      const Lanes y = __builtin_convertvector(values - sums, Lanes) * x_scales[r] * scales + added;
+      std::memcpy(&values, c + place, sizeof values);
+      Lanes y = __builtin_convertvector(values - sums, Lanes) * x_scales[r] * scales + added;
+      if (term != nullptr) y = y + load(term + place);
       if (width == kLanes) {
         store(out + r * stride + j, y);
       } else {
@@ -97,8 +100,8 @@ Blocking blocking_for(int64_t rows, int64_t outputs) {
 }
 
 template <class Kernel, class T>
-void blocked_product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias,
-                     const Tensor& out) {
+void blocked_product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out,
+                     const LowRankTerms& terms) {
   const int64_t tiles = inner_tiles(x.columns), row_bytes = tiles * kTileBytes;
   const auto* x_tiles = x.tiles.const_data_ptr<uint8_t>();
   const auto* w_tiles = w.tiles.const_data_ptr<int8_t>();
@@ -113,6 +116,7 @@ void blocked_product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias,
   const float* biases = bias.defined() ? padded.const_data_ptr<float>() : nullptr;
   T* to = out.mutable_data_ptr<T>();
   const int64_t stride = out.stride(0);
+  const std::vector<LowRankTiles> added = tiles_of(terms);
   const Blocking b = blocking_for(x.rows, w.out);
   const int64_t across = tiles_for(w.out, b.columns);
   const int64_t items = tiles_for(x.rows, b.rows) * across;
@@ -120,6 +124,7 @@ void blocked_product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias,
   at::parallel_for(0, std::min<int64_t>(items, at::get_num_threads()), 1, [&](int64_t, int64_t) {
     const Tensor memory = at::empty({b.rows * b.columns}, at::kInt);
     auto* sums = memory.mutable_data_ptr<int32_t>();
+    alignas(64) float term[kBlock * kBlock];
     Kernel::begin();
     for (int64_t item = next++; item < items; item = next++) {
       const int64_t m0 = item / across * b.rows, n0 = item % across * b.columns;
@@ -132,22 +137,24 @@ void blocked_product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias,
                        0,
                        sums,
                        false};
-      add_up<Kernel>(first, height, width, tiles, b.tiles,
-                     [&](const int32_t* c, int64_t m, int64_t n) {
-                       avx512::finish(c, std::min(kBlock, height - m), std::min(kBlock, width - n),
-                                      x_scales + m0 + m, w_scales + n0 + n, w_sums + n0 + n,
-                                      biases == nullptr ? nullptr : biases + n0 + n,
-                                      to + (m0 + m) * stride + n0 + n, stride);
-                     });
+      add_up<Kernel>(
+          first, height, width, tiles, b.tiles, [&](const int32_t* c, int64_t m, int64_t n) {
+            add_terms<Kernel>(added, m0 + m, n0 + n, term, /*onto=*/false);
+            avx512::finish(c, std::min(kBlock, height - m), std::min(kBlock, width - n),
+                           x_scales + m0 + m, w_scales + n0 + n, w_sums + n0 + n,
+                           biases == nullptr ? nullptr : biases + n0 + n,
+                           added.empty() ? nullptr : term, to + (m0 + m) * stride + n0 + n, stride);
+          });
     }
     Kernel::end();
   });
 }
 
 template <class Kernel>
-void product_by(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out) {
-  out.scalar_type() == at::kBFloat16 ? blocked_product<Kernel, at::BFloat16>(x, w, bias, out)
-                                     : blocked_product<Kernel, float>(x, w, bias, out);
+void product_by(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out,
+                const LowRankTerms& terms) {
+  out.scalar_type() == at::kBFloat16 ? blocked_product<Kernel, at::BFloat16>(x, w, bias, out, terms)
+                                     : blocked_product<Kernel, float>(x, w, bias, out, terms);
 }
 
 #endif
@@ -155,10 +162,10 @@ void product_by(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, cons
 std::vector<Int8Kernel> available_kernels() {
   std::vector<Int8Kernel> kernels;
 #if defined(__x86_64__)
-  if (Amx::available()) kernels.push_back({"amx", product_by<Amx>});
-  if (Vnni::available()) kernels.push_back({"vnni", product_by<Vnni>});
+  if (Amx::available()) kernels.push_back({"amx", true, product_by<Amx>});
+  if (Vnni::available()) kernels.push_back({"vnni", has_avx512_bf16(), product_by<Vnni>});
 #endif
-  kernels.push_back({"f32", product_in_f32});
+  kernels.push_back({"f32", false, product_in_f32});
   return kernels;
 }
 
@@ -172,7 +179,7 @@ double race(const Int8Kernel& kernel) {
   double best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < 3; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    kernel.product(x, w, {}, out);
+    kernel.product(x, w, {}, out, {});
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
     best = std::min(best, took.count());
   }
@@ -194,8 +201,13 @@ const std::vector<Int8Kernel>& int8_kernels() {
   return kernels;
 }
 
-void product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out) {
-  int8_kernels().front().product(x, w, bias, out);
+void product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out,
+             const LowRankTerms& terms) {
+  int8_kernels().front().product(x, w, bias, out, terms);
+}
+
+bool adds_low_rank() {
+  return int8_kernels().front().adds_low_rank;
 }
 
 }  // namespace icedit::kernels

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nn/kernels/kernels.h"
+#include "nn/kernels/low_rank_term.h"
 
 namespace icedit::kernels {
 
@@ -28,13 +29,17 @@ Int8Weight packed(const Tensor& values, const Tensor& scales);
 Tensor unpacked(const Int8Weight& weight, int64_t first, int64_t count);
 
 // x w^T scaled, + bias [out] in `out`'s dtype where there is one. out [rows, out] f32 or bf16, rows
-// dense.
-void product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out);
+// dense. terms: added before it is rounded; none where adds_low_rank() is false.
+void product(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out,
+             const LowRankTerms& terms = {});
+bool adds_low_rank();
 
 // The kernels that this CPU can run, for tests and benchmarks; the fastest first.
 struct Int8Kernel {
   std::string name;  // "amx", "vnni" or "f32"
-  void (*product)(const Int8Rows&, const Int8Weight&, const Tensor& bias, const Tensor& out);
+  bool adds_low_rank;
+  void (*product)(const Int8Rows&, const Int8Weight&, const Tensor& bias, const Tensor& out,
+                  const LowRankTerms& terms);
 };
 const std::vector<Int8Kernel>& int8_kernels();
 

@@ -166,6 +166,14 @@ bool has_avx512() {
   return has;
 }
 
+bool has_avx512_bf16() {
+#if defined(__x86_64__)
+  return has_avx512() && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 bool has_amx() {
 #if defined(__x86_64__)
   static const bool has = [] {
@@ -173,9 +181,8 @@ bool has_amx() {
     constexpr uint32_t kWanted = 1U << 22 | 1U << 24 | 1U << 25;  // bf16, tiles, int8
     uint32_t a = 7, b = 0, c = 0, d = 0;
     asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    return has_avx512() && __builtin_cpu_supports("avx512bf16") &&
-           at::native::cpublas::could_pack(at::kBFloat16) && (d & kWanted) == kWanted &&
-           syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+    return has_avx512_bf16() && at::native::cpublas::could_pack(at::kBFloat16) &&
+           (d & kWanted) == kWanted && syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
   }();
   return has;
 #else

@@ -56,8 +56,8 @@ class EditRun {
         jobs.size() > 1 || jobs[0].steps() > 1 || jobs[0].settings.request.num_images > 1;
     const MemoryLimit& limit = options.model.memory;
     plan_memory(editor_.residency(), limit, several,
-                limit.most ? largest_edit(jobs, options, editor_.residency())
-                           : usual_size(editor_.residency()));
+                limit.any() ? largest_edit(jobs, options, editor_.residency())
+                            : usual_size(editor_.residency()));
     announce();
   }
 

@@ -99,6 +99,9 @@ SettingGroup machine_options(ModelOptions& o) {
        {"max-memory", "SIZE",
         "of the whole program, as 12G: what does not fit is read block by block from the files",
         "what is there", [&o](const Given& given) { o.memory.most = bytes_value(given); }},
+       {"max-vram", "SIZE",
+        "of a GPU's memory, as 12G: what does not fit is copied there block by block", "all of it",
+        [&o](const Given& given) { o.memory.vram = bytes_value(given); }},
        {"no-cache", "", "neither read nor keep on disk what the text encoders made of a prompt", "",
         into(o.no_cache)},
        {"threads", "N", "of computation", "one a free core", integer(o.threads, 1, kMostThreads)}}};

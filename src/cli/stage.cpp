@@ -47,8 +47,9 @@ std::vector<SettingGroup> groups(StageOptions& options) {
     if (option.name == "lora") option.fallback = "none";  // not the model's own: stages.cpp
   }
   SettingGroup machine = machine_options(options.model);
-  std::erase_if(machine.settings,
-                [](const Setting& s) { return s.name == "max-memory"; });  // of edits
+  std::erase_if(machine.settings, [](const Setting& s) {  // of edits
+    return s.name == "max-memory" || s.name == "max-vram";
+  });
   return {stage_group(options), model, machine, general_options(options.help)};
 }
 

@@ -76,17 +76,21 @@ uint64_t held_bytes(const Checkpoint& checkpoint, const std::string& module, con
   return mapped ? info.bytes() : count * uint64_t(at::elementSize(load.compute));
 }
 
-// What is in memory while streamed blocks are computed: the largest, what it is made of, and the
-// file's pages of the next one.
+// What is in memory while streamed blocks are computed: the largest, what it is made of, and, in
+// the host's memory, the file's pages of the next one. On another device it is made of one matrix
+// after the other, as it is stored.
 struct Slots {
-  std::map<std::string, CallBytes> calls;
-  int64_t largest = 0;  // elements of a matrix that is quantised
+  const LoadOptions& load;
+  std::map<std::string, CallBytes> calls = {};
+  int64_t largest = 0;         // elements of a matrix that is quantised
+  uint64_t largest_bytes = 0;  // of one that is held otherwise than it is stored
 
   void add(const std::string& call, uint64_t held, const TensorInfo& info, bool quantised) {
     CallBytes& bytes = calls[call];
     bytes.held += held;
     bytes.stored += info.bytes();
     if (quantised) largest = std::max(largest, info.numel());
+    if (held != info.bytes()) largest_bytes = std::max<uint64_t>(largest_bytes, info.bytes());
   }
   uint64_t bytes() const {
     uint64_t held = 0, stored = 0;
@@ -94,6 +98,7 @@ struct Slots {
       held = std::max(held, call.held);
       stored = std::max(stored, call.stored);
     }
+    if (!load.device.is_cpu()) return held + largest_bytes;
     return held + stored + uint64_t(largest) * kBytesOfQuantising;
   }
 };
@@ -113,7 +118,7 @@ PartEstimate estimate(const Residency& residency, Part part, const EditSize& siz
   const bool folded =
       part == Part::kTransformer && load.compute == at::kFloat && !residency.adapters().empty();
   int64_t converted = 0;  // elements of the largest matrix that is converted at each use
-  Slots blocks, modulations;
+  Slots blocks{load}, modulations{load};
   for (const auto& [name, entry] : checkpoint.entries()) {
     const TensorInfo& info = entry.info;
     const std::string module = module_of(name), call = residency.streamed_call(part, module);
@@ -227,8 +232,13 @@ uint64_t adapter_bytes(const Residency& residency) {
 }
 
 uint64_t process_bytes(const Residency& residency, const EditSize& size, uint64_t own) {
-  return own + peak_bytes(estimate_parts(residency, size), residency.keep()) +
-         full_size_bytes(size) + adapter_bytes(residency);
+  const uint64_t model =
+      peak_bytes(estimate_parts(residency, size), residency.keep()) + adapter_bytes(residency);
+  return residency.device().is_cpu() ? own + model + full_size_bytes(size) : model;
+}
+
+const char* limit_flag(const Residency& residency) {
+  return residency.device().is_cpu() ? "--max-memory" : "--max-vram";
 }
 
 MemoryCheck::MemoryCheck(const Residency& residency, std::optional<uint64_t> available)
@@ -255,21 +265,21 @@ std::string MemoryCheck::remedy(const EditRequest& request, Size half, Size sour
   return "a smaller --width or --low-memory";
 }
 
-// What --max-memory allows was planned for edits of one size.
+// What the limit allows was planned for edits of one size.
 std::string MemoryCheck::above_limit(const EditSize& size, Size half) const {
   const std::optional<uint64_t> most = residency_.most_memory();
   const uint64_t bytes = most ? process_bytes(residency_, size) : 0;
   if (!most || bytes <= *most) return "";
   return str("an edit of ", half.width, "x", half.height, " pixels takes about ",
-             bytes_text(double(bytes)), " of memory, but --max-memory allows ",
+             bytes_text(double(bytes)), " of memory, but ", limit_flag(residency_), " allows ",
              bytes_text(double(*most)), "; give a smaller --width, or more");
 }
 
 std::string MemoryCheck::shortage(const EditRequest& request, Size half, Size source) {
-  if (!residency_.device().is_cpu()) return "";
   const EditSize size = edit_size(residency_, request, half, source);
   if (larger(size, fits_) == fits_) return "";
   if (const std::string above = above_limit(size, half); !above.empty()) return above;
+  if (!residency_.device().is_cpu()) return "";
   const uint64_t bytes = needed(size, residency_.keep());
   if (bytes <= available_) {
     fits_ = larger(size, fits_);

@@ -52,10 +52,14 @@ std::vector<PartEstimate> estimate_parts(const Residency& residency, const EditS
 // About, at the peak, without the program itself (some 300 MiB).
 uint64_t peak_bytes(const std::vector<PartEstimate>& parts, Keep keep);
 
-// Of the whole process about, at the peak. `own`: of the program without a model.
+// What a limit is of: the whole process about, at the peak (`own`: of the program without a model),
+// or, of another device than the CPU, what the edit has in its memory.
 inline constexpr uint64_t kProgramBytes = uint64_t{500} << 20;
 uint64_t process_bytes(const Residency& residency, const EditSize& size,
                        uint64_t own = kProgramBytes);
+
+// The flag that such a limit is given by.
+const char* limit_flag(const Residency& residency);
 
 // What bringing an edit back to the photo's size takes while the model is still there; 0 for none.
 uint64_t full_size_bytes(const EditSize& size);
@@ -63,9 +67,9 @@ uint64_t full_size_bytes(const EditSize& size);
 // The files of the adapters.
 uint64_t adapter_bytes(const Residency& residency);
 
-// Whether edits fit into the memory, before any weight is loaded. On a CPU only: nothing is known
-// of a device's memory. Weights that stay in their files do not count, since the system can drop
-// them.
+// Whether edits fit into the memory, before any weight is loaded: within the limit, and on a CPU
+// within what there is (nothing is known of a device's memory). Weights that stay in their files do
+// not count, since the system can drop them.
 class MemoryCheck {
  public:
   // `available`: bytes; unset: what the machine has now, its swap too.

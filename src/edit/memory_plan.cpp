@@ -36,22 +36,36 @@ bool find_blocks(Residency& residency, const std::function<bool()>& fits) {
   return try_with(works);
 }
 
+// The one that the device's memory has.
+std::optional<uint64_t> limit_of(const MemoryLimit& limit, at::Device device) {
+  if (limit.vram && device.is_cpu()) {
+    throw UsageError(
+        "--max-vram is of a GPU's memory, but the device is cpu; give --max-memory, or --device");
+  }
+  if (limit.most && !device.is_cpu()) {
+    throw UsageError(str("--max-memory is of the memory beside the CPU, of which an edit on ",
+                         device.str(), " takes little; give --max-vram"));
+  }
+  return device.is_cpu() ? limit.most : limit.vram;
+}
+
 }  // namespace
 
 void plan_memory(Residency& residency, const MemoryLimit& limit, bool several_pictures,
                  const EditSize& size, uint64_t own) {
   residency.set_keep(
       choose_keep(estimate_parts(residency, size), limit.low_memory, several_pictures));
-  residency.set_most_memory(limit.most);
+  const std::optional<uint64_t> most = limit_of(limit, residency.device());
+  residency.set_most_memory(most);
   StreamedParts all_blocks_stay = residency.streamed();
   all_blocks_stay.blocks.clear();
   residency.set_streamed(all_blocks_stay);
-  if (!limit.most) return;
-  const auto fits = [&] { return process_bytes(residency, size, own) <= *limit.most; };
+  if (!most) return;
+  const auto fits = [&] { return process_bytes(residency, size, own) <= *most; };
   if (fits()) return;
   residency.set_keep(Keep::kOne);
   if (fits() || find_blocks(residency, fits)) return;
-  throw UsageError(str("--max-memory ", bytes_text(double(*limit.most)),
+  throw UsageError(str(limit_flag(residency), " ", bytes_text(double(*most)),
                        " is too little: with nothing but one block in memory at a time an edit of ",
                        size.pixels / 2, " pixels takes about ",
                        bytes_text(double(process_bytes(residency, size, own))),

@@ -10,11 +10,15 @@ namespace icedit {
 struct MemoryLimit {
   bool low_memory = false;       // one component at a time
   std::optional<uint64_t> most;  // bytes of the whole process, mapped pages of files too
+  std::optional<uint64_t> vram;  // of the memory of another device than the CPU, without its own
+
+  bool any() const { return most || vram; }
 };
 
 // Sets Keep and, where the limit asks for it, StreamedParts: the more of the transformer's blocks
 // stay the better, spread evenly, so that each that does not is read while others are computed.
-// Throws UsageError where nothing keeps within the limit, with the least that would.
+// Throws UsageError where nothing keeps within the limit, with the least that would, and where the
+// limit is of a memory that the residency's device does not compute in.
 void plan_memory(Residency& residency, const MemoryLimit& limit, bool several_pictures,
                  const EditSize& size, uint64_t own = kProgramBytes);
 

@@ -39,6 +39,7 @@ TEST(Frozen, OptionsOfEdit) {  // NAME|ALIAS, ! for a switch
       "model|flux-path lora|lora-path no-lora! lora-allow-partial! transformer t5|text-encoder-2 "
       "clip|text-encoder vae tokenizer tokenizer-2 "
       "device dtype quant gguf-compute noise-dtype low-memory|enable-model-cpu-offload! max-memory "
+      "max-vram "
       "no-cache! "
       "threads "
       "json! dry-run! preview preview-full! quiet|q! verbose|v! help|h!");

@@ -55,13 +55,16 @@ TEST(AdapterChoice, TheModelsOwnUnlessOthersOrNoneAreAskedFor) {
   EXPECT_TRUE(adapters_of(options, defaults).empty());
 }
 
-TEST(MaxMemory, IsASizeWithItsUnit) {
+class MaxMemory : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(MaxMemory, IsASizeWithItsUnit) {
   ModelOptions options;
   const SettingGroup group = machine_options(options);
+  const std::string name = GetParam();
   const auto limit = [&](const std::string& text) {
     for (const Setting& setting : group.settings)
-      if (setting.name == "max-memory") setting.set({"--max-memory", text});
-    return options.memory.most.value_or(0);
+      if (setting.name == name) setting.set({"--" + name, text});
+    return (name == "max-vram" ? options.memory.vram : options.memory.most).value_or(0);
   };
   constexpr uint64_t kGib = uint64_t{1} << 30;
   EXPECT_EQ(limit("12G"), 12 * kGib);
@@ -72,6 +75,9 @@ TEST(MaxMemory, IsASizeWithItsUnit) {
     EXPECT_NE(text.find("such as 12G or 800M"), std::string::npos) << bad << ": " << text;
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(AndVram, MaxMemory, ::testing::Values("max-memory", "max-vram"),
+                         [](const auto& info) { return std::string(info.param).substr(4); });
 
 TEST(PromptCacheOption, IsTheUsersCacheUnlessItIsSwitchedOff) {
   const ModelFiles nano = ModelFiles::find({});

@@ -87,6 +87,14 @@ TEST(EditOnDevice, WithFewerCallsOfTheNetwork) {
   expect_as_on_the_cpu(r);
 }
 
+TEST(EditOnDevice, WithSolversOfTheSecondOrder) {
+  for (const Solver solver : {Solver::kAb2, Solver::kDpmpp2m}) {
+    EditRequest r = request();
+    r.solver = solver;
+    expect_as_on_the_cpu(r);
+  }
+}
+
 TEST(EditOnDevice, WithAdapters) {
   ResidencyOptions options;
   options.adapters = {{golden::path("lora/alpha4").string(), 0.5},

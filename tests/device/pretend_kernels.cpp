@@ -1,6 +1,8 @@
 // What libtorch asks of each device by itself.
 #include <ATen/ATen.h>
 #include <ATen/EmptyTensor.h>
+#include <ATen/SDPBackend.h>
+#include <ATen/native/transformers/attention.h>
 #include <torch/library.h>
 
 #include "device/pretend_fallback.h"
@@ -32,10 +34,23 @@ Tensor copy_from(const Tensor& from, const Tensor& to, bool non_blocking) {
   return to;
 }
 
-// Which attention is to be used: that of plain products and a softmax.
-int64_t sdp_choice(const Tensor&, const Tensor&, const Tensor&, const std::optional<Tensor>&,
+// Flash attention, which holds no scores, where no gradient is wanted; else plain products.
+int64_t sdp_choice(const Tensor& q, const Tensor&, const Tensor&, const std::optional<Tensor>&,
                    double, bool, std::optional<double>, bool) {
-  return 0;
+  return int64_t(q.requires_grad() && at::GradMode::is_enabled() ? at::SDPBackend::math
+                                                                 : at::SDPBackend::overrideable);
+}
+
+using Attended =
+    std::tuple<Tensor, Tensor, Tensor, Tensor, c10::SymInt, c10::SymInt, Tensor, Tensor, Tensor>;
+
+Attended flash(const Tensor& q, const Tensor& k, const Tensor& v, const std::optional<Tensor>& bias,
+               double dropout, bool causal, bool, std::optional<double> scale) {
+  Aliases aliases;
+  const auto own = bias ? std::optional(aliases.of(*bias)) : bias;
+  const auto [out, log_sum] = at::_scaled_dot_product_flash_attention_for_cpu(
+      aliases.of(q), aliases.of(k), aliases.of(v), dropout, causal, own, scale);
+  return {aliases.back(out), aliases.back(log_sum), {}, {}, q.size(2), k.size(2), {}, {}, {}};
 }
 
 Tensor convolution(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias,
@@ -51,7 +66,7 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("empty.memory_format", empty);
   m.impl("empty_strided", empty_strided);
   m.impl("_copy_from", copy_from);
-  m.impl("_fused_sdp_choice", sdp_choice);
+  m.impl("_scaled_dot_product_fused_attention_overrideable", flash);
   m.impl("convolution_overrideable", convolution);
   // For devices without a kernel of the name the norms are made of others, which take no channels
   // last, and the loss is written to a scalar that is resized.
@@ -69,3 +84,7 @@ TORCH_LIBRARY_IMPL(aten, Negative, m) {
 
 }  // namespace
 }  // namespace icedit::pretend
+
+namespace at::native {
+REGISTER_PRIVATEUSE1_DISPATCH(_fused_sdp_choice_stub, &icedit::pretend::sdp_choice)
+}

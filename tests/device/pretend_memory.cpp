@@ -67,6 +67,7 @@ void* Memory::take(uint64_t wanted) {
   next_ = at + rounded_up(bytes, kPage);
   now_ += int64_t(bytes);
   most_ = std::max(most_, now_);
+  madvise(usable_ + at, rounded_up(bytes, kPage), MADV_POPULATE_WRITE);  // faster than page by page
   std::memset(usable_ + at, kPoison, bytes);
   return handed_out_ + at;
 }

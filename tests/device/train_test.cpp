@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "device/pretend_device.h"
+#include "train/previews.h"
 #include "train/tiny_session.h"
 
 namespace icedit {
@@ -117,6 +118,19 @@ TEST(TrainOnDevice, GoesOnFromACheckpointBitForBit) {
   Session second(config, nullptr, &from, device());
   second.trainer.step();
   expect_equal(second.trainer.parameters(), whole.trainer.parameters());
+}
+
+TEST(TrainOnDevice, ShowsSamplePictures) {
+  const auto samples = [](at::Device where) {
+    const TrainConfig config = tiny_config({"train.sample_interval=1", "train.sample_pairs=2",
+                                            "train.sample_steps=2", "train.ema_decay=0.5"});
+    Session session(config, nullptr, nullptr, where);
+    return Previews(session.config, session.dataset).make(session.trainer, [] {});
+  };
+  const Image want = samples(at::kCPU), got = samples(device());
+  ASSERT_EQ(got.pixels.size(), want.pixels.size());
+  for (size_t i = 0; i < want.pixels.size(); ++i)
+    ASSERT_LE(std::abs(int(got.pixels[i]) - int(want.pixels[i])), 1);
 }
 
 TEST(TrainOnDevice, AStepThatIsNotFiniteIsSkippedAndNamed) {

@@ -31,7 +31,7 @@ class MemoryPlan : public ::testing::Test {
     size_ = usual_size(*residency_, request_);
   }
   void plan(std::optional<uint64_t> most) {
-    plan_memory(*residency_, {.low_memory = false, .most = most}, false, size_, /*own=*/0);
+    plan_memory(*residency_, {.low_memory = false, .most = most, .vram = {}}, false, size_, /*own=*/0);
   }
   uint64_t bytes() const { return process_bytes(*residency_, size_, /*own=*/0); }
   size_t streamed() const { return residency_->streamed().blocks.size(); }
@@ -84,6 +84,17 @@ TEST_F(MemoryPlan, ALimitThatCannotWorkSaysWhatWould) {
     const std::string text = error.what();
     EXPECT_NE(text.find("--max-memory "), std::string::npos) << text;
     EXPECT_NE(text.find("give so much, or a smaller --width"), std::string::npos) << text;
+  }
+}
+
+TEST_F(MemoryPlan, ALimitOfAGpusMemoryIsRefusedOnTheCpu) {
+  try {
+    plan_memory(*residency_, {.low_memory = false, .most = {}, .vram = kGib}, false, size_);
+    FAIL() << "no error";
+  } catch (const UsageError& error) {
+    EXPECT_STREQ(
+        error.what(),
+        "--max-vram is of a GPU's memory, but the device is cpu; give --max-memory, or --device");
   }
 }
 

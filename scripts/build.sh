@@ -31,9 +31,9 @@ build=(cmake --build "build/$preset" --parallel "$(nproc)")
 if [ -t 1 ]; then
   "${build[@]}"
 else
-  # ninja draws one line over and over on a terminal; in a log every 25th will do, and all that is not progress.
+  # ninja draws one line over and over on a terminal; in a log some ten of them will do, and all that is not progress.
   "${build[@]}" 2>&1 | awk '
-    /^\[[0-9]+\/[0-9]+\]/ { split($1, n, /[^0-9]+/); last = $0; if (n[2] % 25 == 0 || n[2] == n[3]) { print; fflush() }; next }
+    /^\[[0-9]+\/[0-9]+\]/ { split($1, n, /[^0-9]+/); each = int(n[3] / 10) + 1; if (n[2] % each == 0 || n[2] == n[3]) { print; fflush() }; next }
     /^Change Dir: |^Run Build Command/ { next }
     NF { print; fflush() }'
 fi

@@ -1,7 +1,8 @@
 // Times training steps at a model's layer sizes, without encoders and data:
 // bench_train_step MODEL CONFIG [--dtype f32|bf16] [--checkpointing 0|1] [--half 512] [--text 512]
-// [--steps 1] [--threads 2]. Forward, backward, clipping and optimizer are the trainer's. Prints
-// one JSON object; bench/peer/train_step.py prints the same for diffusers and peft.
+// [--steps 1] [--threads 2] [--quant none|int8|int4]. Forward, backward, clipping and optimizer are
+// the trainer's. Prints one JSON object; bench/peer/train_step.py prints the same for diffusers and
+// peft.
 
 #include <cstdio>
 #include <numeric>
@@ -18,7 +19,7 @@ namespace {
 using namespace icedit;  // NOLINT: a program of its own
 
 struct Arguments {
-  std::string model, config, dtype = "bf16";
+  std::string model, config, dtype = "bf16", quant = "none";
   int64_t checkpointing = 0, half = 512, text = 512, steps = 1, threads = 2;
 };
 
@@ -28,7 +29,7 @@ Arguments parse(int argc, char** argv) {
   a.model = argv[1];
   a.config = argv[2];
   bench::parse_flags(argc, argv, 3,
-                     {{{"--dtype", &a.dtype}},
+                     {{{"--dtype", &a.dtype}, {"--quant", &a.quant}},
                       {{"--checkpointing", &a.checkpointing},
                        {"--half", &a.half},
                        {"--text", &a.text},
@@ -60,6 +61,7 @@ void run(const Arguments& a) {
   ModelRequest request;
   request.model = a.model;
   ResidencyOptions options;
+  options.quant = choice_value({"--quant", a.quant}, quants());
   options.dtype = a.dtype == "f32" ? DtypeChoice::kF32 : DtypeChoice::kBF16;
   Residency residency(ModelFiles::find(request), options);
   FluxTransformer& model = residency.transformer();

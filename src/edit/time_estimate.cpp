@@ -81,12 +81,16 @@ void expect_cpu(const Residency& residency) {
   throw UsageError("times are measured on the CPU alone; add --device cpu");
 }
 
-// Seconds on all tokens, by those of fewer where all would take too long.
+// Seconds on all tokens, by those of fewer where all would take too long: what packing or
+// converting the weights takes is the same for any number, the rest is work.
 double scaled_seconds(const Measured& measured, int64_t tokens, bool backward, double most) {
-  const int64_t hidden = measured.config.hidden(), few = std::min<int64_t>(tokens, 256);
-  const double share = block_flops(tokens, hidden) / block_flops(few, hidden);
-  const double estimate = measured.seconds(few, backward) * share;
-  return few < tokens && 2 * estimate < most ? measured.seconds(tokens, backward) : estimate;
+  constexpr int64_t kFewest = 32, kFew = 256;
+  if (tokens <= kFew) return measured.seconds(tokens, backward);
+  const auto flops = [&](int64_t count) { return block_flops(count, measured.config.hidden()); };
+  const double least = measured.seconds(kFewest, backward), few = measured.seconds(kFew, backward);
+  const double each = std::max(0.0, few - least) / (flops(kFew) - flops(kFewest));
+  const double estimate = few + each * (flops(tokens) - flops(kFew));
+  return 2 * estimate < most ? measured.seconds(tokens, backward) : estimate;
 }
 
 }  // namespace

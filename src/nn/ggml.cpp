@@ -191,7 +191,11 @@ class GgmlMatrix : public RowMatrix {
       : RowMatrix(entry.info.shape[0], entry.info.shape[1]), entry_(entry) {}
 
  private:
-  Tensor rows(int64_t first, int64_t count) const override {
+  Tensor rows(int64_t first, int64_t count, at::ScalarType dtype) const override {
+    return wide_rows(first, count).to(dtype);
+  }
+
+  Tensor wide_rows(int64_t first, int64_t count) const {
     const int64_t half = entry_.info.shape[0] / 2, last = first + count;
     if (!entry_.swap_halves) return stored_rows(first, last);
     if (last <= half) return stored_rows(first + half, last + half);
@@ -213,8 +217,8 @@ class Q4Matrix : public Int8Products {
       : Int8Products(entry.info.shape[0], entry.info.shape[1], /*group=*/0), entry_(entry) {}
 
  private:
-  Tensor rows(int64_t first, int64_t count) const override {
-    return dequantised(entry_.rows(first, first + count));
+  Tensor rows(int64_t first, int64_t count, at::ScalarType dtype) const override {
+    return dequantised(entry_.rows(first, first + count)).to(dtype);
   }
   void multiply(const kernels::Int8Rows& x, const Tensor& bias, const Tensor& out,
                 const kernels::LowRankTerms& terms) const override {

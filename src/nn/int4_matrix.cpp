@@ -29,10 +29,8 @@ class Int4Matrix : public Int8Products {
         where_(std::move(where)) {}
 
  private:
-  Tensor rows(int64_t first, int64_t count) const override {
-    Tensor rows = kernels::unpacked(kernels::tiles_of(weight(), first, count), 0, count);
-    rotate_rows(rows, group());  // its own inverse
-    return rows;
+  Tensor rows(int64_t first, int64_t count, at::ScalarType dtype) const override {
+    return kernels::unpacked(kernels::tiles_of(weight(), first, count), 0, count, group(), dtype);
   }
   void multiply(const kernels::Int8Rows& x, const Tensor& bias, const Tensor& out,
                 const kernels::LowRankTerms& terms) const override {

@@ -25,10 +25,8 @@ class Int8Matrix : public Int8Products {
     kernels::product(x, weight(), bias, out, terms);
   }
 
-  Tensor rows(int64_t first, int64_t count) const override {
-    Tensor rows = kernels::unpacked(weight(), first, count);
-    rotate_rows(rows, group());  // its own inverse
-    return rows;
+  Tensor rows(int64_t first, int64_t count, at::ScalarType dtype) const override {
+    return kernels::unpacked(weight(), first, count, group(), dtype);
   }
 
   const kernels::Int8Weight& weight() const {

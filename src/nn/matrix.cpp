@@ -173,18 +173,17 @@ Tensor Matrix::times_transposed(const Tensor& g) const {
 
 Tensor RowMatrix::times(const Operand& x, const Tensor& bias) const {
   Tensors parts;
-  each_tile([&](int64_t first, const Tensor& rows) {
+  each_tile(x.scalar_type(), [&](int64_t first, const Tensor& rows) {
     const Tensor own = bias.defined() ? bias.narrow(0, first, rows.size(0)) : bias;
-    parts.push_back(linear(x, rows.to(x.scalar_type()), own));
+    parts.push_back(linear(x, rows, own));
   });
   return parts.size() == 1 ? parts[0] : at::cat(parts, -1);
 }
 
 Tensor RowMatrix::times_transposed(const Tensor& g) const {
   Tensor sum;
-  each_tile([&](int64_t first, const Tensor& rows) {
-    const Tensor part =
-        linear_transposed(g.narrow(-1, first, rows.size(0)), rows.to(g.scalar_type()));
+  each_tile(g.scalar_type(), [&](int64_t first, const Tensor& rows) {
+    const Tensor part = linear_transposed(g.narrow(-1, first, rows.size(0)), rows);
     sum = sum.defined() ? sum + part : part;
   });
   return sum;
@@ -192,17 +191,19 @@ Tensor RowMatrix::times_transposed(const Tensor& g) const {
 
 Tensor RowMatrix::dense(at::ScalarType dtype) const {
   const Tensor whole = at::empty({out_, in_}, dtype);
-  each_tile(
-      [&](int64_t first, const Tensor& rows) { whole.narrow(0, first, rows.size(0)).copy_(rows); });
+  each_tile(dtype, [&](int64_t first, const Tensor& rows) {
+    whole.narrow(0, first, rows.size(0)).copy_(rows);
+  });
   return whole;
 }
 
-void RowMatrix::each_tile(const std::function<void(int64_t, const Tensor&)>& use) const {
+void RowMatrix::each_tile(at::ScalarType dtype,
+                          const std::function<void(int64_t, const Tensor&)>& use) const {
   constexpr int64_t kTileValues = int64_t{4} << 20;  // 16 MiB of f32 at once
   // Rows in 32s, as products of tiles are.
   const int64_t most = std::max<int64_t>(1, kTileValues / in_ / 32) * 32;
   for (int64_t first = 0; first < out_; first += most)
-    use(first, rows(first, std::min(most, out_ - first)));
+    use(first, rows(first, std::min(most, out_ - first), dtype));
 }
 
 MatrixPtr dense_matrix(const Tensor& weight) {

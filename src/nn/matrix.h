@@ -49,12 +49,13 @@ class RowMatrix : public Matrix {
  protected:
   int64_t outputs() const { return out_; }
   int64_t inputs() const { return in_; }
-  // f32 [count, in], from row `first` on.
-  virtual Tensor rows(int64_t first, int64_t count) const = 0;
+  // [count, in], from row `first` on.
+  virtual Tensor rows(int64_t first, int64_t count, at::ScalarType dtype) const = 0;
 
  private:
   // Calls with the number of a first row and some rows.
-  void each_tile(const std::function<void(int64_t first, const Tensor& rows)>& use) const;
+  void each_tile(at::ScalarType dtype,
+                 const std::function<void(int64_t first, const Tensor& rows)>& use) const;
 
   int64_t out_, in_;
 };

@@ -15,11 +15,11 @@ struct TrainingMemory {
   int64_t parameters = 0;    // that are trained
   uint64_t trained = 0;      // bytes: they themselves, gradients, the optimizer's state, averages
   uint64_t activations = 0;  // about, at their peak, for one micro-batch
-  // With a cache: of the text encoders and the VAE, which are gone while a step is computed, and
-  // not among `weights`.
+  // With a cache: of the text encoders and the VAE, which are gone before the transformer is loaded
+  // (train/conditioning.h), and not among `weights`.
   uint64_t encoders = 0;
 
-  uint64_t peak() const { return weights + trained + std::max(activations, encoders); }
+  uint64_t peak() const { return std::max(encoders, weights + trained + activations); }
 };
 
 // Opens the components; reads no weights. Throws UsageError where target_modules match nothing.

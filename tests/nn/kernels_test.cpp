@@ -160,8 +160,13 @@ TEST(Int8Weight, IsUnpackedAsItWas) {
   const Tensor values = at::randint(-127, 128, {50, 80}, at::kChar), scales = at::rand({50});
   const Int8Weight w = packed(values, scales);
   const Tensor wanted = values.to(at::kFloat) * scales.unsqueeze(1);
-  EXPECT_TRUE(golden::equal(unpacked(w, 0, 50), wanted));
-  EXPECT_TRUE(golden::equal(unpacked(w, 17, 20), wanted.narrow(0, 17, 20)));
+  EXPECT_TRUE(golden::equal(unpacked(w, 0, 50, 0, at::kFloat), wanted));
+  const Tensor some = wanted.narrow(0, 17, 20).clone();
+  EXPECT_TRUE(golden::equal(unpacked(w, 17, 20, 0, at::kFloat), some));
+  auto* rows = some.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < 20; ++i) rotate(rows + i * 80, 80, 16);
+  EXPECT_TRUE(golden::equal(unpacked(w, 17, 20, 16, at::kFloat), some));
+  EXPECT_TRUE(golden::equal(unpacked(w, 17, 20, 16, at::kBFloat16), some.to(at::kBFloat16)));
 }
 
 }  // namespace

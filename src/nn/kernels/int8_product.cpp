@@ -31,7 +31,7 @@ void product_in_f32(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, 
   const Tensor scales = x.scales.narrow(0, 0, x.rows).unsqueeze(1);
   for (int64_t n = 0; n < w.out; n += kOutputs) {
     const int64_t count = std::min(kOutputs, w.out - n);
-    const Tensor rows = unpacked(w, n, count);
+    const Tensor rows = unpacked(w, n, count, /*group=*/0, at::kFloat);
     for (int64_t m = 0; m < x.rows; m += kRows) {
       const int64_t height = std::min(kRows, x.rows - m);
       const Tensor values = at::empty({height, x.columns}, at::kFloat);

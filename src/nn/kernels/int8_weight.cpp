@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 
 #include <cstring>
+#include <vector>
 
 #include "nn/kernels/int8_product.h"
 #include "nn/kernels/tiles.h"
@@ -41,25 +42,26 @@ Int8Weight packed(const Tensor& values, const Tensor& scales) {
   return w;
 }
 
-Tensor unpacked(const Int8Weight& w, int64_t first, int64_t count) {
-  const Tensor out = at::empty({count, w.in}, at::kFloat);
+Tensor unpacked(const Int8Weight& w, int64_t first, int64_t count, int64_t group,
+                at::ScalarType dtype) {
+  const bool rounded = dtype == at::kBFloat16;
+  const Tensor out = at::empty({count, w.in}, rounded ? at::kBFloat16 : at::kFloat);
   const int64_t row_bytes = inner_tiles(w.in) * kTileBytes;
   const auto* tiles = w.tiles.const_data_ptr<int8_t>();
   const auto* scales = w.scales.const_data_ptr<float>();
-  auto* to = out.mutable_data_ptr<float>();
-  at::parallel_for(0, count, 16, [&](int64_t begin, int64_t end) {
+  auto* wide = rounded ? nullptr : out.mutable_data_ptr<float>();
+  auto* halves = rounded ? out.mutable_data_ptr<at::BFloat16>() : nullptr;
+  at::parallel_for(0, count, kTileRows, [&](int64_t begin, int64_t end) {
+    std::vector<float> buffer(rounded ? w.in : 0);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t row = first + i;
       const int8_t* from = tiles + row / kTileRows * row_bytes + row % kTileRows * 4;
-      float* here = to + i * w.in;
-      for (int64_t k = 0; k < w.in; k += 4, here += 4) {
-        const int8_t* four =
-            from + k / kTileColumns * kTileBytes + k % kTileColumns / 4 * kTileColumns;
-        for (int j = 0; j < 4; ++j) here[j] = scales[row] * static_cast<float>(four[j]);
-      }
+      float* to = rounded ? buffer.data() : wide + i * w.in;
+      unpack_row(from, w.in, scales[row], group, to);
+      if (rounded) round_row(to, w.in, halves + i * w.in);
     }
   });
-  return out;
+  return out.to(dtype);
 }
 
 }  // namespace icedit::kernels

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "nn/kernels/cpu.h"
+#include "nn/kernels/int8_product.h"
 #include "nn/kernels/tiles.h"
 
 #if defined(__x86_64__)
@@ -239,6 +240,15 @@ void normalise_and_turn(const Tensor& x, const Tensor& weight, double eps, const
   x.scalar_type() == at::kBFloat16
       ? normalise_and_turn_heads<at::BFloat16>(x, weight, eps, cos, sin, out)
       : normalise_and_turn_heads<float>(x, weight, eps, cos, sin, out);
+}
+
+void unpack_row(const int8_t* tiles, int64_t columns, float scale, int64_t group, float* row) {
+  has_avx512() ? avx512::unpack_row(tiles, columns, scale, group, row)
+               : avx2::unpack_row(tiles, columns, scale, group, row);
+}
+
+void round_row(const float* row, int64_t columns, at::BFloat16* to) {
+  write_row(row, columns, to);
 }
 
 void rotate(float* row, int64_t columns, int64_t group) {

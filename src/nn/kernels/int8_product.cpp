@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -57,6 +58,7 @@ void product_in_f32(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, 
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v4,prefer-vector-width=512")
 namespace avx512 {
+#define ICEDIT_LANES_AVX512
 #include "nn/kernels/lanes.inc"
 
 // Of 32 x 32 sums: those that are there, scaled, into `out`, whose rows lie `stride` apart. term:
@@ -65,25 +67,29 @@ template <class T>
 void finish(const int32_t* c, int64_t rows, int64_t outputs, const float* x_scales,
             const float* w_scales, const int32_t* w_sums, const float* bias, const float* term,
             T* out, int64_t stride) {
-  for (int64_t j = 0; j < outputs; j += kLanes) {
-    const Lanes scales = load(w_scales + j);
-    const Lanes added = bias == nullptr ? Lanes{} : load(bias + j);
-    Ints sums;
-    std::memcpy(&sums, w_sums + j, sizeof sums);
-    const int64_t width = std::min(kLanes, outputs - j);
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t place =
-          (r / kTileRows * 2 + j / kLanes) * kTileRows * kTileRows + r % kTileRows * kTileRows;
+  Lanes scales[2], added[2] = {};  // of the two tiles side by side; padded, so all are there
+  Ints sums[2];
+  std::memcpy(&scales, w_scales, sizeof scales);
+  std::memcpy(&sums, w_sums, sizeof sums);
+  if (bias != nullptr) std::memcpy(&added, bias, sizeof added);
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t row = (r / kTileRows * kBlock + r % kTileRows) * kTileRows;
+#pragma GCC unroll 2
+    for (int64_t j = 0; j < 2; ++j) {
+      const int64_t place = row + j * kTileRows * kTileRows;
       Ints values;
       std::memcpy(&values, c + place, sizeof values);
-      Lanes y = __builtin_convertvector(values - sums, Lanes) * x_scales[r] * scales + added;
+      Lanes y =
+          __builtin_convertvector(values - sums[j], Lanes) * x_scales[r] * scales[j] + added[j];
       if (term != nullptr) y = y + load(term + place);
-      if (width == kLanes) {
-        store(out + r * stride + j, y);
-      } else {
+      T* to = out + r * stride + j * kLanes;
+      const int64_t width = outputs - j * kLanes;
+      if (width >= kLanes) {
+        store(to, y);
+      } else if (width > 0) {
         T some[kLanes];
         store(some, y);
-        std::copy_n(some, width, out + r * stride + j);
+        std::copy_n(some, width, to);
       }
     }
   }

@@ -8,6 +8,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 
 #include "nn/kernels/cpu.h"
 #include "nn/kernels/int8_product.h"
@@ -15,6 +16,7 @@
 
 #if defined(__x86_64__)
 #include <ATen/native/CPUBlas.h>
+#include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -41,6 +43,7 @@ namespace avx2 {
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v4,prefer-vector-width=512")
 namespace avx512 {
+#define ICEDIT_LANES_AVX512
 #include "nn/kernels/lanes.inc"
 //
 #include "nn/kernels/rows.inc"

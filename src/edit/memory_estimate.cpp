@@ -228,7 +228,8 @@ uint64_t adapter_bytes(const Residency& residency) {
   uint64_t bytes = 0;
   for (const EditAdapter& adapter : residency.adapters())
     bytes += std::filesystem::file_size(adapter.fitted.path);
-  return bytes;
+  const bool folded = residency.precision().compute == at::kFloat;
+  return residency.device().is_cpu() && !folded ? 2 * bytes : bytes;
 }
 
 uint64_t process_bytes(const Residency& residency, const EditSize& size, uint64_t own) {

@@ -64,7 +64,7 @@ const char* limit_flag(const Residency& residency);
 // What bringing an edit back to the photo's size takes while the model is still there; 0 for none.
 uint64_t full_size_bytes(const EditSize& size);
 
-// The files of the adapters.
+// The files of the adapters, and where products add them as much again (nn/low_rank.h).
 uint64_t adapter_bytes(const Residency& residency);
 
 // Whether edits fit into the memory, before any weight is loaded: within the limit, and on a CPU

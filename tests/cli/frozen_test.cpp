@@ -113,7 +113,7 @@ TEST(Frozen, OptionsOfData) {
 TEST(Frozen, Commands) {
   std::string names;
   for (const Command& command : commands()) names += command.name + " ";
-  EXPECT_EQ(names, "edit serve plan reproduce eval convert inspect stage train data ");
+  EXPECT_EQ(names, "edit serve plan bench reproduce eval convert inspect stage train data ");
 }
 
 TEST(Frozen, EveryOptionIsInTheHelpAndHasOneSpelling) {

@@ -123,7 +123,7 @@ class Benchmarks:
         best = {quant: of(results, "ms_per_step") for (name, quant, _), results in zip(rows, found) if name == "icedit"}
         for (name, quant, _), results in zip(rows, found):
             ms = of(results, "ms_per_step")
-            share = "" if name == "icedit" else f"{best.get(quant, best['bf16']) / ms:.2f}"
+            share = f"{best[quant] / ms:.2f}" if name != "icedit" and quant in best else ""
             yield f"| {name} | {quant} | {ms / 1e3:.2f} s | {of(results, 'peak_bytes') / MIB:.0f} MiB | {share} |"
 
     def threads(self):

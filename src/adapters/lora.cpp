@@ -79,7 +79,9 @@ Tensor AdapterLayer::add_to(const Tensor& y, const Operand& x) const {
 }
 
 bool AdapterLayer::is_trained() const {
-  return a[0].requires_grad() || b[0].requires_grad();
+  const auto trains = [](const Tensor& x) { return x.defined() && x.requires_grad(); };
+  return std::any_of(a.begin(), a.end(), trains) || std::any_of(b.begin(), b.end(), trains) ||
+         trains(route);
 }
 
 bool AdapterLayer::can_be_added() const {

@@ -4,15 +4,15 @@
 
 #include "base/counted.h"
 #include "base/error.h"
-#include "base/process.h"
 #include "base/progress.h"
 #include "base/str.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
-#include "cli/edit_options.h"
+#include "cli/model_options.h"
+#include "cli/plan.h"
 #include "edit/call_times.h"
+#include "edit/edit_settings.h"
 #include "edit/memory_plan.h"
-#include "edit/recipe.h"
 #include "edit/threads.h"
 #include "io/json.h"
 
@@ -84,48 +84,62 @@ void print_rows(const std::vector<BenchRow>& rows, const CallTimes& times) {
   }
 }
 
+struct BenchOptions {
+  EditSettings edit;  // of which what the size hangs on is asked for
+  ModelOptions model;
+  bool json = false, help = false;
+};
+
+std::vector<SettingGroup> groups(BenchOptions& o) {
+  SettingGroup call{"The call", edit_options(o.edit)};
+  std::erase_if(call.settings, [](const Setting& setting) {
+    return setting.name != "width" && setting.name != "max-sequence-length";
+  });
+  call.settings.push_back({"json", "", "print the result as JSON", "", into(o.json)});
+  return {call, model_options(o.model), machine_options(o.model), general_options(o.help)};
+}
+
 std::string bench_help() {
-  EditOptions options;
+  BenchOptions options;
   return command_help(
-      {"icedit bench [options of edit]"},
+      {"icedit bench [--model MODEL] [--quant TYPE] [options]"},
       "Times one call of the network at the size of an edit, on random inputs, part by part: "
-      "matrix "
-      "products (with unmerged LoRAs), what makes their inputs, attention, the rest; and how near "
-      "products come to one alone in the same precision, attention to a dense product.",
-      edit_option_groups(options), exit_codes_help());
+      "matrix products (with LoRAs that are not folded), what makes their inputs, attention, the "
+      "rest; and how near products come to one alone in the same precision, attention to a dense "
+      "product.",
+      groups(options), exit_codes_help());
 }
 
 }  // namespace
 
 int run_bench(const Arguments& arguments) {
-  const EditOptions options = parse_edit_options(arguments);
+  BenchOptions options;
+  const std::vector<std::string> rest = parse_arguments("bench", groups(options), arguments);
   if (options.help) {
     std::cout << bench_help();
     return 0;
   }
-  if (!options.inputs.empty())
-    throw UsageError(str("icedit bench edits no picture, but '", options.inputs.front(),
+  if (!rest.empty())
+    throw UsageError(str("icedit bench edits no picture, but '", rest.front(),
                          "' is there; --width says the size"));
   const Threads threads(options.model.threads);
-  Residency residency(ModelFiles::find(options.model.request),
-                      residency_options(options.model, ModelFiles::find(options.model.request)));
-  const EditSize size = usual_size(residency, options.settings.request);
+  const ModelFiles files = ModelFiles::find(options.model.request);
+  Residency residency(files, residency_options(options.model, files));
+  const EditSize size = usual_size(residency, options.edit.request);
   plan_memory(residency, options.model.memory, /*several_pictures=*/false, size);
   const CallTimes times = measure_calls(residency, size);
   const std::vector<BenchRow> rows = rows_of(times, measure_ceilings(residency, size));
-  const std::string dtype = dtype_text(residency.precision().compute),
-                    quant = quant_name(residency.quant());
+  const std::string precision = precision_name(residency);
   if (options.json) {
     std::cout << dumped({{"image_tokens", size.image_tokens},
                          {"text_tokens", size.text_tokens},
                          {"threads", threads.count()},
-                         {"dtype", dtype},
-                         {"quant", quant},
+                         {"precision", precision},
                          {"calls", times.calls},
                          {"seconds_per_call", times.seconds},
                          {"modulations_seconds", times.modulations},
                          {"weight_bytes_per_call", times.weights},
-                         {"peak_bytes", peak_memory_bytes()},
+                         {"peak_bytes", times.peak},
                          {"parts", json_of(rows, times)}},
                         2)
               << "\n";
@@ -133,13 +147,12 @@ int run_bench(const Arguments& arguments) {
   }
   std::cout << "one call of the network: " << milliseconds_text(times.seconds)
             << ", the fastest of " << times.calls << "; " << size.image_tokens << " + "
-            << size.text_tokens << " tokens, "
-            << (residency.quant() == Quant::kNone ? dtype : quant + " and " + dtype) << ", "
+            << size.text_tokens << " tokens, " << precision << ", "
             << counted(threads.count(), "thread") << "\n\n";
   print_rows(rows, times);
   std::cout << "\nof each call: " << bytes_text(times.weights)
             << " of weights read; before the first: " << milliseconds_text(times.modulations)
-            << " for modulations\nmost memory: " << bytes_text(peak_memory_bytes()) << "\n";
+            << " for modulations\nmost memory: " << bytes_text(times.peak) << "\n";
   return 0;
 }
 

@@ -87,7 +87,7 @@ CheckpointSummary summarise(const Checkpoint& checkpoint) {
     const int64_t parameters = parameters_of(checkpoint, name);
     block.parameters += parameters;
     block.tensors.push_back({part.rest, entry.info.shape, dtype});
-    s.dtypes[dtype] += entry.info.numel();
+    s.dtypes[dtype] += parameters;
     s.parameters += parameters;
     ++s.tensors;
   }

@@ -57,7 +57,7 @@ int64_t calls_of(const EditOptions& options, const ModelDefaults& defaults) {
 }
 
 // Up to the next tenth of a GiB, as a flag takes it.
-std::string limit_flag(uint64_t bytes) {
+std::string max_memory_flag(uint64_t bytes) {
   char text[32];
   std::snprintf(text, sizeof text, " --max-memory %.1fG", std::ceil(double(bytes) / kTenth) / 10);
   return text;
@@ -94,7 +94,7 @@ class Planner {
     };
     MemoryLimit limit = options_.model.memory;
     plan_memory(residency, limit, options_.settings.request.num_images > 1, size);
-    row(limit.most ? limit_flag(*limit.most) : "");
+    row(limit.most ? max_memory_flag(*limit.most) : "");
     if (limit.most) return;
     limit.most = least_bytes(residency, size);
     if (*limit.most >= rows_.back().peak) return;
@@ -102,7 +102,7 @@ class Planner {
     for (const uint64_t most : {(*limit.most + rows_.back().peak) / 2, *limit.most}) {
       limit.most = uint64_t(std::ceil(double(most) / kTenth) * kTenth);
       plan_memory(residency, limit, false, size);
-      row(limit_flag(*limit.most));
+      row(max_memory_flag(*limit.most));
     }
   }
 
@@ -112,15 +112,6 @@ class Planner {
     model.quant = Quant::kNone;
     const Residency residency(files_, residency_options(model, files_));
     return measure_block(residency, size, kSecondsOfMeasuring).flops;
-  }
-
-  // "int8", "bfloat16", or of a quantised file "I8, bfloat16".
-  static std::string precision_name(const Residency& residency) {
-    const Dtype stored = stored_dtype(residency.files().open(Part::kTransformer).checkpoint);
-    const std::string dtype = dtype_text(residency.precision().compute);
-    if (stored == Dtype::kI8) return str(dtype_name(stored), ", ", dtype);
-    if (residency.quant() != Quant::kNone) return quant_name(residency.quant());
-    return dtype_block(stored) > 1 ? str(dtype_name(stored), ", ", dtype) : dtype;
   }
 
   // Only what differs from what was asked.
@@ -165,6 +156,14 @@ std::string command_of(const Arguments& arguments, const EditOptions& options) {
 }
 
 }  // namespace
+
+std::string precision_name(const Residency& residency) {
+  const Dtype stored = stored_dtype(residency.files().open(Part::kTransformer).checkpoint);
+  const std::string dtype = dtype_text(residency.precision().compute);
+  if (stored == Dtype::kI8) return str(dtype_name(stored), ", ", dtype);
+  if (residency.quant() != Quant::kNone) return quant_name(residency.quant());
+  return dtype_block(stored) > 1 ? str(dtype_name(stored), ", ", dtype) : dtype;
+}
 
 int run_plan(const Arguments& arguments) {
   if (!arguments.empty() && arguments.front() == "train")

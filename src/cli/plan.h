@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "edit/residency.h"
+
 namespace icedit::cli {
 
 struct PlanRow {
@@ -12,6 +14,9 @@ struct PlanRow {
   double seconds = 0;  // of an edit, or of a training step
   std::string flags;   // what asks for it
 };
+
+// What the transformer is computed in: "int8", "bfloat16", or of a quantised file "I8, bfloat16".
+std::string precision_name(const Residency& residency);
 
 // As a table, or as JSON: rows, those that fit into the memory that is available, and `command`
 // with the flags of the fastest of these behind it. `what`: "edit" or "step".

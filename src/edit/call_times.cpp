@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/process.h"
 #include "edit/time_estimate.h"
 #include "nn/matrix.h"
 
@@ -31,6 +32,7 @@ Conditioning random_conditioning(const FluxConfig& c, const EditSize& size,
 }  // namespace
 
 CallTimes measure_calls(Residency& residency, const EditSize& size) {
+  expect_cpu(residency);
   const c10::InferenceMode inference;
   const FluxTransformer& model = residency.transformer();
   const AroundBlock around = residency.around(Part::kTransformer);
@@ -48,16 +50,17 @@ CallTimes measure_calls(Residency& residency, const EditSize& size) {
   // The first warms up.
   for (int64_t i = 0; i <= kLeastCalls || (spent < kSeconds && i <= kMostCalls); ++i) {
     Stopwatch stopwatch;
-    const double seconds = seconds_of([&] {
-      // Reading a value waits for a device to be done.
-      model.forward(latents, conditioning, modulations.front(), around).sum().item<float>();
-    });
+    model.forward(latents, conditioning, modulations.front(), around);
+    const auto work = stopwatch.figures();
+    double seconds = 0;
+    for (const Stopwatch::Figures& part : work) seconds += part.seconds;
     spent += seconds;
     times.calls = i;
     if (i > 1 && seconds >= times.seconds) continue;
+    times.work = work;
     times.seconds = seconds;
-    times.work = stopwatch.figures();
   }
+  times.peak = peak_memory_bytes();
   for (const CallBytes& block : transformer_blocks(residency)) times.weights += block.held;
   return times;
 }

@@ -15,10 +15,11 @@ struct CallTimes {
   std::array<Stopwatch::Figures, kKindsOfWork> work{};  // of that call, by Work
   double modulations = 0;                               // seconds, of one time; not in a call
   uint64_t weights = 0;                                 // bytes of the blocks that a call reads
+  uint64_t peak = 0;                                    // bytes of the process, the most until then
 };
 
 // Loads the transformer and calls it, once to warm up and then three times or more, on random
-// inputs of that size.
+// inputs of that size. Throws as expect_cpu (edit/time_estimate.h).
 CallTimes measure_calls(Residency& residency, const EditSize& size);
 
 // Floating-point operations a second.

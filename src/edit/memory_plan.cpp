@@ -43,8 +43,8 @@ std::optional<uint64_t> limit_of(const MemoryLimit& limit, at::Device device) {
         "--max-vram is of a GPU's memory, but the device is cpu; give --max-memory, or --device");
   }
   if (limit.most && !device.is_cpu()) {
-    throw UsageError(str("--max-memory is of the memory beside the CPU, of which an edit on ",
-                         device.str(), " takes little; give --max-vram"));
+    throw UsageError(str("--max-memory is of the host's memory, of which an edit on ", device.str(),
+                         " takes little; give --max-vram"));
   }
   return device.is_cpu() ? limit.most : limit.vram;
 }

@@ -76,11 +76,6 @@ struct Measured {
   }
 };
 
-void expect_cpu(const Residency& residency) {
-  if (residency.device().is_cpu()) return;
-  throw UsageError("times are measured on the CPU alone; add --device cpu");
-}
-
 // Seconds on all tokens, by those of fewer where all would take too long: what packing or
 // converting the weights takes is the same for any number, the rest is work.
 double scaled_seconds(const Measured& measured, int64_t tokens, bool backward, double most) {
@@ -94,6 +89,11 @@ double scaled_seconds(const Measured& measured, int64_t tokens, bool backward, d
 }
 
 }  // namespace
+
+void expect_cpu(const Residency& residency) {
+  if (residency.device().is_cpu()) return;
+  throw UsageError("times are measured on the CPU alone; add --device cpu");
+}
 
 double seconds_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();

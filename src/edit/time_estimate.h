@@ -8,6 +8,8 @@
 
 namespace icedit {
 
+// Work on another device goes on after its call: throws UsageError where that computes.
+void expect_cpu(const Residency& residency);
 double seconds_of(const std::function<void()>& work);
 
 // Of the transformer's first single block, as the residency would hold it. Seconds.

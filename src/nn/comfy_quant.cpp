@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "io/json.h"
+#include "nn/fp8_scales.h"
 #include "nn/int4_matrix.h"
 
 namespace icedit {
@@ -91,10 +92,12 @@ int64_t parameters_of(const Checkpoint& checkpoint, const std::string& name) {
   const size_t dot = name.rfind('.');
   const std::string module = dot == std::string::npos ? "" : name.substr(0, dot);
   const std::string part = name.substr(dot + 1);  // all of it where there is no dot
-  if (part != "weight" && part != "bias" && part != "scale") return 0;  // scale: BFL's norms
+  if (is_fp8_scale(name) || is_fp8_mark(name) || part == "comfy_quant" ||
+      part.starts_with("weight_s") || part == "weight_codebook")
+    return 0;
   const TensorInfo& info = checkpoint.entry(name).info;
-  if (part == "weight" && checkpoint.has(module + ".weight_s_rel"))
-    return info.shape.at(0) * matrix_inputs(checkpoint, module);
+  if (part == "weight" && info.shape.size() == 2 && checkpoint.has(module + ".weight_s_rel"))
+    return info.shape[0] * matrix_inputs(checkpoint, module);
   return info.numel();
 }
 

@@ -219,8 +219,7 @@ MatrixPtr load_matrix(const Weights& w, int64_t in, int64_t out) {
 }
 
 void expect_matrix(const Weights& w, int64_t in, int64_t out) {
-  find_stored(w, in, out);
-  load_fp8_scale(w, out);
+  if (!find_stored(w, in, out).packed) load_fp8_scale(w, out);
 }
 
 Tensor matrix_product(const Operand& x, const MatrixPtr& matrix, const Tensor& bias) {

@@ -32,6 +32,7 @@ std::shared_ptr<AdapterLayer> adapter(int64_t experts) {
 class LowRankAdapters : public ::testing::TestWithParam<Quant> {
  protected:
   void SetUp() override {
+    at::manual_seed(7);
     const Path file = folder_.path() / "model.safetensors";
     save_tensors(file, {{"layer.weight", bf16({kOut, kIn})}, {"layer.bias", bf16({kOut})}});
     LoadOptions options;

@@ -1,5 +1,8 @@
 // LoRAs and mixtures of them on the pretend device, against what diffusers and peft made.
+#include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
+
+#include <optional>
 
 #include "adapters/tiny_model.h"
 #include "device/on_device.h"
@@ -41,6 +44,27 @@ TEST_F(AdaptersOnDevice, ALoraIsSwitchedWithoutReloading) {
     EXPECT_TRUE(is(t, "out.base", kLora));
     adapter.detach();
     EXPECT_TRUE(is(t, "out.base", kLora));
+  }
+}
+
+// Where the CPU's products in bf16 add it in their own pass.
+TEST(AdaptersOnDeviceInBf16, LorasAndMixtures) {
+  const c10::InferenceMode inference;
+  const auto in = flux_inputs(golden::load("lora/forward.safetensors"), at::kBFloat16);
+  const auto made = [&](at::Device where, const std::string& file) {
+    LoadOptions options;
+    options.compute = at::kBFloat16;
+    options.device = where;
+    FluxTransformer model = tiny_model(options);
+    std::optional<LoadedAdapter> adapter;
+    if (!file.empty()) adapter = attach_adapter(model.linears(), open_golden(file));
+    return forward(model, where == device() ? placed(in) : in).cpu().to(at::kFloat);
+  };
+  const Tensor base = made(device(), "");
+  for (const char* file : {"lora/alpha8", "moe"}) {
+    const Tensor there = made(device(), file), here = made(at::kCPU, file);
+    EXPECT_LT((there - here).norm().item<double>(), 0.03 * here.norm().item<double>()) << file;
+    EXPECT_GT((there - base).norm().item<double>(), 0.1 * base.norm().item<double>()) << file;
   }
 }
 

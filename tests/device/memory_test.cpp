@@ -5,7 +5,9 @@
 #include "base/error.h"
 #include "device/flux_width.h"
 #include "device/pretend_device.h"
+#include "edit/call_times.h"
 #include "edit/memory_plan.h"
+#include "edit/time_estimate.h"
 
 namespace icedit {
 namespace {
@@ -169,6 +171,15 @@ TEST_F(BudgetOnDevice, WhatCannotBeKeptIsRefused) {
   EXPECT_NE(above.find("but --max-vram allows 3.0 GiB; give a smaller --width, or more"),
             std::string::npos)
       << above;
+}
+
+TEST(TimesOnDevice, AreRefused) {
+  Residency residency(tiny_fill(), on_device());
+  const EditSize size = usual_size(residency, small_request());
+  const std::string sentence = "times are measured on the CPU alone; add --device cpu";
+  EXPECT_EQ(refusal([&] { measure_block(residency, size, 1); }), sentence);
+  EXPECT_EQ(refusal([&] { training_seconds(residency, size, 1); }), sentence);
+  EXPECT_EQ(refusal([&] { measure_calls(residency, size); }), sentence);
 }
 
 }  // namespace

@@ -13,11 +13,11 @@ TEST_F(Bench, PartsAreAllOfACall) {
     const Result result = run({"bench", "--quant", quant, "--dtype", "f32", "--json"});
     ASSERT_EQ(result.code, 0) << result.err;
     const Json json = Json::parse(result.out);
-    EXPECT_EQ(json["quant"], quant);
+    EXPECT_EQ(json["precision"], quant == "none" ? "float32" : quant);
     EXPECT_GT(json["image_tokens"], 0);
     double shares = 0;
     for (const auto& [name, part] : json["parts"].items()) shares += double(part["share"]);
-    EXPECT_NEAR(shares, 1, 0.01);
+    EXPECT_NEAR(shares, 1, 1e-6);
     for (const char* part : {"products", "attention"}) {
       EXPECT_GT(json["parts"][part]["flops_per_second"], 0) << part;
       EXPECT_GT(json["parts"][part]["ceiling_flops_per_second"], 0) << part;
@@ -31,6 +31,7 @@ TEST_F(Bench, ReadsAsATableAndRefusesPictures) {
   ASSERT_EQ(result.code, 0) << result.err;
   for (const char* part : {"one call of the network", "products", "attention", "the rest"})
     EXPECT_NE(result.out.find(part), std::string::npos) << part;
+  expect_failure({"bench", "--steps", "4"}, 2, "--steps");
   expect_failure({"bench", "car.png"}, 2, "icedit bench edits no picture, but 'car.png'");
 }
 

@@ -31,7 +31,8 @@ class MemoryPlan : public ::testing::Test {
     size_ = usual_size(*residency_, request_);
   }
   void plan(std::optional<uint64_t> most) {
-    plan_memory(*residency_, {.low_memory = false, .most = most, .vram = {}}, false, size_, /*own=*/0);
+    plan_memory(*residency_, {.low_memory = false, .most = most, .vram = {}}, false, size_,
+                /*own=*/0);
   }
   uint64_t bytes() const { return process_bytes(*residency_, size_, /*own=*/0); }
   size_t streamed() const { return residency_->streamed().blocks.size(); }

@@ -38,6 +38,12 @@ TEST(Speed, TheLimitIsTheErrorThatHasTheseDecibels) {
 TEST(Speed, WhatDoesNotGoTogether) {
   check_speed({Speed::kFast, 50.0, {}}, Solver::kEuler, 8);
   check_speed({Speed::kExact, {}, 8}, Solver::kEuler, 8);
+  for (const Solver solver : {Solver::kAb2, Solver::kDpmpp2m}) {
+    check_speed({}, solver, 8);
+    EXPECT_THROW(check_speed({Speed::kFast, {}, {}}, solver, 8), UsageError);
+    EXPECT_THROW(check_speed({Speed::kExact, 50.0, {}}, solver, 8), UsageError);
+    EXPECT_THROW(check_speed({Speed::kExact, {}, 5}, solver, 8), UsageError);
+  }
   EXPECT_THROW(check_speed({Speed::kFast, {}, 5}, Solver::kEuler, 8), UsageError);
   EXPECT_THROW(check_speed({Speed::kExact, 50.0, 5}, Solver::kEuler, 8), UsageError);
   EXPECT_THROW(check_speed({Speed::kExact, {}, 9}, Solver::kEuler, 8), UsageError);

@@ -25,7 +25,8 @@ namespace {
 
 // By rows of f32: for CPUs without 8-bit products. Sums above 2^24 are rounded in their last bits.
 void product_in_f32(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out,
-                    const LowRankTerms& /*terms*/) {
+                    const LowRankTerms& terms) {
+  TORCH_INTERNAL_ASSERT(terms.empty());  // adds_low_rank is false
   constexpr int64_t kRows = 512, kOutputs = 256;
   const int64_t row_bytes = inner_tiles(x.columns) * kTileBytes;
   const auto* tiles = x.tiles.const_data_ptr<uint8_t>();

@@ -160,7 +160,7 @@ std::string refusal(const std::function<void()>& plan) {
 TEST_F(BudgetOnDevice, WhatCannotBeKeptIsRefused) {
   const MemoryLimit host = {.low_memory = false, .most = uint64_t{1} << 40, .vram = {}};
   EXPECT_EQ(refusal([&] { plan_memory(residency_, host, false, size_); }),
-            "--max-memory is of the memory beside the CPU, of which an edit on pretend:0 takes "
+            "--max-memory is of the host's memory, of which an edit on pretend:0 takes "
             "little; give --max-vram");
   const std::string least = refusal([&] { planned(uint64_t{1} << 20); });
   EXPECT_EQ(least.find("--max-vram 1.0 MiB is too little: "), 0u) << least;

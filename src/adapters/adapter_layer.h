@@ -43,8 +43,9 @@ struct AdapterLayer : AdapterModule, LinearAdapter {
   // In peft's order: x cast to the factors' dtype (or to a wider one that x has), the product
   // scaled, then added, the sum cast back to y's dtype. A scale of 0 costs nothing.
   Tensor add_to(const Tensor& y, const Operand& x) const override;
-  // Of one that is not trained; the factors must not change behind the first use. Of a mixture the
-  // experts lie side by side, and a token has zeros for those that it was not sent to.
+  // Of one that is not trained; the factors must not change behind the first use. The product has x
+  // as its matrix reads it, in bf16 or 8 bits, and rounds x a^T to bf16. Of a mixture the experts
+  // lie side by side, and a token has zeros for those that it was not sent to.
   const LowRankChange* low_rank() const override { return can_be_added() ? &change_ : nullptr; }
   // Of a plain LoRA that is not trained.
   std::optional<double> fold_factor() const override;

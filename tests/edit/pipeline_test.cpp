@@ -258,6 +258,34 @@ TEST(Editor, TheLastPreviewHasTheEditsColours) {
   EXPECT_LT(distance(preview), 20);
 }
 
+// Products keep the factors as they were packed at the first use, and take the scale at each.
+TEST(Editor, AnAdapterOnABaseIn8BitsIsRescaledAsIfItHadBeenLoadedSo) {
+  ModelRequest nano;
+  nano.model = std::string(ICEDIT_SOURCE) + "/models/nano/model";
+  EditRequest request;
+  request.source = read_image(Path(ICEDIT_SOURCE) / "assets/desert-car.png");
+  request.instruction = "make it night";
+  request.seed = 1;
+  request.steps = 2;
+  const auto last_of = [&](const std::vector<double>& scales) {
+    ResidencyOptions options;
+    options.dtype = DtypeChoice::kBF16;
+    options.quant = Quant::kInt8;
+    options.keep = Keep::kAll;
+    options.adapters = {{std::string(ICEDIT_SOURCE) + "/models/nano/lora", scales.front()}};
+    Editor editor(ModelFiles::find(nano), options);
+    Image made;
+    for (const double scale : scales) {
+      editor.residency().set_adapter_scale(0, scale);
+      made = editor.edit(request).front().image;
+    }
+    return made;
+  };
+  const Image half = last_of({0.5});
+  EXPECT_EQ(last_of({0, 1, 0.5}).pixels, half.pixels);
+  EXPECT_NE(last_of({0}).pixels, half.pixels);
+}
+
 TEST(Editor, LoadingTheTransformerIsAStageOfItsOwnAndComesOnce) {
   std::vector<std::string> stages;
   EditHooks hooks;

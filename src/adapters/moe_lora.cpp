@@ -25,6 +25,20 @@ class WithGradientOf : public torch::autograd::Function<WithGradientOf> {
   }
 };
 
+// N tokens  E experts  k picked
+struct Picks {
+  Tensor indices, weights;  // [N, k] each
+
+  Tensor by_expert(int64_t experts) const {  // [N, E]: zeros for those that were not picked
+    return at::zeros({indices.size(0), experts}, weights.options()).scatter(-1, indices, weights);
+  }
+};
+
+Picks pick(const Tensor& logits, int64_t count, at::ScalarType wide) {
+  const auto [top, indices] = at::topk(logits, count, -1);
+  return {indices, at::softmax(top, -1, wide)};
+}
+
 }  // namespace
 
 Tensor balance_loss(const Tensor& logits, const Tensor& indices) {
@@ -37,23 +51,21 @@ Tensor balance_loss(const Tensor& logits, const Tensor& indices) {
 }
 
 Tensor AdapterLayer::expert_weights(const Tensor& logits) const {
-  const auto [top, indices] = at::topk(logits, top_k, -1);
-  return at::zeros_like(logits).scatter(-1, indices, at::softmax(top, -1));
+  return pick(logits, top_k, logits.scalar_type()).by_expert(experts());
 }
 
-// N tokens  E experts  k picked
 Tensor AdapterLayer::add_experts(const Tensor& y, const Tensor& x, double factor) const {
   const auto dtype = at::promote_types(x.scalar_type(), route.scalar_type());
   const Tensor tokens = x.reshape({-1, x.size(-1)}).to(dtype);  // [N, in]
   const Tensor logits = at::linear(tokens, route.to(dtype));    // [N, E]
-  const auto [top, indices] = at::topk(logits, top_k, -1);      // [N, k] each
-  const auto wide = at::promote_types(at::kFloat, x.scalar_type());
-  const Tensor picked = at::softmax(top, -1, wide).to(y.scalar_type());  // [N, k]
+  Picks picks = pick(logits, top_k, at::promote_types(at::kFloat, x.scalar_type()));
+  picks.weights = picks.weights.to(y.scalar_type());
+  const Tensor &indices = picks.indices, &picked = picks.weights;
   if (on_route) {
     Shape shape = x.sizes().vec();
     shape.back() = experts();
-    const Tensor weights = at::zeros_like(logits, picked.options()).scatter(-1, indices, picked);
-    const Tensor out_weights = weights.reshape(shape), out_logits = logits.reshape(shape);
+    const Tensor out_weights = picks.by_expert(experts()).reshape(shape),
+                 out_logits = logits.reshape(shape);
     shape.back() = top_k;
     on_route({out_logits, indices.reshape(shape), out_weights});
   }

@@ -10,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/model_options.h"
 #include "cli/plan.h"
+#include "cli/table.h"
 #include "edit/call_times.h"
 #include "edit/edit_settings.h"
 #include "edit/memory_plan.h"
@@ -65,22 +66,15 @@ Json json_of(const std::vector<BenchRow>& rows, const CallTimes& times) {
 }
 
 void print_rows(const std::vector<BenchRow>& rows, const CallTimes& times) {
-  const auto line = [](const std::array<std::string, 5>& cells) {
-    std::string text;
-    for (const std::string& cell : cells) {
-      std::string wide = cell;
-      wide.resize(std::max<size_t>(cell.size(), text.empty() ? 20 : 10), ' ');
-      text += wide + "  ";
-    }
-    std::cout << text.substr(0, text.find_last_not_of(' ') + 1) << "\n";
-  };
-  line({"part", "time", "share", "speed", "of the machine's best"});
+  const std::vector<size_t> widths = {20, 10, 10, 10};
+  print_row({"part", "time", "share", "speed", "of the machine's best"}, widths);
   for (const BenchRow& row : rows) {
     const double speed = row.figures.flops / row.figures.seconds;
     const bool known = row.ceiling > 0;
-    line({row.name, milliseconds_text(row.figures.seconds),
-          percent_text(row.figures.seconds / times.seconds), known ? rate_text(speed) : "",
-          known ? percent_text(speed / row.ceiling) + " of " + rate_text(row.ceiling) : ""});
+    print_row({row.name, milliseconds_text(row.figures.seconds),
+               percent_text(row.figures.seconds / times.seconds), known ? rate_text(speed) : "",
+               known ? percent_text(speed / row.ceiling) + " of " + rate_text(row.ceiling) : ""},
+              widths);
   }
 }
 

@@ -6,6 +6,7 @@
 #include "base/process.h"
 #include "base/progress.h"
 #include "cli/plan.h"
+#include "cli/table.h"
 #include "io/json.h"
 
 namespace icedit::cli {
@@ -24,17 +25,6 @@ std::string seconds_text(double seconds) {
   char text[32];
   std::snprintf(text, sizeof text, seconds < 1 ? "%.3f s" : "%.1f s", seconds);
   return text;
-}
-
-void print_row(const std::vector<std::string>& cells) {
-  constexpr size_t kWidths[] = {12, 28, 12, 12, 6};
-  std::string line;
-  for (size_t i = 0; i < cells.size(); ++i) {
-    std::string cell = cells[i];
-    if (i < std::size(kWidths)) cell.resize(std::max(kWidths[i], cell.size()), ' ');
-    line += (i > 0 ? "  " : "") + cell;
-  }
-  std::cout << line.substr(0, line.find_last_not_of(' ') + 1) << "\n";
 }
 
 }  // namespace
@@ -59,10 +49,12 @@ void print_plan(const std::vector<PlanRow>& rows, const std::string& what,
     std::cout << dumped(out, 2) << "\n";
     return;
   }
-  print_row({"precision", "in memory", "at most", "a " + what, "fits", "flags"});
+  const std::vector<size_t> widths = {12, 28, 12, 12, 6};
+  print_row({"precision", "in memory", "at most", "a " + what, "fits", "flags"}, widths);
   for (const PlanRow& row : rows) {
     print_row({row.precision, row.residency, bytes_text(double(row.peak)),
-               seconds_text(row.seconds), row.peak <= available ? "yes" : "no", row.flags});
+               seconds_text(row.seconds), row.peak <= available ? "yes" : "no", row.flags},
+              widths);
   }
   std::cout << "\n" << bytes_text(double(available)) << " available";
   if (best == nullptr)

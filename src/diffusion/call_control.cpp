@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/str.h"
+#include "diffusion/flow.h"
 
 namespace icedit {
 namespace {
@@ -55,9 +56,7 @@ std::string call_limit_fault(const CallLimit& limit, int64_t steps) {
 }
 
 CallControl::CallControl(const Tensor& sigmas, const CallLimit& limit, Tensor where)
-    : limit_(limit), where_(std::move(where)) {
-  const Tensor on_cpu = sigmas.cpu();
-  for (int64_t i = 0; i < on_cpu.size(0); ++i) sigmas_.push_back(on_cpu[i].item<double>());
+    : sigmas_(as_doubles(sigmas)), limit_(limit), where_(std::move(where)) {
   if (limit_.calls) planned_ = evenly(sigmas_, *limit_.calls);
 }
 

@@ -15,4 +15,10 @@ Tensor euler_step(const Tensor& x, const Tensor& v, const Tensor& sigma, const T
   return (x.to(at::kFloat) + (sigma_next - sigma) * v).to(v.scalar_type());
 }
 
+std::vector<double> as_doubles(const Tensor& sigmas) {
+  const Tensor wide = sigmas.to(at::kCPU, at::kDouble).contiguous();
+  const auto* values = wide.const_data_ptr<double>();
+  return {values, values + wide.numel()};
+}
+
 }  // namespace icedit

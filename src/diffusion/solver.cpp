@@ -20,10 +20,8 @@ double log_signal_to_noise(double sigma) {
 
 }  // namespace
 
-SolverSteps::SolverSteps(Solver solver, const Tensor& sigmas) : solver_(solver), sigmas_(sigmas) {
-  const Tensor on_cpu = sigmas.cpu();
-  for (int64_t i = 0; i < on_cpu.size(0); ++i) sigma_.push_back(on_cpu[i].item<double>());
-}
+SolverSteps::SolverSteps(Solver solver, const Tensor& sigmas)
+    : solver_(solver), sigmas_(sigmas), sigma_(as_doubles(sigmas)) {}
 
 Tensor SolverSteps::carried_on(int64_t i, const Tensor& now, double (*position)(double sigma)) {
   const Tensor before = before_;

@@ -20,12 +20,11 @@ constexpr int kProducts = 5;                          // of which the fastest co
 Conditioning random_conditioning(const FluxConfig& c, const EditSize& size,
                                  const at::TensorOptions& options) {
   Conditioning in;
-  const auto ids = at::TensorOptions(options).dtype(at::kFloat);
   in.condition = at::randn({1, size.image_tokens, c.in_channels - c.out_channels}, options);
   in.prompt_embeds = at::randn({1, size.text_tokens, c.joint_attention_dim}, options);
   in.pooled_prompt_embeds = at::randn({1, c.pooled_projection_dim}, options);
-  in.image_ids = at::zeros({size.image_tokens, 3}, ids);
-  in.text_ids = at::zeros({size.text_tokens, 3}, ids);
+  in.image_ids = at::zeros({size.image_tokens, 3});
+  in.text_ids = at::zeros({size.text_tokens, 3});
   return in;
 }
 
@@ -37,7 +36,7 @@ CallTimes measure_calls(Residency& residency, const EditSize& size) {
   const FluxTransformer& model = residency.transformer();
   const AroundBlock around = residency.around(Part::kTransformer);
   const FluxConfig& config = model.config();
-  const auto options = at::TensorOptions(residency.device()).dtype(residency.precision().compute);
+  const auto options = at::TensorOptions(residency.precision().compute);
   const Conditioning conditioning = random_conditioning(config, size, options);
   const Tensor latents = at::randn({1, size.image_tokens, config.out_channels}, options);
   CallTimes times;

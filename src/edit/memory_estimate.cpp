@@ -62,7 +62,7 @@ int64_t elements(const Component& component, Part part, const EditSize& size) {
 
 // Of a tensor that is loaded with these options (nn/linear.cpp, nn/matrix.cpp).
 uint64_t held_bytes(const Checkpoint& checkpoint, const std::string& module, const TensorInfo& info,
-                    const LoadOptions& load, bool mapped) {
+                    const LoadOptions& load) {
   const auto count = uint64_t(info.numel());
   if (info.shape.size() != 2) return count * uint64_t(at::elementSize(load.compute));
   const bool packed = info.dtype == Dtype::kI8 || dtype_block(info.dtype) > 1;
@@ -73,7 +73,7 @@ uint64_t held_bytes(const Checkpoint& checkpoint, const std::string& module, con
   const bool becomes = load.quant != Quant::kNone || dtype_block(info.dtype) > 1;
   if (becomes && load.quantises(module) && rotation_group(info.shape[1]) != 0)
     return load.quant == Quant::kInt4 ? count * 9 / 16 : count;  // 4 bits, and 8 for each 16
-  return mapped ? info.bytes() : count * uint64_t(at::elementSize(load.compute));
+  return load.keep_stored ? info.bytes() : count * uint64_t(at::elementSize(load.compute));
 }
 
 // What is in memory while streamed blocks are computed: the largest, what it is made of, and, in
@@ -122,7 +122,7 @@ PartEstimate estimate(const Residency& residency, Part part, const EditSize& siz
   for (const auto& [name, entry] : checkpoint.entries()) {
     const TensorInfo& info = entry.info;
     const std::string module = module_of(name), call = residency.streamed_call(part, module);
-    const uint64_t held = held_bytes(checkpoint, module, info, load, e.mapped);
+    const uint64_t held = held_bytes(checkpoint, module, info, load);
     const bool quantised = load.quantises(module) && info.dtype != Dtype::kI8;
     e.parameters += parameters_of(checkpoint, name);
     if (e.mapped && !quantised) converted = std::max(converted, info.numel());
@@ -180,7 +180,7 @@ std::vector<CallBytes> transformer_blocks(const Residency& residency) {
     const std::string module = module_of(name), call = call_of_module(module);
     if (call.empty() || call.ends_with(kModulationCall) || entry.info.shape.size() != 2) continue;
     CallBytes& bytes = by_path[call];
-    bytes.held += held_bytes(component.checkpoint, module, entry.info, load, load.keep_stored);
+    bytes.held += held_bytes(component.checkpoint, module, entry.info, load);
     bytes.stored += entry.info.bytes();
   }
   const FluxConfig config = FluxConfig::from(component.config);

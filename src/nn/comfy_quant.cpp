@@ -89,9 +89,8 @@ int64_t matrix_inputs(const Checkpoint& checkpoint, const std::string& module) {
 }
 
 int64_t parameters_of(const Checkpoint& checkpoint, const std::string& name) {
-  const size_t dot = name.rfind('.');
-  const std::string module = dot == std::string::npos ? "" : name.substr(0, dot);
-  const std::string part = name.substr(dot + 1);  // all of it where there is no dot
+  const size_t dot = name.rfind('.');  // none: both are all of it
+  const std::string module = name.substr(0, dot), part = name.substr(dot + 1);
   if (is_fp8_scale(name) || is_fp8_mark(name) || part == "comfy_quant" ||
       part.starts_with("weight_s") || part == "weight_codebook")
     return 0;

@@ -31,7 +31,11 @@ struct Linear::State {
   void load(const Weights& w);
   std::vector<double> factors() const;
   void fold(const std::vector<double>& factors);
-  LowRankChanges low_rank_changes(const Operand& x) const;
+  struct Added {
+    LowRankChanges by_product;
+    std::vector<const LinearAdapter*> behind_it;
+  };
+  Added added(const Operand& x) const;
 };
 
 void Linear::State::load(const Weights& w) {
@@ -68,14 +72,19 @@ void Linear::State::fold(const std::vector<double>& factors) {
   weight.release();
 }
 
-// Those of the adapters that the product itself adds.
-LowRankChanges Linear::State::low_rank_changes(const Operand& x) const {
-  LowRankChanges changes;
-  if (adapters.empty() || is_observed() || gradients_wanted() || !matrix->adds_changes(x))
-    return changes;
-  for (const auto& adapter : adapters)
-    if (const LowRankChange* change = adapter->low_rank()) changes.push_back(change);
-  return changes;
+// The adapters that are not folded: each is asked once, as its scale may change meanwhile.
+Linear::State::Added Linear::State::added(const Operand& x) const {
+  Added added;
+  if (!folded.empty() || adapters.empty()) return added;
+  const bool by_product = !is_observed() && !gradients_wanted() && matrix->adds_changes(x);
+  for (const auto& adapter : adapters) {
+    const LowRankChange* change = by_product ? adapter->low_rank() : nullptr;
+    if (change != nullptr)
+      added.by_product.push_back(change);
+    else
+      added.behind_it.push_back(adapter.get());
+  }
+  return added;
 }
 
 Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
@@ -102,14 +111,10 @@ Tensor Linear::operator()(const Operand& x) const {
   if (!s.matrix) return loaded_copy()(x);
   const Timed timed(Work::kProducts,
                     2.0 * double(at::multiply_integers(x.shape())) * double(s.out));
-  const bool adds = s.folded.empty() && !s.adapters.empty();
-  const LowRankChanges changes = adds ? s.low_rank_changes(x) : LowRankChanges();
+  const auto [changes, others] = s.added(x);
   Tensor y = changes.empty() ? matrix_product(x, s.matrix, s.bias)
                              : s.matrix->times_and_changes(x, s.bias, changes);
-  if (adds) {
-    for (const auto& adapter : s.adapters)
-      if (changes.empty() || adapter->low_rank() == nullptr) y = adapter->add_to(y, x);
-  }
+  for (const LinearAdapter* adapter : others) y = adapter->add_to(y, x);
   return is_observed() ? observed(s.path, x.tensor(), y) : y;
 }
 

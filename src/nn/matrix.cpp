@@ -83,13 +83,21 @@ Tensor of_width(Shape shape, int64_t width) {
   return at::empty(shape, at::kBFloat16);
 }
 
+// Where there is one.
+Tensor own_product(const Operand& x, const Tensor& weight, const Tensor& bias,
+                   const LowRankChanges& changes) {
+  const Tensor y = of_width(x.shape(), weight.size(0));
+  kernels::LowRankTerms terms;
+  for (const LowRankChange* change : changes) terms.push_back(change->term(x.tiled()));
+  kernels::product(x.tiled(), weight, bias, y, terms);
+  return y;
+}
+
 // x weight^T + bias.
 Tensor linear(const Operand& x, const Tensor& weight, const Tensor& bias) {
   if (!has_own_product(weight, x.scalar_type(), rows_of(x.shape())))
     return at::linear(x.tensor(), weight, bias);
-  const Tensor y = of_width(x.shape(), weight.size(0));
-  kernels::product(x.tiled(), weight, bias, y);
-  return y;
+  return own_product(x, weight, bias, {});
 }
 
 // g weight.
@@ -160,11 +168,7 @@ bool Matrix::adds_changes(const Operand& x) const {
 
 Tensor Matrix::times_and_changes(const Operand& x, const Tensor& bias,
                                  const LowRankChanges& changes) const {
-  const Tensor weight = dense(at::kBFloat16), y = of_width(x.shape(), weight.size(0));
-  kernels::LowRankTerms terms;
-  for (const LowRankChange* change : changes) terms.push_back(change->term(x.tiled()));
-  kernels::product(x.tiled(), weight, bias, y, terms);
-  return y;
+  return own_product(x, dense(at::kBFloat16), bias, changes);
 }
 
 Tensor Matrix::times_transposed(const Tensor& g) const {

@@ -37,14 +37,7 @@ class MatricesOnDevice : public ::testing::Test {
             {"layer.weight_scale", v.scales},
             {"layer.comfy_quant", bytes_tensor(comfy_quant_text({std::string(kInt8Format), 256}))}};
   }
-  Named int4() const {
-    const Int4Values v = quantised_rows_in_4_bits(weight_, 256);
-    return {{"layer.weight", v.codes.view(at::kChar)},
-            {"layer.weight_s_rel", v.run_scales},
-            {"layer.weight_s_channel", v.scales},
-            {"layer.weight_codebook", v.levels},
-            {"layer.comfy_quant", bytes_tensor(comfy_quant_text({std::string(kInt4Format), 256}))}};
-  }
+  Named int4() const { return layer_in_4_bits(weight_); }
   Named fp8() const {
     return {{"layer.weight", (weight_ / 2).to(at::kFloat8_e4m3fn)},
             {"layer.scale_weight", at::full({}, 2.0F)}};

@@ -148,21 +148,12 @@ INSTANTIATE_TEST_SUITE_P(In, ActivationsOnDevice,
                            return info.param == DtypeChoice::kF32 ? "F32" : "Bf16";
                          });
 
-std::string refusal(const std::function<void()>& plan) {
-  try {
-    plan();
-  } catch (const UsageError& error) {
-    return error.what();
-  }
-  return "";
-}
-
 TEST_F(BudgetOnDevice, WhatCannotBeKeptIsRefused) {
   const MemoryLimit host = {.low_memory = false, .most = uint64_t{1} << 40, .vram = {}};
-  EXPECT_EQ(refusal([&] { plan_memory(residency_, host, false, size_); }),
+  EXPECT_EQ(error_of<UsageError>([&] { plan_memory(residency_, host, false, size_); }),
             "--max-memory is of the host's memory, of which an edit on pretend:0 takes "
             "little; give --max-vram");
-  const std::string least = refusal([&] { planned(uint64_t{1} << 20); });
+  const std::string least = error_of<UsageError>([&] { planned(uint64_t{1} << 20); });
   EXPECT_EQ(least.find("--max-vram 1.0 MiB is too little: "), 0u) << least;
   planned(uint64_t{3} << 30);
   MemoryCheck check(residency_, /*available=*/0);  // the machine's memory does not count
@@ -177,9 +168,9 @@ TEST(TimesOnDevice, AreRefused) {
   Residency residency(tiny_fill(), on_device());
   const EditSize size = usual_size(residency, small_request());
   const std::string sentence = "times are measured on the CPU alone; add --device cpu";
-  EXPECT_EQ(refusal([&] { measure_block(residency, size, 1); }), sentence);
-  EXPECT_EQ(refusal([&] { training_seconds(residency, size, 1); }), sentence);
-  EXPECT_EQ(refusal([&] { measure_calls(residency, size); }), sentence);
+  EXPECT_EQ(error_of<UsageError>([&] { measure_block(residency, size, 1); }), sentence);
+  EXPECT_EQ(error_of<UsageError>([&] { training_seconds(residency, size, 1); }), sentence);
+  EXPECT_EQ(error_of<UsageError>([&] { measure_calls(residency, size); }), sentence);
 }
 
 }  // namespace

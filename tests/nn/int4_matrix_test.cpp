@@ -34,14 +34,7 @@ Tensor as_the_format_says(const Int4Values& v) {
 
 class Int4Layout : public ::testing::Test {
  protected:
-  Named stored() const {
-    const Int4Values v = quantised_rows_in_4_bits(weight_, 256);
-    return {{"layer.weight", v.codes.view(at::kChar)},
-            {"layer.weight_s_rel", v.run_scales},
-            {"layer.weight_s_channel", v.scales},
-            {"layer.weight_codebook", v.levels},
-            {"layer.comfy_quant", bytes_tensor(comfy_quant_text({std::string(kInt4Format), 256}))}};
-  }
+  Named stored() const { return layer_in_4_bits(weight_); }
   Named with(const std::string& name, const Tensor& tensor) const {
     Named changed;
     for (const auto& entry : stored())

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "base/tensor.h"
 #include "nn/kernels/tiles.h"
 
 namespace icedit::kernels::amx {
@@ -48,6 +49,8 @@ struct Step {
   C* c;
   bool onto;
 };
+
+using Bf16Step = Step<at::BFloat16, at::BFloat16, float>;
 
 template <class A, class B, class C>
 ICEDIT_AMX inline void step(const Step<A, B, C>& s) {

@@ -19,11 +19,7 @@ namespace {
 
 using namespace bf16;  // NOLINT: its parts
 
-// Tiles of 1 KiB hold 16 rows x 32 values of a left factor, 32 rows x 16 columns of a right one, or
-// 16 x 16 sums. A step of a product makes kSide x kSide sums of four tiles.
-constexpr int64_t kTile = 512, kRows = 16, kSide = 32, kSums = kSide * kSide;
-
-using Step = amx::Step<BF16, BF16, float>;
+using Step = amx::Bf16Step;
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512bf16")
@@ -32,7 +28,7 @@ using Step = amx::Step<BF16, BF16, float>;
 struct Packed {
   BF16* keys;    // q k^T's: for each 16 keys the tiles of 32 dimensions
   BF16* values;  // p v's: for each 16 dimensions the tiles of 32 keys
-  float* norms;  // of every kSide keys the largest |k|^2
+  float* norms;  // of every kBlock keys the largest |k|^2
 };
 
 // 16 keys at most -> their tiles, and the largest |k|^2.
@@ -40,7 +36,7 @@ float pack_keys(const Head& k, int64_t first, BF16* to) {
   pack_columns(k.row(first), k.stride, k.rows - first, k.width, to);
   __m512 squares = _mm512_setzero_ps();
   for (int64_t d = 0; d < k.width; d += 2) {
-    const auto pairs = (__m512bh)_mm512_load_si512(to + d * kRows);
+    const auto pairs = (__m512bh)_mm512_load_si512(to + d * kTileRows);
     squares = _mm512_dpbf16_ps(squares, pairs, pairs);
   }
   return _mm512_reduce_max_ps(squares);
@@ -54,28 +50,28 @@ class Attention {
   Attention(int64_t width, float scale)
       : width_(width),
         scale_(scale * kLog2E),
-        memory_(at::empty({kQueries * width / 2 + kQueries * kKeys / 2 + 2 * kSums +
-                           kQueries * width + 2 * kQueries * kRows},
+        memory_(at::empty({kQueries * width / 2 + kQueries * kKeys / 2 + 2 * kBlockSums +
+                           kQueries * width + 2 * kQueries * kTileRows},
                           at::kFloat)) {
     auto* at = memory_.mutable_data_ptr<float>();
     const auto take = [&](int64_t count) { return std::exchange(at, at + count); };
     q_ = reinterpret_cast<BF16*>(take(kQueries * width / 2));
     p_ = reinterpret_cast<BF16*>(take(kQueries * kKeys / 2));
-    scores_[0] = take(kSums);
-    scores_[1] = take(kSums);
+    scores_[0] = take(kBlockSums);
+    scores_[1] = take(kBlockSums);
     out_ = take(kQueries * width);
-    sums_ = take(kQueries * kRows);
-    rounded_sums_ = take(kQueries * kRows);
+    sums_ = take(kQueries * kTileRows);
+    rounded_sums_ = take(kQueries * kTileRows);
   }
 
   // Queries from `first` on, kQueries at most.
   void operator()(const Head& q, int64_t first, const Packed& packed, const Head& out,
                   float* log_sum) {
     count_ = std::min(kQueries, q.rows - first);
-    sides_ = tiles_for(count_, kSide);
+    sides_ = tiles_for(count_, kBlock);
     const float longest = load_queries(q, first);
     choose_shifts(packed, q.rows, longest);
-    std::memset(sums_, 0, sizeof(float) * 2 * kQueries * kRows);
+    std::memset(sums_, 0, sizeof(float) * 2 * kQueries * kTileRows);
     for (int64_t key = 0; key < q.rows; key += kKeys) {
       soften(packed, key, q.rows);
       mix(packed, key, q.rows);
@@ -87,10 +83,10 @@ class Attention {
   // As tiles of a left factor. Returns the largest |q|^2.
   float load_queries(const Head& q, int64_t first) {
     float longest = 0;
-    for (int64_t i = 0; i < sides_ * kSide; ++i) {
-      BF16* to = q_ + i / kRows * kRows * width_ + i % kRows * kSide;
+    for (int64_t i = 0; i < sides_ * kBlock; ++i) {
+      BF16* to = q_ + i / kTileRows * kTileRows * width_ + i % kTileRows * kBlock;
       __m512 squares = _mm512_setzero_ps();
-      for (int64_t d = 0; d < width_; d += kSide, to += kTile) {
+      for (int64_t d = 0; d < width_; d += kBlock, to += kTileValues) {
         const __m512i x =
             i < count_ ? _mm512_loadu_si512(q.row(first + i) + d) : _mm512_setzero_si512();
         squares = _mm512_dpbf16_ps(squares, (__m512bh)x, (__m512bh)x);
@@ -106,14 +102,14 @@ class Attention {
   // the largest score, for which the products are made once more.
   void choose_shifts(const Packed& packed, int64_t length, float longest) {
     constexpr float kMost = 80.0F;  // 2^80 times a sum of values is still far from f32's end
-    const float key = *std::max_element(packed.norms, packed.norms + tiles_for(length, kSide));
+    const float key = *std::max_element(packed.norms, packed.norms + tiles_for(length, kBlock));
     if (key * longest * scale_ * scale_ > kMost * kMost) return find_largest(packed, length);
     std::fill_n(shifts_, kQueries, 0.0F);
   }
 
   void find_largest(const Packed& packed, int64_t length) {
     std::fill_n(shifts_, kQueries, -std::numeric_limits<float>::infinity());
-    for (int64_t key = 0; key < length; key += kSide) {
+    for (int64_t key = 0; key < length; key += kBlock) {
       for (int64_t side = 0; side < sides_; ++side) {
         multiply(packed, key, side, scores_[0]);
         raise_shifts(side, length - key);
@@ -122,52 +118,53 @@ class Attention {
   }
 
   void raise_shifts(int64_t side, int64_t keys) {
-    const __mmask16 masks[] = {lanes(keys), lanes(std::max<int64_t>(0, keys - kRows))};
+    const __mmask16 masks[] = {lanes(keys), lanes(std::max<int64_t>(0, keys - kTileRows))};
     const __m512 lowest = _mm512_set1_ps(-std::numeric_limits<float>::infinity());
     const __m512 scales = _mm512_set1_ps(scale_);
-    for (int64_t i = 0; i < kSide; ++i) {
+    for (int64_t i = 0; i < kBlock; ++i) {
       __m512 most = lowest;
       for (int64_t j = 0; j < 2; ++j) {
         const __m512 x = _mm512_load_ps(score(scores_[0], i, j));
         most = _mm512_max_ps(_mm512_mask_mul_ps(lowest, masks[j], x, scales), most);
       }
-      float& shift = shifts_[side * kSide + i];
+      float& shift = shifts_[side * kBlock + i];
       shift = std::max(shift, _mm512_reduce_max_ps(most));
     }
   }
 
   static float* score(float* scores, int64_t query, int64_t half) {
-    return scores + (query / kRows * 2 + half) * kRows * kRows + query % kRows * kRows;
+    return scores + (query / kTileRows * 2 + half) * kTileRows * kTileRows +
+           query % kTileRows * kTileRows;
   }
 
-  // kSide queries times kSide keys.
+  // kBlock queries times kBlock keys.
   void multiply(const Packed& packed, int64_t key, int64_t side, float* scores) {
-    amx::step(Step{q_ + side * kSide * width_, kRows * width_, packed.keys + key * width_,
-                   kRows * width_, width_ / kSide, scores, /*onto=*/false});
+    amx::step(Step{q_ + side * kBlock * width_, kTileRows * width_, packed.keys + key * width_,
+                   kTileRows * width_, width_ / kBlock, scores, /*onto=*/false});
   }
 
   // Probabilities of kKeys keys, times 2^-shift. The next products run beside the exponentials of
   // those before.
   void soften(const Packed& packed, int64_t key, int64_t length) {
-    const int64_t steps = tiles_for(std::min(kKeys, length - key), kSide) * sides_;
+    const int64_t steps = tiles_for(std::min(kKeys, length - key), kBlock) * sides_;
     const auto start = [&](int64_t i) {
-      multiply(packed, key + i / sides_ * kSide, i % sides_, scores_[i % 2]);
+      multiply(packed, key + i / sides_ * kBlock, i % sides_, scores_[i % 2]);
     };
     start(0);
     for (int64_t i = 0; i < steps; ++i) {
       if (i + 1 < steps) start(i + 1);
       const int64_t tile = i / sides_, side = i % sides_;
-      soften_step(scores_[i % 2], side, length - key - tile * kSide,
-                  p_ + side * kSide * kKeys + tile * kTile);
+      soften_step(scores_[i % 2], side, length - key - tile * kBlock,
+                  p_ + side * kBlock * kKeys + tile * kTileValues);
     }
   }
 
   void soften_step(float* scores, int64_t side, int64_t keys, BF16* to) {
     const __m512bh ones = (__m512bh)_mm512_set1_epi16(0x3f80);
-    const __mmask16 first = lanes(keys), second = lanes(std::max<int64_t>(0, keys - kRows));
+    const __mmask16 first = lanes(keys), second = lanes(std::max<int64_t>(0, keys - kTileRows));
     const __m512 scales = _mm512_set1_ps(scale_);
-    for (int64_t i = 0; i < kSide; ++i) {
-      const int64_t query = side * kSide + i;
+    for (int64_t i = 0; i < kBlock; ++i) {
+      const int64_t query = side * kBlock + i;
       const __m512 shift = _mm512_set1_ps(shifts_[query]);
       const auto half = [&](int64_t j, __mmask16 mask) {
         return power_of_2(_mm512_fmsub_ps(_mm512_load_ps(score(scores, i, j)), scales, shift),
@@ -175,33 +172,34 @@ class Attention {
       };
       const __m512 a = half(0, first), b = half(1, second);
       const __m512bh rounded = _mm512_cvtne2ps_pbh(b, a);
-      float *sum = sums_ + query * kRows, *rounded_sum = rounded_sums_ + query * kRows;
+      float *sum = sums_ + query * kTileRows, *rounded_sum = rounded_sums_ + query * kTileRows;
       _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), _mm512_add_ps(a, b)));
       _mm512_store_ps(rounded_sum, _mm512_dpbf16_ps(_mm512_load_ps(rounded_sum), rounded, ones));
-      _mm512_store_si512(to + i / kRows * kRows * kKeys + i % kRows * kSide, (__m512i)rounded);
+      _mm512_store_si512(to + i / kTileRows * kTileRows * kKeys + i % kTileRows * kBlock,
+                         (__m512i)rounded);
     }
   }
 
-  // Probabilities times values, kSide dimensions at a time.
+  // Probabilities times values, kBlock dimensions at a time.
   void mix(const Packed& packed, int64_t key, int64_t length) {
-    const int64_t tiles = tiles_for(std::min(kKeys, length - key), kSide);
-    const int64_t next_columns = tiles_for(length, kSide) * kTile;
-    for (int64_t d = 0; d < width_; d += kSide) {
+    const int64_t tiles = tiles_for(std::min(kKeys, length - key), kBlock);
+    const int64_t next_columns = tiles_for(length, kBlock) * kTileValues;
+    for (int64_t d = 0; d < width_; d += kBlock) {
       for (int64_t side = 0; side < sides_; ++side)
-        amx::step(Step{p_ + side * kSide * kKeys, kRows * kKeys,
-                       packed.values + d / kRows * next_columns + key / kSide * kTile, next_columns,
-                       tiles, out_ + (side * width_ + d) * kSide, /*onto=*/key > 0});
+        amx::step(Step{p_ + side * kBlock * kKeys, kTileRows * kKeys,
+                       packed.values + d / kTileRows * next_columns + key / kBlock * kTileValues,
+                       next_columns, tiles, out_ + (side * width_ + d) * kBlock, /*onto=*/key > 0});
     }
   }
 
   void store(int64_t first, const Head& out, float* log_sum) {
     for (int64_t i = 0; i < count_; ++i) {
-      const float sum = _mm512_reduce_add_ps(_mm512_load_ps(sums_ + i * kRows));
-      const float rounded = _mm512_reduce_add_ps(_mm512_load_ps(rounded_sums_ + i * kRows));
-      for (int64_t d = 0; d < width_; d += kRows) {
-        float* from = score(out_ + (i / kSide * width_ + d / kSide * kSide) * kSide, i % kSide,
-                            d / kRows % 2);
-        store_row(from, 1.0F / rounded, out.row(first + i) + d, kRows);
+      const float sum = _mm512_reduce_add_ps(_mm512_load_ps(sums_ + i * kTileRows));
+      const float rounded = _mm512_reduce_add_ps(_mm512_load_ps(rounded_sums_ + i * kTileRows));
+      for (int64_t d = 0; d < width_; d += kTileRows) {
+        float* from = score(out_ + (i / kBlock * width_ + d / kBlock * kBlock) * kBlock, i % kBlock,
+                            d / kTileRows % 2);
+        store_row(from, 1.0F / rounded, out.row(first + i) + d, kTileRows);
       }
       log_sum[first + i] = (shifts_[i] + std::log2(sum)) / kLog2E;
     }
@@ -223,7 +221,7 @@ class Attention {
 void amx_attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale,
                    const Tensor& out, const Tensor& log_sum) {
   const int64_t heads = q.size(1), length = q.size(2), width = q.size(3), all = q.size(0) * heads;
-  const int64_t sides = tiles_for(length, kSide), size = sides * kSide * width;
+  const int64_t sides = tiles_for(length, kBlock), size = sides * kBlock * width;
   const Tensor keys = at::empty({all, size}, q.options().memory_format({}));
   const Tensor values = at::empty_like(keys);
   const Tensor norms = at::empty({all, sides}, log_sum.options());
@@ -234,16 +232,16 @@ void amx_attention(const Tensor& q, const Tensor& k, const Tensor& v, double sca
   const auto head = [&](const Tensor& t, int64_t i) { return Head(t, i / heads, i % heads); };
   at::parallel_for(0, q.size(0) * sides, 1, [&](int64_t begin, int64_t end) {
     for (int64_t at = begin; at < end; ++at) {
-      const int64_t side = at % sides, s = side * kSide;
+      const int64_t side = at % sides, s = side * kBlock;
       for (int64_t i = at / sides * heads; i < (at / sides + 1) * heads; ++i) {
         const Packed to = packed(i);
         BF16* rows = to.keys + s * width;
         const Head k_rows = head(k, i);
         to.norms[side] = std::max(pack_keys(k_rows, s, rows),
-                                  pack_keys(k_rows, s + kRows, rows + kRows * width));
+                                  pack_keys(k_rows, s + kTileRows, rows + kTileRows * width));
         const Head v_rows = head(v, i);
-        pack_pairs(v_rows.row(s), v_rows.stride, length - s, width, to.values + side * kTile,
-                   sides * kTile);
+        pack_pairs(v_rows.row(s), v_rows.stride, length - s, width, to.values + side * kTileValues,
+                   sides * kTileValues);
       }
     }
   });

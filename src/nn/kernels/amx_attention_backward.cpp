@@ -15,10 +15,7 @@ namespace icedit::kernels {
 namespace {
 
 using namespace bf16;  // NOLINT: its parts
-using Step = amx::Step<BF16, BF16, float>;
-
-constexpr int64_t kValues = kTileBytes / sizeof(BF16);  // of a tile
-constexpr int64_t kSums = kBlock * kBlock;              // of a step
+using Step = amx::Bf16Step;
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512bf16")
@@ -43,7 +40,7 @@ class HeadBackward {
     const int64_t all = blocks_ * kBlock, head = all * width / 2, keys = kKeys * width / 2,
                   scores = kKeys * kQueries / 2;
     memory_ = at::empty({4 * head + 2 * all + all * width + 3 * keys + 2 * kKeys * width +
-                         3 * scores + kBlock * width / 2 + 4 * kSums},
+                         3 * scores + kBlock * width / 2 + 4 * kBlockSums},
                         at::kFloat);
     auto* at = memory_.mutable_data_ptr<float>();
     const auto take = [&](int64_t count) { return std::exchange(at, at + count); };
@@ -58,7 +55,7 @@ class HeadBackward {
     grad_v_ = take(kKeys * width);
     for (BF16** tiles : {&p_, &grad_scores_, &grad_scores_pairs_}) *tiles = halves(scores);
     columns_ = halves(kBlock * width / 2);
-    for (float*& sums : sums_) sums = take(kSums);
+    for (float*& sums : sums_) sums = take(kBlockSums);
   }
 
   void operator()(const HeadTensors& h) {
@@ -91,9 +88,9 @@ class HeadBackward {
     }
     for (int64_t s = 0; s < length_; s += kBlock) {
       pack_pairs(h.q.row(s), h.q.stride, length_ - s, width_, q_pairs_ + s * kTileRows,
-                 blocks_ * kValues);
+                 blocks_ * kTileValues);
       pack_pairs(h.grad_out.row(s), h.grad_out.stride, length_ - s, width_,
-                 grad_pairs_ + s * kTileRows, blocks_ * kValues);
+                 grad_pairs_ + s * kTileRows, blocks_ * kTileValues);
     }
     std::fill_n(log2_sums_, blocks_ * kBlock, 0.0F);
     std::fill_n(deltas_, blocks_ * kBlock, 0.0F);
@@ -152,8 +149,8 @@ class HeadBackward {
       deltas[half] = _mm512_load_ps(deltas_ + first + half * kLanes);
     }
     // As left factors [keys, queries], and as a right one, pairs of keys x queries.
-    const int64_t left = key_block * kBlock * kQueries + query_block * kValues;
-    BF16* pairs = grad_scores_pairs_ + query_block * kBlock * kKeys + key_block * kValues;
+    const int64_t left = key_block * kBlock * kQueries + query_block * kTileValues;
+    BF16* pairs = grad_scores_pairs_ + query_block * kBlock * kKeys + key_block * kTileValues;
     for (int64_t i = 0; i < kBlock; i += 2) {
       __m512 made[2][2];  // of a key and of half the queries
       for (int64_t j = 0; j < 2; ++j) {
@@ -181,7 +178,7 @@ class HeadBackward {
 
   // [keys, queries] times [queries, D] of a head's pairs.
   void add_to_keys(const BF16* left, const BF16* pairs, int64_t query, float* to) {
-    const int64_t next = blocks_ * kValues;
+    const int64_t next = blocks_ * kTileValues;
     for (int64_t d = 0; d < width_; d += kBlock) {
       for (int64_t key = 0; key < key_blocks_; ++key)
         amx::step(Step{left + key * kBlock * kQueries, kTileRows * kQueries,

@@ -18,9 +18,7 @@ namespace icedit::kernels {
 namespace {
 
 using namespace bf16;  // NOLINT: its parts
-using Step = amx::Step<BF16, BF16, float>;
-
-constexpr int64_t kValues = kTileBytes / sizeof(BF16);  // of a tile
+using Step = amx::Bf16Step;
 
 struct Bf16 {
   ICEDIT_AMX static void step(const Step& s) { amx::step(s); }
@@ -36,12 +34,12 @@ struct Right {
 
   // For each 16 columns from `first` on the tiles of the inner dimension.
   void pack(int64_t first, int64_t count, BF16* to) const {
-    const int64_t stride = weight.stride(0), next = tiles() * kValues;
+    const int64_t stride = weight.stride(0), next = tiles() * kTileValues;
     const BF16* from = weight.const_data_ptr<BF16>();
     if (transposed) {
       for (int64_t t = 0; t < tiles(); ++t)
         pack_pairs(from + t * kTileHalves * stride + first, stride, kTileHalves, count,
-                   to + t * kValues, next);
+                   to + t * kTileValues, next);
     } else {
       for (int64_t n = 0; n < count; n += kTileRows)
         pack_columns(from + (first + n) * stride, stride, kTileRows, tiles() * kTileHalves,
@@ -68,7 +66,7 @@ ICEDIT_AVX512_BF16 void finish(const float* c, int64_t rows, const BF16* bias, B
 
 void multiply(const Bf16Rows& x, const Right& right, const Tensor& bias, const Tensor& out,
               const LowRankTerms& terms) {
-  const int64_t tiles = right.tiles(), stride = tiles * kValues, columns = right.columns();
+  const int64_t tiles = right.tiles(), stride = tiles * kTileValues, columns = right.columns();
   Blocking b;
   while (tiles_for(columns, b.columns) < 4 * at::get_num_threads() && b.columns > kBlock)
     b.columns /= 2;

@@ -25,10 +25,6 @@ Int8Weight empty_weight(int64_t out, int64_t in);
 // values int8 [out, in], rows dense, `in` a multiple of 16; scales f32 [out].
 Int8Weight packed(const Tensor& values, const Tensor& scales);
 
-// A row of an int8 weight's tiles, from its first 4 bytes, times `scale`, rotated.
-void unpack_row(const int8_t* tiles, int64_t columns, float scale, int64_t group, float* row);
-void round_row(const float* row, int64_t columns, at::BFloat16* to);
-
 // Rows [first, first + count) times their factors, each run of `group` inputs rotated (back: it is
 // its own inverse), in f32 or from that in bf16: [count, in].
 Tensor unpacked(const Int8Weight& weight, int64_t first, int64_t count, int64_t group,

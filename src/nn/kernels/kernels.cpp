@@ -11,7 +11,6 @@
 #include <type_traits>
 
 #include "nn/kernels/cpu.h"
-#include "nn/kernels/int8_product.h"
 #include "nn/kernels/tiles.h"
 
 #if defined(__x86_64__)

@@ -52,5 +52,8 @@ void normalise_and_turn(const Tensor& x, const Tensor& weight, double eps, const
 void rotate(float* row, int64_t columns, int64_t group);
 // The largest magnitude of a row; a NaN where there is one.
 float largest(const float* row, int64_t columns);
+// A row of an int8 weight's tiles (int8_product.h), from its first 4 bytes, times `scale`, rotated.
+void unpack_row(const int8_t* tiles, int64_t columns, float scale, int64_t group, float* row);
+void round_row(const float* row, int64_t columns, at::BFloat16* to);
 
 }  // namespace icedit::kernels

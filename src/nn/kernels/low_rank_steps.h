@@ -27,10 +27,9 @@ template <class Kernel>
 void add_terms(const std::vector<LowRankTiles>& terms, int64_t row, int64_t output, float* c,
                bool onto) {
   for (const LowRankTiles& term : terms) {
-    const int64_t stride = term.tiles * kTileRows * kTileHalves;  // of 16 rows, or outputs
-    Kernel::step(amx::Step<at::BFloat16, at::BFloat16, float>{
-        term.low + row / kTileRows * stride, stride, term.up + output / kTileRows * stride, stride,
-        term.tiles, c, onto});
+    const int64_t stride = term.tiles * kTileValues;  // of 16 rows, or outputs
+    Kernel::step(amx::Bf16Step{term.low + row / kTileRows * stride, stride,
+                               term.up + output / kTileRows * stride, stride, term.tiles, c, onto});
     onto = true;
   }
 }

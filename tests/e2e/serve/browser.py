@@ -16,14 +16,27 @@ def is_there():
     return bool(shutil.which("chromedriver") and shutil.which("chromium"))
 
 
+def started(command=("chromedriver", "--port=0"), tries=2):
+    """The driver's process and port. On a loaded machine it once ended before it had a port: then it is started again."""
+    printed = []
+    for _ in range(tries):
+        with tempfile.TemporaryFile("w+") as errors:  # no pipe, which would be full one day
+            driver = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+            for line in driver.stdout:
+                printed.append(line)
+                if found := re.search(r"started successfully on port (\d+)", line):
+                    return driver, int(found[1])
+            driver.stdout.close()
+            code = driver.wait()
+            errors.seek(0)
+            printed.append(f"{errors.read()}[ended with code {code}]\n")
+    raise RuntimeError(f"{command[0]} printed no port in {tries} starts, but: {''.join(printed)}")
+
+
 class Browser:
     def __init__(self, width=1280, height=900, dark=False, phone=False):
         self.downloads = tempfile.TemporaryDirectory()
-        self.driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        for line in self.driver.stdout:
-            if found := re.search(r"started successfully on port (\d+)", line):
-                break
-        self.port = int(found[1])
+        self.driver, self.port = started()
         arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--window-size={width},{height}",
                      "--hide-scrollbars", "--force-device-scale-factor=1"]
         if dark:

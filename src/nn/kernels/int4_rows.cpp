@@ -17,6 +17,8 @@ constexpr int64_t kQ4Block = 32, kQ4Bytes = 18;
 
 using Sixteen = int8_t __attribute__((vector_size(16)));
 using Codes = uint8_t __attribute__((vector_size(16)));
+using Halves = uint64_t __attribute__((vector_size(16)));
+using Pairs = int16_t __attribute__((vector_size(16)));
 using Fours = int32_t __attribute__((vector_size(16)));
 using Floats = float __attribute__((vector_size(64)));
 using Wide = int32_t __attribute__((vector_size(64)));
@@ -27,74 +29,93 @@ Codes load_codes(const uint8_t* from) {
   return codes;
 }
 
-int32_t sum_of(Sixteen v) {
-  const Wide wide = __builtin_convertvector(v, Wide);
-  int32_t sum = 0;
-  for (int i = 0; i < kRun; ++i) sum += wide[i];
-  return sum;
-}
-
-// What a run of a row is.
+// Values of rows, kBlock at once: take() those from run i of a row on.
 struct Int4Runs {
+  static constexpr int64_t kBlock = kRun;
   const uint8_t* codes;
   const uint8_t* tables;
   const int8_t* values;
   int64_t in;
 
-  Sixteen run(int64_t row, int64_t i) const {
-    Codes bytes{};
-    std::memcpy(&bytes, codes + (row * in + i * kRun) / 2, kHalfRun);
+  void take(int64_t row, int64_t i, Sixteen* to) const {
+    uint64_t half;
+    std::memcpy(&half, codes + row * (in / 2) + i * kHalfRun, sizeof half);
+    const auto bytes = reinterpret_cast<Codes>(Halves{half});
     const Codes low = bytes & 15, high = bytes >> 4;
     const Codes order = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
     Codes table;
     std::memcpy(&table, values + tables[row * (in / kRun) + i] * kRun, sizeof table);
-    return reinterpret_cast<Sixteen>(__builtin_shuffle(table, __builtin_shuffle(low, high, order)));
+    *to = reinterpret_cast<Sixteen>(__builtin_shuffle(table, __builtin_shuffle(low, high, order)));
   }
 };
 
 struct Q4Runs {
+  static constexpr int64_t kBlock = kQ4Block;
   const uint8_t* blocks;
   const float* scales;
   int64_t in;
 
-  Sixteen run(int64_t row, int64_t i) const {
-    const uint8_t* block = blocks + (row * (in / kQ4Block) + i / 2) * kQ4Bytes;
+  void take(int64_t row, int64_t i, Sixteen* to) const {
+    const uint8_t* block = blocks + (row * in + i * kRun) / kQ4Block * kQ4Bytes;
     c10::Half factor;
     std::memcpy(&factor, block, sizeof factor);
     const float step = scales[row] > 0 ? float(factor) / scales[row] : 0;
-    const Codes bytes = load_codes(block + sizeof factor);
-    const Codes codes = i % 2 == 0 ? bytes & 15 : bytes >> 4;
+    const Floats levels = {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7};
     // Adding 1.5 * 2^23 rounds to the nearest, ties to even. What no code of the row is may wrap.
-    const Floats values = __builtin_convertvector(codes, Floats) - 8.0F;
-    const Floats rounded = values * step + 12582912.0F;
-    return __builtin_convertvector(reinterpret_cast<Wide>(rounded), Sixteen);
+    const Floats rounded = levels * step + 12582912.0F;
+    const Sixteen table = __builtin_convertvector(reinterpret_cast<Wide>(rounded), Sixteen);
+    const Codes bytes = load_codes(block + sizeof factor);
+    to[0] = __builtin_shuffle(table, reinterpret_cast<Sixteen>(bytes & 15));
+    to[1] = __builtin_shuffle(table, reinterpret_cast<Sixteen>(bytes >> 4));
   }
 };
 
-// Up to 16 rows of tiles, each run of four rows turned so that four inputs of a row lie together.
+// Four rows' runs turned so that four inputs of a row lie together; adds up each row's values.
+[[gnu::always_inline]] inline void write_lines(const Sixteen* runs, int64_t stride, int8_t* to,
+                                               Pairs& sums) {
+  Fours v[4];
+#pragma GCC unroll 4
+  for (int64_t j = 0; j < 4; ++j) v[j] = reinterpret_cast<Fours>(runs[j * stride]);
+  const Fours low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, even = {0, 1, 4, 5}, odd = {2, 3, 6, 7};
+  const Fours a = __builtin_shuffle(v[0], v[1], low), b = __builtin_shuffle(v[2], v[3], low);
+  const Fours c = __builtin_shuffle(v[0], v[1], high), d = __builtin_shuffle(v[2], v[3], high);
+  const Fours lines[] = {__builtin_shuffle(a, b, even), __builtin_shuffle(a, b, odd),
+                         __builtin_shuffle(c, d, even), __builtin_shuffle(c, d, odd)};
+#pragma GCC unroll 4
+  for (int64_t j = 0; j < 4; ++j) {
+    std::memcpy(to + j * kTileColumns, &lines[j], sizeof lines[j]);
+    const Pairs pairs = reinterpret_cast<Pairs>(lines[j]);
+    sums += (pairs << 8 >> 8) + (pairs >> 8);
+  }
+}
+
+// Up to 16 rows of tiles, two tiles of four rows at a time: what a row's inputs are made of is one
+// line of the caches.
 template <class Runs>
 void fill_tiles(const Runs& runs, int64_t first, int64_t rows, int64_t in, int8_t* tiles,
                 int32_t* sums) {
-  int32_t totals[kTileRows] = {};
-  for (int64_t i = 0; i < in / kRun; ++i) {
-    int8_t* to = tiles + i / 4 * kTileBytes + i % 4 * 4 * kTileColumns;
+  constexpr int64_t kEach = Runs::kBlock / kRun, kAtOnce = 8;
+  Fours totals[kTileRows / 4] = {};
+  for (int64_t i = 0; i < in / kRun; i += kAtOnce) {
+    const int64_t end = std::min(i + kAtOnce, in / kRun);
     for (int64_t r = 0; r < rows; r += 4) {
-      Fours v[4] = {};
-      for (int64_t j = 0; j < std::min<int64_t>(4, rows - r); ++j) {
-        const Sixteen run = runs.run(first + r + j, i);
-        totals[r + j] += sum_of(run);
-        v[j] = reinterpret_cast<Fours>(run);
+      Pairs some{};
+      for (int64_t run = i; run < end; run += kEach) {
+        Sixteen taken[4 * kEach];
+#pragma GCC unroll 4
+        for (int64_t j = 0; j < 4; ++j)
+          runs.take(first + std::min(r + j, rows - 1), run, taken + j * kEach);
+        for (int64_t each = 0; each < kEach; ++each) {
+          const int64_t at = run + each;
+          write_lines(taken + each, kEach,
+                      tiles + at / 4 * kTileBytes + at % 4 * 4 * kTileColumns + r * 4, some);
+        }
       }
-      const Fours low = {0, 4, 1, 5}, high = {2, 6, 3, 7}, even = {0, 1, 4, 5}, odd = {2, 3, 6, 7};
-      const Fours a = __builtin_shuffle(v[0], v[1], low), b = __builtin_shuffle(v[2], v[3], low);
-      const Fours c = __builtin_shuffle(v[0], v[1], high), d = __builtin_shuffle(v[2], v[3], high);
-      const Fours lines[] = {__builtin_shuffle(a, b, even), __builtin_shuffle(a, b, odd),
-                             __builtin_shuffle(c, d, even), __builtin_shuffle(c, d, odd)};
-      for (int64_t j = 0; j < 4; ++j)
-        std::memcpy(to + j * kTileColumns + r * 4, &lines[j], sizeof lines[j]);
+      const Fours both = reinterpret_cast<Fours>(some);
+      totals[r / 4] += (both << 16 >> 16) + (both >> 16);
     }
   }
-  for (int64_t r = 0; r < rows; ++r) sums[r] = 128 * totals[r];
+  for (int64_t r = 0; r < rows; ++r) sums[r] = 128 * totals[r / 4][r % 4];
 }
 
 // Rows [first, first + to.out) into `to`.
@@ -123,12 +144,12 @@ Int8Weight made_tiles(const Runs& runs, const Tensor& scales, int64_t first, int
 template <class Runs>
 void product_by_slabs(const Int8Rows& x, const Runs& runs, const Tensor& scales, const Tensor& bias,
                       const Tensor& out, const LowRankTerms& terms) {
-  constexpr int64_t kSlabBytes = int64_t{4} << 20;
+  // So few that they are still in a cache, so many that x is not read too often.
+  constexpr int64_t kSlabRows = 1024;
   const int64_t outputs = scales.size(0);
-  const int64_t most = std::max(kSlabBytes / runs.in / kBlock * kBlock, 4 * kBlock);
-  Int8Weight slab = empty_weight(std::min(most, outputs), runs.in);
-  for (int64_t first = 0; first < outputs; first += most) {
-    slab.out = std::min(most, outputs - first);
+  Int8Weight slab = empty_weight(std::min(kSlabRows, outputs), runs.in);
+  for (int64_t first = 0; first < outputs; first += kSlabRows) {
+    slab.out = std::min(kSlabRows, outputs - first);
     fill_all(runs, scales, first, slab);
     product(x, slab, bias.defined() ? bias.narrow(0, first, slab.out) : bias,
             out.narrow(1, first, slab.out), from_output(terms, first));

@@ -14,13 +14,14 @@ namespace icedit::kernels {
 // A matrix [out, in] of -127 to 127, and a factor for each row.
 struct Int8Weight {
   Tensor tiles;   // int8: 16 outputs x 64 inputs, [in / 4][out][4] within; those of 16 outputs in
-                  // order of their inputs. Padded with zeros to 32 outputs.
+                  // order of their inputs. Padded with zeros to 64 inputs, with anything to 32
+                  // outputs.
   Tensor scales;  // f32 [out, padded]
   Tensor sums;    // int32 [out, padded]: 128 times the sum of a row, since x is stored + 128
   int64_t out = 0, in = 0;
 };
 
-// All zero, with room for so many rows.
+// With room for so many rows, which are to be written.
 Int8Weight empty_weight(int64_t out, int64_t in);
 // values int8 [out, in], rows dense, `in` a multiple of 16; scales f32 [out].
 Int8Weight packed(const Tensor& values, const Tensor& scales);

@@ -42,7 +42,8 @@ Int8Weight empty_weight(int64_t out, int64_t in) {
   Int8Weight w;
   w.out = out;
   w.in = in;
-  w.tiles = at::zeros({blocks * inner_tiles(in) * kTileBytes}, at::kChar);
+  w.tiles = at::empty({blocks * inner_tiles(in) * kTileBytes}, at::kChar);
+  if (in % kTileColumns != 0) w.tiles.zero_();
   w.scales = at::zeros({blocks * kTileRows}, at::kFloat);
   w.sums = at::zeros({blocks * kTileRows}, at::kInt);
   return w;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What fewer calls of the network cost an edit, and whether the program's own estimate of that is true: the edits of a data
-set with --speed and --calls, compared with those that ask the network in every step.
+set with --speed, --calls and --reuse-left, compared with those that ask the network in every step.
 
     bench/fewer_calls.py [--icedit build/release/icedit] [--every N] [--fixed 11]
 
@@ -60,7 +60,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="of timing")
     args = parser.parse_args()
     variants = {"exact": [], "balanced": ["--speed", "balanced"], "fast": ["--speed", "fast"],
-                f"{args.fixed} calls": ["--calls", args.fixed]}
+                f"{args.fixed} calls": ["--calls", args.fixed],
+                **{f"--reuse-left {n}": ["--reuse-left", n] for n in (2, 3, 4)}}
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         seconds = {name: [] for name in variants}
@@ -82,11 +83,12 @@ def main():
                 continue
             order = sorted(rows)
             true = np.array([error(made[r], exact[r]) for r in order])
-            estimate = np.array([rows[r]["speed"].get("estimated_db", 100) for r in order])
-            calls = [rows[r]["speed"]["calls"] for r in order]
+            speed = [rows[r].get("speed", {"calls": STEPS}) for r in order]  # none where each step asks
+            estimate = np.array([s.get("estimated_db", np.nan) for s in speed])
+            calls = [s["calls"] for s in speed]
+            estimated = f"{np.median(estimate):.1f} dB | {np.mean(decibels(true) >= estimate):.0%}" if "speed" in rows[order[0]] else " | "
             print(f"| {name} | {np.mean(calls):.1f}, {min(calls)}, {max(calls)} | {ratio:.2f} x | {np.median(decibels(true)):.1f} dB | "
-                  f"{np.percentile(decibels(true), 10):.1f} dB | {np.median(estimate):.1f} dB | "
-                  f"{np.mean(decibels(true) >= estimate):.0%} | {total}", flush=True)
+                  f"{np.percentile(decibels(true), 10):.1f} dB | {estimated} | {total}", flush=True)
             if "calls" in name:
                 said = 255 / 10 ** (estimate / 20)
                 ratios = said / true

@@ -14,9 +14,9 @@ constexpr int64_t kLargestBatch = 4096;
 // Of an edit's options those that can hold for every row.
 SettingGroup edit_group(EvalCommand& o) {
   const std::set<std::string> taken = {
-      "seed",   "steps",  "guidance", "max-sequence-length", "width", "noise-order",
-      "sizing", "layout", "detail",   "detail-tolerance",    "speed", "speed-error",
-      "calls",  "solver"};
+      "seed",   "steps",  "guidance",  "max-sequence-length", "width", "noise-order",
+      "sizing", "layout", "detail",    "detail-tolerance",    "speed", "speed-error",
+      "calls",  "solver", "reuse-left"};
   SettingGroup group{"The edits (as of icedit edit)", {}};
   for (Setting& option : edit_options(o.settings)) {
     if (taken.count(option.name) == 0) continue;

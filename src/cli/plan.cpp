@@ -56,6 +56,13 @@ int64_t calls_of(const EditOptions& options, const ModelDefaults& defaults) {
   return request.speed.calls.value_or(steps) * request.num_images;
 }
 
+// Of a whole call's time, on average: with --reuse-left some leave tokens out.
+double mean_call(const EditOptions& options, const EditSize& size) {
+  const auto every = double(options.settings.request.speed.reuse_left);
+  const auto tokens = double(size.image_tokens + size.text_tokens);
+  return 1 - double(size.kept_tokens) / tokens * (every - 1) / every;
+}
+
 // Up to the next tenth of a GiB, as a flag takes it.
 std::string max_memory_flag(uint64_t bytes) {
   char text[32];
@@ -88,7 +95,8 @@ class Planner {
     if (choice.dtype == options_.model.dtype) dense_ = dense;
     const auto row = [&](const std::string& flags) {
       const int64_t calls = calls_of(options_, files_.defaults());
-      const EditTime time = estimate_time(residency, size, block, dense, calls);
+      EditTime time = estimate_time(residency, size, block, dense, calls);
+      time.call *= mean_call(options_, size);
       rows_.push_back({name, residency_text(residency), process_bytes(residency, size),
                        time.total(), flags_of(choice) + flags});
     };

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "diffusion/left_reuse.h"
 #include "nn/check.h"
 
 namespace icedit {
@@ -37,15 +38,17 @@ Denoised denoise(const FluxTransformer& model, const DenoiseInputs& in, const On
   check_shape("sigmas", in.sigmas, {-1});
   const std::vector<Modulations> modulations = all_modulations(model, in, around);
   Tensor x = in.initial_latents;
-  CallControl control(in.sigmas, in.limit,
-                      in.limit.any() ? may_change(in.conditioning, x.size(2)) : Tensor());
+  const bool by_token = in.limit.any() || in.reuse_left > 1;
+  const Tensor changes = by_token ? may_change(in.conditioning, x.size(2)) : Tensor();
+  CallControl control(in.sigmas, in.limit, changes);
+  LeftReuse reuse(in.reuse_left, changes);
   SolverSteps solver(in.solver, in.sigmas);
   for (int64_t i = 0; i + 1 < in.sigmas.size(0); ++i) {
     Tensor v;
     if (!control.asks(i)) {
       v = control.forecast(i);
     } else {
-      v = model.forward(x, in.conditioning, modulations[size_t(i)], around);
+      v = reuse.velocity(model, x, in.conditioning, modulations[size_t(i)], around);
       const Tensor correction = control.take(i, v);
       if (correction.defined()) x = (x.to(at::kFloat) + correction).to(x.scalar_type());
     }

@@ -14,7 +14,8 @@ struct DenoiseInputs {
   Tensor sigmas;  // [steps + 1] f32
   double guidance = 50;
   Solver solver = Solver::kEuler;
-  CallLimit limit = {};  // fewer calls of the network than steps; by Euler steps only
+  CallLimit limit = {};    // fewer calls of the network than steps; by Euler steps only
+  int64_t reuse_left = 1;  // of so many calls, one has the tokens that the mask does not let change
 };
 
 struct Denoised {

@@ -97,6 +97,9 @@ std::vector<Setting> how_to_sample(EditSettings& s) {
        "as --speed says", number(r.speed.error, kLeastDecibels, kMostDecibels)},
       {"calls", "N", "ask the network exactly so many times, spread evenly; the rest is forecast",
        "the steps", integer(r.speed.calls, 1, kMostSteps)},
+      {"reuse-left", "N",
+       "of so many calls one has the picture's own half, the others see what it last was; 1: each",
+       "1", integer(r.speed.reuse_left, 1, kMostSteps)},
   };
 }
 
@@ -210,6 +213,7 @@ Json settings_json(EditSettings settings) {
   std::erase_if(shown, [&](const Setting& setting) {
     return is_of_files(setting.name) || (setting.name == "speed-error" && !speed.error) ||
            (setting.name == "calls" && !speed.calls) ||
+           (setting.name == "reuse-left" && speed.reuse_left == 1) ||
            (setting.name.starts_with("detail") && !settings.request.source_size) ||
            (setting.name == "keep-location" && !settings.keep_location);
   });

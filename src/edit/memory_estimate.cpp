@@ -25,9 +25,11 @@ constexpr uint64_t kBytesOfAnalysis = 430, kBytesAtFullSize = 9;
 constexpr uint64_t kBytesOfQuantising = 9;
 
 // Elements alive at once at a block's widest place, counted off the forwards (models/): inputs, q,
-// k, v, the MLP before and after its activation, and their concatenation.
+// k, v, the MLP before and after its activation, and their concatenation. Kept keys and values are
+// of all blocks.
 int64_t transformer_elements(const FluxConfig& c, const EditSize& size) {
-  return (size.image_tokens + size.text_tokens) * 20 * c.hidden();
+  const int64_t kept = 2 * size.kept_tokens * (c.num_layers + c.num_single_layers);
+  return ((size.image_tokens + size.text_tokens) * 20 + kept) * c.hidden();
 }
 
 int64_t t5_elements(const T5Config& c, const EditSize& size) {
@@ -157,6 +159,8 @@ EditSize edit_size(const Residency& residency, const EditRequest& request, Size 
   size.text_tokens =
       request.max_sequence_length.value_or(residency.files().defaults().max_sequence_length);
   size.pixels = width * height;
+  // The mask lets the right half change, or a part of it.
+  if (request.speed.reuse_left > 1) size.kept_tokens = size.image_tokens / 2;
   if (request.source_size) size.full_pixels = int64_t{source.width} * source.height;
   return size;
 }
@@ -169,7 +173,8 @@ EditSize usual_size(const Residency& residency, const EditRequest& request) {
 
 EditSize larger(const EditSize& a, const EditSize& b) {
   return {std::max(a.image_tokens, b.image_tokens), std::max(a.text_tokens, b.text_tokens),
-          std::max(a.pixels, b.pixels), std::max(a.full_pixels, b.full_pixels)};
+          std::max(a.pixels, b.pixels), std::max(a.full_pixels, b.full_pixels),
+          std::max(a.kept_tokens, b.kept_tokens)};
 }
 
 std::vector<CallBytes> transformer_blocks(const Residency& residency) {

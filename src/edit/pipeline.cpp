@@ -108,6 +108,7 @@ DenoiseInputs Editor::inputs(const EditRequest& request, const Prepared& p, int6
   in.sigmas = schedule(request, p).sigmas.to(residency_.device());
   in.guidance = request.guidance.value_or(residency_.files().defaults().guidance_scale);
   in.solver = request.solver;
+  in.reuse_left = request.speed.reuse_left;
   in.limit = call_limit(request.speed, levels_per_latent_.value_or(1));
   return in;
 }
@@ -159,7 +160,7 @@ size_t Editor::end_of_batch(const std::vector<EditRequest>& requests,
     const Prepared& p = prepared[i];
     // The schedule hangs on the size before rounding.
     return std::tuple(p.h, p.w, p.diptych.half.width, p.diptych.half.height, r.steps, r.guidance,
-                      r.solver, p.prompt.prompt_embeds.size(1), r.num_images,
+                      r.solver, r.speed.reuse_left, p.prompt.prompt_embeds.size(1), r.num_images,
                       call_limit(r.speed, 1).any());
   };
   const size_t most = std::min(requests.size(), begin + static_cast<size_t>(batch_));

@@ -17,6 +17,7 @@ struct SpeedSettings {
   Speed speed = Speed::kExact;
   std::optional<double> error;   // dB: as many calls as this needs, whatever `speed` says
   std::optional<int64_t> calls;  // exactly so many; goes with neither
+  int64_t reuse_left = 1;        // of so many calls, one has the diptych's left half; 1: each
   bool operator==(const SpeedSettings&) const = default;
 };
 

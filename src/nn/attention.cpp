@@ -71,7 +71,7 @@ Tensor scaled_dot_product(const Tensor& q, const Tensor& k, const Tensor& v,
   const Timed timed(Work::kAttention, 4.0 * double(q.numel()) * double(k.size(2)));
   const double scale = wanted_scale.value_or(1.0 / std::sqrt(double(q.size(-1))));
   if (!bias.defined()) {
-    if (gradients_wanted() && is_flash_on_cpu(q, k, v, scale))
+    if (gradients_wanted() && q.sizes() == k.sizes() && is_flash_on_cpu(q, k, v, scale))
       return KeptAttention::apply(q, k, v, scale);
     if (!gradients_wanted() && fits_bf16_attention(q, k, v))
       return bf16_attention(q, k, v, scale).out;

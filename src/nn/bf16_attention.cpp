@@ -46,11 +46,12 @@ ICEDIT_AVX512_BF16 float soften(const float* scores, int64_t n, float scale, flo
   return factor;
 }
 
-// Queries `from` to `to` against all keys. keys: pair_transposed, values: pair_rows.
+// Queries `from` to `to` against all keys, `length` of them. keys: pair_transposed, values:
+// pair_rows.
 void attend(const Head& q, int64_t from, int64_t to, const BF16* keys, const BF16* values,
-            float scale, const Head& out, float* log_sum) {
+            int64_t length, float scale, const Head& out, float* log_sum) {
   constexpr int64_t kQueries = 64, kKeys = 512;  // scores of a tile stay in the second cache
-  const int64_t length = q.rows, width = q.width;
+  const int64_t width = q.width;
   std::vector<float> scores(kQueries * kKeys), sums(kQueries * width);
   std::vector<BF16> probabilities(kQueries * kKeys);
   float max[kQueries], sum[kQueries];
@@ -92,27 +93,27 @@ bool has_products() {
   }
 }
 
-// Self attention in bf16.
 bool is_in_bf16(const Tensor& q, const Tensor& k, const Tensor& v) {
   const auto is_bf16 = [](const Tensor& t) {
     return t.is_cpu() && t.scalar_type() == at::kBFloat16;
   };
-  return is_bf16(q) && is_bf16(k) && is_bf16(v) && q.dim() == 4 && q.sizes() == k.sizes() &&
-         q.sizes() == v.sizes() && q.size(3) % 32 == 0 && q.numel() > 0;
+  return is_bf16(q) && is_bf16(k) && is_bf16(v) && q.dim() == 4 && k.sizes() == v.sizes() &&
+         k.dim() == 4 && q.size(0) == k.size(0) && q.size(1) == k.size(1) &&
+         q.size(3) == k.size(3) && q.size(3) % 32 == 0 && q.numel() > 0 && k.numel() > 0;
 }
 
 }  // namespace
 
 bool fits_bf16_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
   static const bool products = has_products();
-  return is_in_bf16(q, k, v) && (kernels::has_amx() || (products && q.size(2) % 2 == 0));
+  return is_in_bf16(q, k, v) && (kernels::has_amx() || (products && k.size(2) % 2 == 0));
 }
 
 Attended bf16_attention(const Tensor& query, const Tensor& key, const Tensor& value, double scale) {
   const Tensor q = by_rows(query), k = by_rows(key), v = by_rows(value);
-  const int64_t heads = q.size(1), length = q.size(2), width = q.size(3);
+  const int64_t heads = q.size(1), width = q.size(3), queries = q.size(2), length = k.size(2);
   const Tensor out = like_rows(q);
-  const Tensor log_sum = at::empty({q.size(0), heads, length}, q.options().dtype(at::kFloat));
+  const Tensor log_sum = at::empty({q.size(0), heads, queries}, q.options().dtype(at::kFloat));
   if (kernels::has_amx()) {
     kernels::amx_attention(q, k, v, scale, out, log_sum);
     return {out, log_sum};
@@ -128,13 +129,13 @@ Attended bf16_attention(const Tensor& query, const Tensor& key, const Tensor& va
     }
   });
   constexpr int64_t kPiece = 256;  // queries
-  const int64_t pieces = (length + kPiece - 1) / kPiece;
+  const int64_t pieces = (queries + kPiece - 1) / kPiece;
   at::parallel_for(0, all * pieces, 1, [&](int64_t from, int64_t to) {
     for (int64_t at = from; at < to; ++at) {
       const int64_t i = at / pieces, first = at % pieces * kPiece;
-      attend(Head(q, i / heads, i % heads), first, std::min(first + kPiece, length),
-             paired_k + i * size, paired_v + i * size, float(scale),
-             Head(out, i / heads, i % heads), log_sum.data_ptr<float>() + i * length);
+      attend(Head(q, i / heads, i % heads), first, std::min(first + kPiece, queries),
+             paired_k + i * size, paired_v + i * size, length, float(scale),
+             Head(out, i / heads, i % heads), log_sum.data_ptr<float>() + i * queries);
     }
     at::native::cpublas::brgemm_release();
   });

@@ -10,8 +10,8 @@
 
 namespace icedit {
 
-// Whether bf16_attention takes these: bf16 on such a CPU, self attention [B, H, S, D], D a multiple
-// of 32, and S even without AMX.
+// Whether bf16_attention takes these: bf16 on such a CPU, q [B, H, S, D], k and v [B, H, any, D], D
+// a multiple of 32, and an even number of keys without AMX.
 bool fits_bf16_attention(const Tensor& q, const Tensor& k, const Tensor& v);
 
 struct Attended {
@@ -26,7 +26,7 @@ struct AttentionGradients {
   Tensor q, k, v;  // [B, H, S, D], bf16, laid out as [B, S, H, D]
 };
 
-// Where it fits.
+// Where it fits, of self attention: as many keys as queries.
 AttentionGradients bf16_attention_backward(const Tensor& grad_out, const Tensor& q, const Tensor& k,
                                            const Tensor& v, const Attended& forward, double scale);
 

@@ -32,7 +32,8 @@ TEST(Frozen, OptionsOfEdit) {  // NAME|ALIAS, ! for a switch
       spellings(edit_option_groups(options)),
       "image instruction output|o mask feather seed num-images steps|num-inference-steps solver "
       "guidance|guidance-scale "
-      "max-sequence-length noise-order batch-noise speed speed-error calls width sizing layout "
+      "max-sequence-length noise-order batch-noise speed speed-error calls reuse-left width sizing "
+      "layout "
       "output-size detail "
       "detail-tolerance change-map quality region keep-location! output-dir force|f! "
       "skip-existing! recipe then without max-pixels pillow-exact! "
@@ -50,7 +51,8 @@ TEST(Frozen, OptionsOfEval) {
   const std::string all = spellings(eval_option_groups(options));
   EXPECT_TRUE(all.starts_with(
       "data limit every batch output|o|output-dir json! seed steps|num-inference-steps solver "
-      "guidance|guidance-scale max-sequence-length noise-order speed speed-error calls width "
+      "guidance|guidance-scale max-sequence-length noise-order speed speed-error calls reuse-left "
+      "width "
       "sizing layout detail "
       "detail-tolerance model|"))
       << all;

@@ -87,6 +87,12 @@ TEST(EditOnDevice, WithFewerCallsOfTheNetwork) {
   expect_as_on_the_cpu(r);
 }
 
+TEST(EditOnDevice, WithoutTheLeftHalfInMostCalls) {
+  EditRequest r = request();
+  r.speed.reuse_left = 3;
+  expect_as_on_the_cpu(r);
+}
+
 TEST(EditOnDevice, WithSolversOfTheSecondOrder) {
   for (const Solver solver : {Solver::kAb2, Solver::kDpmpp2m}) {
     EditRequest r = request();

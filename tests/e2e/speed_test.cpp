@@ -1,4 +1,5 @@
-// icedit edit --speed, --speed-error, --calls: fewer calls of the network; and --solver.
+// icedit edit --speed, --speed-error, --calls, --reuse-left: fewer calls of the network, or of
+// less; and --solver.
 #include <cmath>
 
 #include "e2e/edit_program.h"
@@ -72,6 +73,26 @@ TEST_F(Speed, ARoughModelAsksMoreOftenAndIsNotWorse) {
   EXPECT_GT(decibels("rough.png", "rough-exact.png"), 48);
 }
 
+TEST_F(Speed, CallsWithoutTheLeftHalfMakeNearlyTheSamePictureAndAreInTheRecipe) {
+  made("exact.png", {});
+  made("each.png", {"--reuse-left", "1"});
+  EXPECT_EQ(output("each.png"), output("exact.png"));
+  made("second.png", {"--reuse-left", "2"});
+  made("fourth.png", {"--reuse-left", "4"});
+  EXPECT_GT(decibels("second.png", "exact.png"), 48);
+  EXPECT_GT(decibels("fourth.png", "exact.png"), 40);
+  EXPECT_LT(decibels("fourth.png", "exact.png"), decibels("second.png", "exact.png"));
+  const Json both = made("both.png", {"--reuse-left", "2", "--calls", "11"});
+  EXPECT_EQ(both["speed"]["calls"], 11);
+  EXPECT_GT(decibels("both.png", "exact.png"), 45);
+
+  EXPECT_FALSE(inspect("exact.png")["recipe"]["edit"].contains("reuse-left"));
+  ASSERT_EQ(
+      run({"edit", "car.png", "--recipe", "fourth.png", "--dtype", "f32", "-o", "again.png"}).code,
+      0);
+  EXPECT_EQ(output("again.png"), output("fourth.png"));
+}
+
 // Against 64 Euler steps, which are as good as none left out.
 TEST_F(Speed, ASolverOfTheSecondOrderEndsNearerWithAsManySteps) {
   made("truth.png", {"--steps", "64"});
@@ -94,6 +115,7 @@ TEST_F(Speed, WhatCannotBeIsSaid) {
   expect_failure(with({"--calls", "4", "--speed", "fast"}), 2, "calls is 4 beside speed");
   expect_failure(with({"--calls", "4", "--solver", "ab2"}), 2,
                  "calls goes only with solver euler; with another, take fewer steps");
+  expect_failure(with({"--reuse-left", "0"}), 2, "--reuse-left is '0', expected a whole number");
   expect_failure(with({"--solver", "heun"}), 2, "expected euler, ab2 or dpmpp-2m");
   expect_failure(with({"--speed", "quick"}), 2, "expected exact, balanced or fast");
   expect_failure(with({"--speed-error", "5"}), 2, "a number from 20 to 80");

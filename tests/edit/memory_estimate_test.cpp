@@ -100,5 +100,21 @@ TEST(MemoryEstimate, AFullSizePictureCounts) {
   EXPECT_NE(MemoryCheck(residency, kGib).shortage(request, {64, 64}, {20000, 20000}), "");
 }
 
+TEST(MemoryEstimate, KeysAndValuesThatAreKeptCount) {
+  ModelRequest model;
+  model.model = (Path(ICEDIT_GOLDENS) / "tiny-fill").string();
+  const Residency residency(ModelFiles::find(model), {});
+  EditRequest request;
+  const auto activations = [&] {
+    return estimate_parts(residency, usual_size(residency, request))[0].activations;
+  };
+  const uint64_t without = activations();
+  request.speed.reuse_left = 2;
+  const FluxConfig config = FluxConfig::from(residency.files().open(Part::kTransformer).config);
+  const int64_t blocks = config.num_layers + config.num_single_layers;
+  const int64_t left = usual_size(residency).image_tokens / 2;
+  EXPECT_EQ(activations() - without, uint64_t(2 * left * blocks * config.hidden() * 4));
+}
+
 }  // namespace
 }  // namespace icedit

@@ -108,6 +108,34 @@ TEST(Flux, ModulationsMadeAheadAreThoseOfEachStep) {
   EXPECT_EQ(std::set<std::string>(calls.begin(), calls.end()).size(), calls.size());  // once each
 }
 
+// What is kept of tokens is what a call with them would have made of them: of the same latents the
+// others come out alike.
+TEST(Flux, TokensThatAreLeftOutAreAttendedToAsTheyWere) {
+  const auto golden = golden::load("transformer/forward.safetensors");
+  const FluxTransformer model = load("tiny-fill/transformer");
+  const FluxInputs in = flux_inputs(golden);
+  const auto m = model.modulations({in.t}, in.guidance, in.conditioning.pooled_prompt_embeds)[0];
+  const int64_t image = in.x.size(1), text = in.conditioning.prompt_embeds.size(1);
+  Tensor left_out = at::zeros({image}, at::kBool);
+  left_out.slice(0, 1, image, 3).fill_(true);  // they need not lie together
+  KeptTokens kept(left_out);
+  kept.keep(text, m.double_blocks.size() + m.single_blocks.size());
+  const Tensor whole = model.forward(in.x, in.conditioning, m, {}, &kept);
+  EXPECT_TRUE(golden::equal(whole, model.forward(in.x, in.conditioning, m)));
+
+  kept.leave_out();
+  int64_t tokens = 0;
+  const auto count = [&](const BlockCall& call) {
+    tokens = call.in[0].size(1);  // the last block's: all that are there
+    return call();
+  };
+  const Tensor changed = in.x.index_fill(1, left_out.nonzero().flatten(), 9);  // not looked at
+  const Tensor part = model.forward(changed, in.conditioning, m, count, &kept);
+  EXPECT_EQ(tokens, text + image - left_out.sum().item<int64_t>());
+  const Tensor wanted = whole.index_select(1, kept.active());
+  EXPECT_LT((part - wanted).abs().max().item<float>(), 1e-5 * wanted.abs().max().item<float>());
+}
+
 TEST(Flux, RotaryTables) {
   const auto golden = golden::load("transformer/rope.safetensors");
   const std::map<std::string, std::vector<int64_t>> axes = {

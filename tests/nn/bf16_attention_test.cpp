@@ -61,6 +61,14 @@ TEST_P(BF16Attention, IsAsExactAsLibtorchs) {
   }
 }
 
+TEST_P(BF16Attention, TakesFewerQueriesThanKeys) {
+  const int64_t some = GetParam().length / 2;
+  const Attended all = bf16_attention(q_, k_, v_, scale_of(GetParam()));
+  const Attended part = bf16_attention(q_.narrow(2, 0, some), k_, v_, scale_of(GetParam()));
+  EXPECT_TRUE(at::equal(part.out, all.out.narrow(2, 0, some)));
+  EXPECT_TRUE(at::equal(part.log_sum, all.log_sum.narrow(2, 0, some)));
+}
+
 TEST_P(BF16Attention, HasGradientsAsExactAsLibtorchs) {
   const double scale = scale_of(GetParam());
   const AttentionGradients back =

@@ -11,8 +11,15 @@ namespace {
 
 constexpr double kNormEps = 1e-6;
 
-// Everything attends to everything. -> [B, S, C]
-Tensor attend(const Qkv& qkv) {
+// Everything attends to everything, also to what was kept of tokens that are left out. -> [B, S, C]
+Tensor attend(Qkv qkv, KeptKeys* kept) {
+  if (kept && kept->rows.defined()) {
+    kept->k = qkv.k.index_select(1, kept->rows);
+    kept->v = qkv.v.index_select(1, kept->rows);
+  } else if (kept) {
+    qkv.k = at::cat({qkv.k, kept->k}, 1);
+    qkv.v = at::cat({qkv.v, kept->v}, 1);
+  }
   const auto by_head = [](const Tensor& x) { return x.transpose(1, 2); };  // [B, H, S, D]
   return by_head(scaled_dot_product(by_head(qkv.q), by_head(qkv.k), by_head(qkv.v))).flatten(2);
 }
@@ -108,9 +115,9 @@ JointAttention::JointAttention(const Weights& w, const FluxConfig& c)
       to_add_out(w / "to_add_out", c.hidden(), c.hidden()) {}
 
 std::pair<Tensor, Tensor> JointAttention::operator()(const Operand& txt, const Operand& img,
-                                                     const Rope& rope) const {
+                                                     const Rope& rope, KeptKeys* kept) const {
   const int64_t text_tokens = txt.shape()[1];
-  const Tensor joint = attend(joint_qkv({{text, txt}, {image, img}}, rope));  // text first
+  const Tensor joint = attend(joint_qkv({{text, txt}, {image, img}}, rope), kept);  // text first
   return {to_add_out(joint.narrow(1, 0, text_tokens)),
           to_out(joint.narrow(1, text_tokens, img.shape()[1]))};
 }
@@ -129,8 +136,9 @@ DoubleModulation DoubleBlock::modulation(const Tensor& vec) const {
 }
 
 std::pair<Tensor, Tensor> DoubleBlock::forward(Tensor txt, Tensor img, const DoubleModulation& m,
-                                               const Rope& rope) const {
-  const auto [txt_attn, img_attn] = attn(modulate(txt, m.txt[0]), modulate(img, m.img[0]), rope);
+                                               const Rope& rope, KeptKeys* kept) const {
+  const auto [txt_attn, img_attn] =
+      attn(modulate(txt, m.txt[0]), modulate(img, m.img[0]), rope, kept);
   img = add_gated(img, m.img[0].gate, img_attn);
   img = add_gated(img, m.img[1].gate, ff(modulate(img, m.img[1])));
   txt = add_gated(txt, m.txt[0].gate, txt_attn);
@@ -149,9 +157,10 @@ Modulation SingleBlock::modulation(const Tensor& vec) const {
   return norm(vec).front();
 }
 
-Tensor SingleBlock::forward(const Tensor& x, const Modulation& m, const Rope& rope) const {
+Tensor SingleBlock::forward(const Tensor& x, const Modulation& m, const Rope& rope,
+                            KeptKeys* kept) const {
   const Operand normed = modulate(x, m);
-  const Tensor attended = attend(joint_qkv({{attn, normed}}, rope));
+  const Tensor attended = attend(joint_qkv({{attn, normed}}, rope), kept);
   const Operand mlp = Operand::gelu_tanh(proj_mlp(normed));
   return add_gated(x, m.gate, proj_out(Operand::joined({attended, mlp})));
 }

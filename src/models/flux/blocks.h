@@ -7,6 +7,7 @@
 
 #include "models/configs.h"
 #include "models/flux/embeddings.h"
+#include "models/flux/kept_tokens.h"
 #include "nn/linear.h"
 #include "nn/norm.h"
 
@@ -62,8 +63,8 @@ Qkv joint_qkv(const std::vector<Stream>& streams, const Rope& rope);
 struct JointAttention {
   JointAttention(const Weights& w, const FluxConfig& c);
   // (txt [B, T, C], img [B, I, C]) -> the same.
-  std::pair<Tensor, Tensor> operator()(const Operand& txt, const Operand& img,
-                                       const Rope& rope) const;
+  std::pair<Tensor, Tensor> operator()(const Operand& txt, const Operand& img, const Rope& rope,
+                                       KeptKeys* kept) const;
   QkvProjection image, text;
   Linear to_out, to_add_out;
 };
@@ -71,9 +72,9 @@ struct JointAttention {
 struct DoubleBlock {
   DoubleBlock(const Weights& w, const FluxConfig& c);
   DoubleModulation modulation(const Tensor& vec) const;  // vec [B, C]
-  // txt [B, T, C], img [B, I, C] -> (txt, img).
+  // txt [B, T, C], img [B, I, C] -> (txt, img). `kept`: of tokens that are left out, or will be.
   std::pair<Tensor, Tensor> forward(Tensor txt, Tensor img, const DoubleModulation& m,
-                                    const Rope& rope) const;
+                                    const Rope& rope, KeptKeys* kept = nullptr) const;
   std::string path;
   AdaLayerNormZero norm1, norm1_context;
   JointAttention attn;
@@ -82,8 +83,9 @@ struct DoubleBlock {
 
 struct SingleBlock {
   SingleBlock(const Weights& w, const FluxConfig& c);
-  Modulation modulation(const Tensor& vec) const;                                // vec [B, C]
-  Tensor forward(const Tensor& x, const Modulation& m, const Rope& rope) const;  // x [B, S, C]
+  Modulation modulation(const Tensor& vec) const;                         // vec [B, C]
+  Tensor forward(const Tensor& x, const Modulation& m, const Rope& rope,  // x [B, S, C]
+                 KeptKeys* kept = nullptr) const;
   std::string path;
   AdaLayerNormZero norm;
   Linear proj_mlp;

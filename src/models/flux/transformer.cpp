@@ -35,22 +35,22 @@ DoubleModulation double_modulation_at(const Tensors& in, size_t i) {
 }
 
 BlockCall call_of(const DoubleBlock& block, const Tensor& txt, const Tensor& img,
-                  const DoubleModulation& m, const Rope& rope) {
+                  const DoubleModulation& m, const Rope& rope, KeptKeys* kept) {
   Tensors inputs = {txt, img};
   append(inputs, m);
-  const auto formula = [&block, rope](const Tensors& in) {
-    const auto [t, i] = block.forward(in[0], in[1], double_modulation_at(in, 2), rope);
+  const auto formula = [&block, rope, kept](const Tensors& in) {
+    const auto [t, i] = block.forward(in[0], in[1], double_modulation_at(in, 2), rope, kept);
     return Tensors{t, i};
   };
   return {block.path, formula, inputs};
 }
 
 BlockCall call_of(const SingleBlock& block, const Tensor& joint, const Modulation& m,
-                  const Rope& rope) {
+                  const Rope& rope, KeptKeys* kept) {
   Tensors inputs = {joint};
   append(inputs, m);
-  const auto formula = [&block, rope](const Tensors& in) {
-    return Tensors{block.forward(in[0], modulation_at(in, 1), rope)};
+  const auto formula = [&block, rope, kept](const Tensors& in) {
+    return Tensors{block.forward(in[0], modulation_at(in, 1), rope, kept)};
   };
   return {block.path, formula, inputs};
 }
@@ -157,19 +157,28 @@ Tensor FluxTransformer::forward(const Tensor& x, const Conditioning& conditionin
 }
 
 Tensor FluxTransformer::forward(const Tensor& x, const Conditioning& conditioning,
-                                const Modulations& m, const AroundBlock& around) const {
+                                const Modulations& m, const AroundBlock& around,
+                                KeptTokens* kept) const {
   check(x, conditioning);
-  const Rope rope = positions(conditioning);
-  Tensor img = x_embedder_(at::cat({x, conditioning.condition}, 2));  // [B, I, C]
-  Tensor txt = context_embedder_(conditioning.prompt_embeds);         // [B, T, C]
+  const bool leaves_out = kept && kept->leaves_out();
+  const auto present = [&](const Tensor& image, int64_t dim) {
+    return leaves_out ? image.index_select(dim, kept->active()) : image;
+  };
+  const auto keys = [&](size_t block) { return kept ? kept->block(block) : nullptr; };
+  Conditioning c = conditioning;
+  c.condition = present(c.condition, 1), c.image_ids = present(c.image_ids, 0);
+  const Rope rope = positions(c);
+  Tensor img = x_embedder_(at::cat({present(x, 1), c.condition}, 2));  // [B, I, C]
+  Tensor txt = context_embedder_(c.prompt_embeds);                     // [B, T, C]
   for (size_t i = 0; i < double_blocks_.size(); ++i) {
-    const auto call = call_of(double_blocks_[i], txt, img, m.double_blocks[i], rope);
+    const auto call = call_of(double_blocks_[i], txt, img, m.double_blocks[i], rope, keys(i));
     const Tensors out = around ? around(call) : call();
     txt = out[0], img = out[1];
   }
   Tensor joint = at::cat({txt, img}, 1);  // [B, S, C]
   for (size_t i = 0; i < single_blocks_.size(); ++i) {
-    const auto call = call_of(single_blocks_[i], joint, m.single_blocks[i], rope);
+    const auto call = call_of(single_blocks_[i], joint, m.single_blocks[i], rope,
+                              keys(double_blocks_.size() + i));
     joint = (around ? around(call) : call())[0];
   }
   img = joint.narrow(1, txt.size(1), img.size(1));

@@ -38,9 +38,10 @@ class FluxTransformer {
   // where an input has another shape.
   Tensor forward(const Tensor& x, const Conditioning& conditioning, const Tensor& t,
                  const Tensor& guidance, const AroundBlock& around = {}) const;
-  // The same with modulations that were made ahead.
+  // The same with modulations that were made ahead. With `kept` that leaves tokens out, the
+  // velocity of the active ones alone, [B, A, 64].
   Tensor forward(const Tensor& x, const Conditioning& conditioning, const Modulations& modulations,
-                 const AroundBlock& around = {}) const;
+                 const AroundBlock& around = {}, KeptTokens* kept = nullptr) const;
   // Those of several t, block by block, so that each block's weights are read once; otherwise as in
   // forward. `around` is called in place of each block's: their path is the block's with
   // kModulationCall behind it (models/flux/names.h).

@@ -26,9 +26,10 @@ using Step = amx::Bf16Step;
 
 // k and v of one head as right factors, padded with zeros to whole tiles.
 struct Packed {
-  BF16* keys;    // q k^T's: for each 16 keys the tiles of 32 dimensions
-  BF16* values;  // p v's: for each 16 dimensions the tiles of 32 keys
-  float* norms;  // of every kBlock keys the largest |k|^2
+  BF16* keys;     // q k^T's: for each 16 keys the tiles of 32 dimensions
+  BF16* values;   // p v's: for each 16 dimensions the tiles of 32 keys
+  float* norms;   // of every kBlock keys the largest |k|^2
+  int64_t count;  // of keys
 };
 
 // 16 keys at most -> their tiles, and the largest |k|^2.
@@ -70,11 +71,11 @@ class Attention {
     count_ = std::min(kQueries, q.rows - first);
     sides_ = tiles_for(count_, kBlock);
     const float longest = load_queries(q, first);
-    choose_shifts(packed, q.rows, longest);
+    choose_shifts(packed, longest);
     std::memset(sums_, 0, sizeof(float) * 2 * kQueries * kTileRows);
-    for (int64_t key = 0; key < q.rows; key += kKeys) {
-      soften(packed, key, q.rows);
-      mix(packed, key, q.rows);
+    for (int64_t key = 0; key < packed.count; key += kKeys) {
+      soften(packed, key);
+      mix(packed, key);
     }
     store(first, out, log_sum);
   }
@@ -100,19 +101,20 @@ class Attention {
   // What is taken off a query's scores before the exponential. Nothing, where no score can leave
   // what f32 holds of one, as |q k| <= |q| |k|: with norms on q and k that is the rule. Elsewhere
   // the largest score, for which the products are made once more.
-  void choose_shifts(const Packed& packed, int64_t length, float longest) {
+  void choose_shifts(const Packed& packed, float longest) {
     constexpr float kMost = 80.0F;  // 2^80 times a sum of values is still far from f32's end
-    const float key = *std::max_element(packed.norms, packed.norms + tiles_for(length, kBlock));
-    if (key * longest * scale_ * scale_ > kMost * kMost) return find_largest(packed, length);
+    const float key =
+        *std::max_element(packed.norms, packed.norms + tiles_for(packed.count, kBlock));
+    if (key * longest * scale_ * scale_ > kMost * kMost) return find_largest(packed);
     std::fill_n(shifts_, kQueries, 0.0F);
   }
 
-  void find_largest(const Packed& packed, int64_t length) {
+  void find_largest(const Packed& packed) {
     std::fill_n(shifts_, kQueries, -std::numeric_limits<float>::infinity());
-    for (int64_t key = 0; key < length; key += kBlock) {
+    for (int64_t key = 0; key < packed.count; key += kBlock) {
       for (int64_t side = 0; side < sides_; ++side) {
         multiply(packed, key, side, scores_[0]);
-        raise_shifts(side, length - key);
+        raise_shifts(side, packed.count - key);
       }
     }
   }
@@ -145,8 +147,9 @@ class Attention {
 
   // Probabilities of kKeys keys, times 2^-shift. The next products run beside the exponentials of
   // those before.
-  void soften(const Packed& packed, int64_t key, int64_t length) {
-    const int64_t steps = tiles_for(std::min(kKeys, length - key), kBlock) * sides_;
+  void soften(const Packed& packed, int64_t key) {
+    const int64_t left = packed.count - key;
+    const int64_t steps = tiles_for(std::min(kKeys, left), kBlock) * sides_;
     const auto start = [&](int64_t i) {
       multiply(packed, key + i / sides_ * kBlock, i % sides_, scores_[i % 2]);
     };
@@ -154,7 +157,7 @@ class Attention {
     for (int64_t i = 0; i < steps; ++i) {
       if (i + 1 < steps) start(i + 1);
       const int64_t tile = i / sides_, side = i % sides_;
-      soften_step(scores_[i % 2], side, length - key - tile * kBlock,
+      soften_step(scores_[i % 2], side, left - tile * kBlock,
                   p_ + side * kBlock * kKeys + tile * kTileValues);
     }
   }
@@ -181,9 +184,9 @@ class Attention {
   }
 
   // Probabilities times values, kBlock dimensions at a time.
-  void mix(const Packed& packed, int64_t key, int64_t length) {
-    const int64_t tiles = tiles_for(std::min(kKeys, length - key), kBlock);
-    const int64_t next_columns = tiles_for(length, kBlock) * kTileValues;
+  void mix(const Packed& packed, int64_t key) {
+    const int64_t tiles = tiles_for(std::min(kKeys, packed.count - key), kBlock);
+    const int64_t next_columns = tiles_for(packed.count, kBlock) * kTileValues;
     for (int64_t d = 0; d < width_; d += kBlock) {
       for (int64_t side = 0; side < sides_; ++side)
         amx::step(Step{p_ + side * kBlock * kKeys, kTileRows * kKeys,
@@ -220,14 +223,15 @@ class Attention {
 
 void amx_attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale,
                    const Tensor& out, const Tensor& log_sum) {
-  const int64_t heads = q.size(1), length = q.size(2), width = q.size(3), all = q.size(0) * heads;
+  const int64_t heads = q.size(1), width = q.size(3), all = q.size(0) * heads;
+  const int64_t queries = q.size(2), length = k.size(2);
   const int64_t sides = tiles_for(length, kBlock), size = sides * kBlock * width;
   const Tensor keys = at::empty({all, size}, q.options().memory_format({}));
   const Tensor values = at::empty_like(keys);
   const Tensor norms = at::empty({all, sides}, log_sum.options());
   const auto packed = [&](int64_t i) {
     return Packed{keys.data_ptr<BF16>() + i * size, values.data_ptr<BF16>() + i * size,
-                  norms.data_ptr<float>() + i * sides};
+                  norms.data_ptr<float>() + i * sides, length};
   };
   const auto head = [&](const Tensor& t, int64_t i) { return Head(t, i / heads, i % heads); };
   at::parallel_for(0, q.size(0) * sides, 1, [&](int64_t begin, int64_t end) {
@@ -245,7 +249,7 @@ void amx_attention(const Tensor& q, const Tensor& k, const Tensor& v, double sca
       }
     }
   });
-  const int64_t pieces = tiles_for(length, Attention::kQueries);
+  const int64_t pieces = tiles_for(queries, Attention::kQueries);
   std::atomic<int64_t> next = 0;  // threads stay at one head, whose keys are in the second cache
   at::parallel_for(0, std::min<int64_t>(all * pieces, at::get_num_threads()), 1,
                    [&](int64_t, int64_t) {
@@ -254,7 +258,7 @@ void amx_attention(const Tensor& q, const Tensor& k, const Tensor& v, double sca
                      for (int64_t item = next++; item < all * pieces; item = next++) {
                        const int64_t i = item / pieces;
                        attend(head(q, i), item % pieces * Attention::kQueries, packed(i),
-                              head(out, i), log_sum.data_ptr<float>() + i * length);
+                              head(out, i), log_sum.data_ptr<float>() + i * queries);
                      }
                      amx::end();
                    });

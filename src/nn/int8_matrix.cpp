@@ -4,12 +4,11 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <mutex>
 
 #include "nn/comfy_quant.h"
 #include "nn/kernels/int8_product.h"
+#include "nn/kernels/weight_rows.h"
 
 namespace icedit {
 namespace {
@@ -73,6 +72,25 @@ void rotate_rows(const Tensor& rows, int64_t group) {
   });
 }
 
+void each_rotated_row(const Tensor& rows, int64_t group,
+                      const std::function<void(int64_t, const float*)>& use) {
+  constexpr int64_t kAtOnce = 8;
+  const int64_t in = rows.size(1);
+  at::parallel_for(0, rows.size(0), kAtOnce, [&](int64_t begin, int64_t end) {
+    for (int64_t first = begin; first < end; first += kAtOnce) {
+      const int64_t count = std::min(kAtOnce, end - first);
+      const Tensor wide = rows.narrow(0, first, count)
+                              .to(at::kFloat, /*non_blocking=*/false, /*copy=*/true)
+                              .contiguous();
+      auto* row = wide.mutable_data_ptr<float>();
+      for (int64_t i = first; i < first + count; ++i, row += in) {
+        kernels::rotate(row, in, group);
+        use(i, row);
+      }
+    }
+  });
+}
+
 int64_t rotation_group(int64_t in) {
   for (const int64_t group : {256, 64, 16})
     if (in % group == 0) return group;
@@ -84,21 +102,11 @@ Int8Values quantised_rows(const Tensor& rows, int64_t group) {
   made.group = group;
   made.scales = at::empty({rows.size(0)}, at::kFloat);
   made.values = at::empty(rows.sizes(), at::kChar);
-  const Tensor wide = rows.to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
-  rotate_rows(wide, group);
   const int64_t in = rows.size(1);
-  const auto* from = wide.const_data_ptr<float>();
   auto* scales = made.scales.mutable_data_ptr<float>();
   auto* to = made.values.mutable_data_ptr<int8_t>();
-  at::parallel_for(0, rows.size(0), 8, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float scale = kernels::largest(from + i * in, in) / 127.0F;
-      scales[i] = scale;
-      for (int64_t k = 0; k < in; ++k) {
-        const float q = scale > 0 ? std::nearbyint(from[i * in + k] / scale) : 0.0F;
-        to[i * in + k] = int8_t(std::clamp(q, -127.0F, 127.0F));
-      }
-    }
+  each_rotated_row(rows, group, [&](int64_t i, const float* row) {
+    scales[i] = kernels::int8_row(row, in, to + i * in);
   });
   return made;
 }

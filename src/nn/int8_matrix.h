@@ -42,6 +42,9 @@ class Int8Products : public RowMatrix {
 // The largest group that divides `in`, of 256, 64 and 16; 0 where none does: not to be quantised.
 int64_t rotation_group(int64_t in);
 void rotate_rows(const Tensor& rows, int64_t group);  // f32, in its memory
+// use(i, row): of each row in f32, rotated, on several threads. rows: any floats.
+void each_rotated_row(const Tensor& rows, int64_t group,
+                      const std::function<void(int64_t i, const float* row)>& use);
 
 // rows [out, in]; group divides in.
 Int8Values quantised_rows(const Tensor& rows, int64_t group);

@@ -6,10 +6,20 @@
 #include <vector>
 
 #include "nn/kernels/int8_product.h"
-#include "nn/kernels/tiles.h"
+#include "nn/kernels/weight_tiles.h"
 
 namespace icedit::kernels {
 namespace {
+
+struct Int8Runs {
+  static constexpr int64_t kBlock = kRun;
+  const int8_t* values;
+  int64_t in;
+
+  void take(int64_t row, int64_t i, Sixteen* to) const {
+    std::memcpy(to, values + row * in + i * kRun, sizeof *to);
+  }
+};
 
 template <class T>
 Tensor unpacked_to(const Int8Weight& w, int64_t first, int64_t count, int64_t group) {
@@ -50,25 +60,8 @@ Int8Weight empty_weight(int64_t out, int64_t in) {
 }
 
 Int8Weight packed(const Tensor& values, const Tensor& scales) {
-  const int64_t out = values.size(0), in = values.size(1), row_bytes = inner_tiles(in) * kTileBytes;
-  Int8Weight w = empty_weight(out, in);
-  const auto* from = values.const_data_ptr<int8_t>();
-  auto* tiles = w.tiles.mutable_data_ptr<int8_t>();
-  auto* sums = w.sums.mutable_data_ptr<int32_t>();
-  at::parallel_for(0, out, kTileRows, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int8_t* row = from + i * in;
-      int8_t* to = tiles + i / kTileRows * row_bytes + i % kTileRows * 4;
-      int32_t total = 0;
-      for (int64_t k = 0; k < in; ++k) total += row[k];
-      sums[i] = 128 * total;
-      for (int64_t k = 0; k < in; k += 4)
-        std::memcpy(to + k / kTileColumns * kTileBytes + k % kTileColumns / 4 * kTileColumns,
-                    row + k, 4);
-    }
-  });
-  w.scales.narrow(0, 0, out).copy_(scales.reshape({-1}));
-  return w;
+  const Int8Runs runs{values.const_data_ptr<int8_t>(), values.size(1)};
+  return made_tiles(runs, scales.reshape({-1}), 0, values.size(0));
 }
 
 Tensor unpacked(const Int8Weight& w, int64_t first, int64_t count, int64_t group,

@@ -7,7 +7,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "nn/kernels/weight_tiles.h"
+#include "nn/kernels/tiles.h"
+#include "nn/kernels/weight_tiles.inc"
 
 namespace icedit::kernels {
 namespace {

@@ -1,12 +1,14 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cstring>
 #include <type_traits>
 #include <vector>
 
 #include "nn/kernels/int8_product.h"
-#include "nn/kernels/weight_tiles.h"
+#include "nn/kernels/tiles.h"
+#include "nn/kernels/weight_tiles.inc"
 
 namespace icedit::kernels {
 namespace {

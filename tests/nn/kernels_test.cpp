@@ -92,6 +92,25 @@ TEST_P(Rows, AreQuantisedToTheGridOfTheirLargest) {
   }
 }
 
+// Parts that end within a run of columns and within a group, and a group larger than a run.
+TEST(QuantisedRows, AreThoseOfTheJoinedTensor) {
+  const auto random = [](int64_t width) { return at::randn({2, 3, width}); };
+  const Tensor shift = at::randn({2, 1, 576}), scale = at::randn({2, 1, 576});
+  const std::vector<Part> parts = {{random(48), Made::kNothing, {}, {}, 0},
+                                   {random(400), Made::kGeluTanh, {}, {}, 0},
+                                   {random(576), Made::kModulatedNorm, shift, scale, 1e-6}};
+  const Tensor whole = joined(parts);
+  for (const int64_t group : {0, 16, 64, 256, 1024}) {
+    const Int8Rows made = quantised(parts, group),
+                   wanted = quantised({{whole, Made::kNothing, {}, {}, 0}}, group);
+    EXPECT_TRUE(golden::equal(made.scales, wanted.scales)) << group;
+    EXPECT_TRUE(golden::equal(made.tiles, wanted.tiles)) << group;
+    const Tensor exact = rotated(whole, group).flatten(0, 1);
+    const Tensor off = values_of(made) * made.scales.narrow(0, 0, 6).unsqueeze(1) - exact;
+    EXPECT_LE((off.abs() / made.scales.narrow(0, 0, 6).unsqueeze(1)).max().item<float>(), 0.501);
+  }
+}
+
 TEST_P(Rows, OfZerosAreZero) {
   const Int8Rows made =
       quantised({{at::zeros({1, 3, 64}, GetParam()), Made::kNothing, {}, {}, 0}}, 64);

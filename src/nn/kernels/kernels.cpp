@@ -32,6 +32,12 @@ struct Source {
   float eps;
 };
 
+// One of an operand's rows.
+struct Row {
+  const std::vector<Source>& parts;
+  int64_t batch, token;
+};
+
 namespace avx2 {
 #include "nn/kernels/lanes.inc"
 //
@@ -92,45 +98,27 @@ int64_t row_grain(int64_t columns) {
   return std::max<int64_t>(1, kGrain / columns);
 }
 
-void fill_row(const std::vector<Source>& parts, int64_t batch, int64_t token, float* to) {
-  has_avx512() ? avx512::fill_row(parts, batch, token, to)
-               : avx2::fill_row(parts, batch, token, to);
-}
-
-template <class T>
-void write_row(const float* row, int64_t columns, T* to) {
-  has_avx512() ? avx512::write_row(row, columns, to) : avx2::write_row(row, columns, to);
-}
-
-float quantise_row(float* row, int64_t columns, int64_t group, uint8_t* tiles) {
-  return has_avx512() ? avx512::quantise_row(row, columns, group, tiles)
-                      : avx2::quantise_row(row, columns, group, tiles);
-}
-
-void tile_row(const float* row, int64_t columns, at::BFloat16* tiles) {
-  has_avx512() ? avx512::tile_row(row, columns, tiles) : avx2::tile_row(row, columns, tiles);
-}
-
-// use(i, row): of each row, made in f32.
+// use(i, row, memory): of each row, with room for it in f32.
 template <class Use>
 void each_row(const std::vector<Part>& parts, const Use& use) {
   const Tensor& first = parts.front().x;
   const std::vector<Source> sources = sources_of(parts);
   const int64_t columns = columns_of(parts), tokens = first.size(1);
   at::parallel_for(0, first.size(0) * tokens, row_grain(columns), [&](int64_t begin, int64_t end) {
-    std::vector<float> row(columns);
-    for (int64_t i = begin; i < end; ++i) {
-      fill_row(sources, i / tokens, i % tokens, row.data());
-      use(i, row.data());
-    }
+    const Tensor memory = at::empty({columns}, at::kFloat);
+    for (int64_t i = begin; i < end; ++i)
+      use(i, Row{sources, i / tokens, i % tokens}, memory.mutable_data_ptr<float>());
   });
 }
 
 template <class T>
 void join(const std::vector<Part>& parts, const Tensor& out) {
+  const auto write_row = has_avx512() ? avx512::write_row<T> : avx2::write_row<T>;
   T* to = out.mutable_data_ptr<T>();
   const int64_t columns = out.size(2);
-  each_row(parts, [&](int64_t i, const float* row) { write_row(row, columns, to + i * columns); });
+  each_row(parts, [&](int64_t i, const Row& row, float* memory) {
+    write_row(row, memory, to + i * columns);
+  });
 }
 
 template <class T>
@@ -215,9 +203,10 @@ Int8Rows quantised(const std::vector<Part>& parts, int64_t group) {
   // Rows and columns that are only there to fill a tile are zero.
   const int64_t padded = out.columns % kTileColumns != 0 ? 0 : out.rows / kTileRows;
   std::memset(tiles + padded * row_bytes, 128, size_t((blocks - padded) * row_bytes));
-  each_row(parts, [&](int64_t i, float* row) {
+  const auto quantise_row = has_avx512() ? avx512::quantise_row : avx2::quantise_row;
+  each_row(parts, [&](int64_t i, const Row& row, float* memory) {
     uint8_t* to = tiles + i / kTileRows * row_bytes + i % kTileRows * kTileColumns;
-    scales[i] = quantise_row(row, out.columns, group, to);
+    scales[i] = quantise_row(row, out.columns, group, memory, to);
   });
   return out;
 }
@@ -231,8 +220,9 @@ Bf16Rows tiled(const std::vector<Part>& parts) {
   auto* tiles = out.tiles.mutable_data_ptr<at::BFloat16>();
   const int64_t whole = out.rows / kTileRows * row_values;
   out.tiles.narrow(0, whole, out.tiles.numel() - whole).zero_();
-  each_row(parts, [&](int64_t i, const float* row) {
-    tile_row(row, out.columns, tiles + i / kTileRows * row_values + i % kTileRows * kTileHalves);
+  const auto tile_row = has_avx512() ? avx512::tile_row : avx2::tile_row;
+  each_row(parts, [&](int64_t i, const Row& row, float* memory) {
+    tile_row(row, memory, tiles + i / kTileRows * row_values + i % kTileRows * kTileHalves);
   });
   return out;
 }
@@ -250,7 +240,7 @@ void unpack_row(const int8_t* tiles, int64_t columns, float scale, int64_t group
 }
 
 void round_row(const float* row, int64_t columns, at::BFloat16* to) {
-  write_row(row, columns, to);
+  has_avx512() ? avx512::round_values(row, columns, to) : avx2::round_values(row, columns, to);
 }
 
 void rotate(float* row, int64_t columns, int64_t group) {

@@ -106,13 +106,13 @@ Linear::Linear(const Weights& w, int64_t in, int64_t out, bool bias)
   w.file_linear(*this);
 }
 
-Tensor Linear::operator()(const Operand& x) const {
+Tensor Linear::apply(const Operand& x, bool once) const {
   const State& s = *state_;
-  if (!s.matrix) return loaded_copy()(x);
+  if (!s.matrix) return loaded_copy().apply(x, once);
   const Timed timed(Work::kProducts,
                     2.0 * double(at::multiply_integers(x.shape())) * double(s.out));
   const auto [changes, others] = s.added(x);
-  Tensor y = changes.empty() ? matrix_product(x, s.matrix, s.bias)
+  Tensor y = changes.empty() ? matrix_product(x, s.matrix, s.bias, once)
                              : s.matrix->times_and_changes(x, s.bias, changes);
   for (const LinearAdapter* adapter : others) y = adapter->add_to(y, x);
   return is_observed() ? observed(s.path, x.tensor(), y) : y;

@@ -39,7 +39,10 @@ class Linear {
   // Loads "weight" [out, in] and, when `bias`, "bias" [out].
   Linear(const Weights& w, int64_t in, int64_t out, bool bias = true);
 
-  Tensor operator()(const Operand& x) const;  // [..., in] -> [..., out]
+  Tensor operator()(const Operand& x) const { return apply(x, /*once=*/false); }  // [..., out]
+  // The same, of a block's last product: where the block is recomputed in f32, whose products are
+  // nearly all of its time, the first pass's is held until the second (nn/recompute.h).
+  Tensor once(const Operand& x) const { return apply(x, /*once=*/true); }
 
   const std::string& path() const;
   int64_t in() const;
@@ -69,6 +72,7 @@ class Linear {
 
  private:
   struct State;
+  Tensor apply(const Operand& x, bool once) const;
   void unfold();
   Linear loaded_copy() const;
 

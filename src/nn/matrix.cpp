@@ -16,6 +16,7 @@
 #include "nn/int4_matrix.h"
 #include "nn/int8_matrix.h"
 #include "nn/kernels/bf16_product.h"
+#include "nn/recompute.h"
 
 namespace icedit {
 namespace {
@@ -55,16 +56,17 @@ class MatrixProduct : public torch::autograd::Function<MatrixProduct> {
   using Context = torch::autograd::AutogradContext;
 
   static Tensor forward(Context* context, const Tensor& x,
-                        const c10::intrusive_ptr<HeldMatrix>& held, const Tensor& bias) {
+                        const c10::intrusive_ptr<HeldMatrix>& held, const Tensor& bias, bool once) {
     context->saved_data["matrix"] = c10::IValue::make_capsule(held);
-    return held->matrix->times_with_gradient(x, bias);
+    const auto times = [&] { return Tensors{held->matrix->times_with_gradient(x, bias)}; };
+    return (once ? computed_once(times) : times())[0];
   }
 
   static torch::autograd::variable_list backward(Context* context,
                                                  torch::autograd::variable_list grads) {
     const auto capsule = context->saved_data["matrix"].toCapsule();
     const auto& held = static_cast<const HeldMatrix&>(*capsule);
-    return {held.matrix->times_transposed(grads[0]), Tensor(), Tensor()};
+    return {held.matrix->times_transposed(grads[0]), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -226,14 +228,19 @@ void expect_matrix(const Weights& w, int64_t in, int64_t out) {
   if (!find_stored(w, in, out).packed) load_fp8_scale(w, out);
 }
 
-Tensor matrix_product(const Operand& x, const MatrixPtr& matrix, const Tensor& bias) {
+Tensor matrix_product(const Operand& x, const MatrixPtr& matrix, const Tensor& bias, bool once) {
+  const bool frozen_f32 = x.scalar_type() == at::kFloat && matrix->holds(at::kFloat) &&
+                          !matrix->dense(at::kFloat).requires_grad();
+  once = once && gradients_wanted() && frozen_f32;
   const bool backward = at::GradMode::is_enabled() && x.tensor().requires_grad();
+  if (!backward && once) return computed_once([&] { return Tensors{matrix->times(x, bias)}; })[0];
   if (!backward) return matrix->times(x, bias);
   // A plain product is differentiated by libtorch itself, also to a weight that is trained.
   const auto dtype = x.scalar_type();
-  if (matrix->holds(dtype) && !has_own_product(matrix->dense(dtype), dtype, rows_of(x.shape())))
+  if (!once && matrix->holds(dtype) &&
+      !has_own_product(matrix->dense(dtype), dtype, rows_of(x.shape())))
     return matrix->times(x, bias);
-  return MatrixProduct::apply(x.tensor(), c10::make_intrusive<HeldMatrix>(matrix), bias);
+  return MatrixProduct::apply(x.tensor(), c10::make_intrusive<HeldMatrix>(matrix), bias, once);
 }
 
 }  // namespace icedit

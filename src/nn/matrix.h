@@ -70,7 +70,9 @@ MatrixPtr load_matrix(const Weights& w, int64_t in, int64_t out);
 // Throws what load_matrix would, and takes the same tensors of the file; copies nothing.
 void expect_matrix(const Weights& w, int64_t in, int64_t out);
 
-// matrix->times(x, bias), and in a backward pass times_transposed.
-Tensor matrix_product(const Operand& x, const MatrixPtr& matrix, const Tensor& bias);
+// matrix->times(x, bias), and in a backward pass times_transposed. `once`: of a frozen f32 matrix
+// only one pass of a recomputed block multiplies (computed_once of nn/recompute.h).
+Tensor matrix_product(const Operand& x, const MatrixPtr& matrix, const Tensor& bias,
+                      bool once = false);
 
 }  // namespace icedit

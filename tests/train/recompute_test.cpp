@@ -6,6 +6,7 @@
 
 #include "golden.h"
 #include "models/flux/transformer.h"
+#include "nn/matrix.h"
 #include "train/objective.h"
 
 namespace icedit {
@@ -81,6 +82,42 @@ TEST(Recompute, WhatIsComputedOnceIsTakenAgain) {
   }
   const at::NoGradGuard no_grad;
   EXPECT_FALSE(gradients_wanted());
+}
+
+class CountedMatrix : public Matrix {
+ public:
+  explicit CountedMatrix(Tensor weight) : weight_(std::move(weight)) {}
+  Tensor times(const Operand& x, const Tensor& bias) const override {
+    ++products;
+    return Matrix::times(x, bias);
+  }
+  Tensor dense(at::ScalarType dtype) const override { return weight_.to(dtype); }
+  bool holds(at::ScalarType dtype) const override { return weight_.scalar_type() == dtype; }
+  mutable int products = 0;
+
+ private:
+  Tensor weight_;
+};
+
+TEST(Recompute, ABlocksLastProductOfAFrozenF32MatrixIsMadeOnce) {
+  at::manual_seed(1);
+  const Tensor weight = at::randn({6, 4}), bias = at::randn({6}), input = at::randn({1, 3, 4});
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    const auto matrix = std::make_shared<CountedMatrix>(weight.to(dtype));
+    const auto f = [&](const Tensors& in) {
+      return Tensors{matrix_product(in[0], matrix, bias.to(dtype), /*once=*/true) * in[1]};
+    };
+    std::vector<Tensors> grads;
+    for (const bool recompute : {false, true}) {
+      Tensors in = {input.to(dtype, false, true).requires_grad_(),
+                    at::full({6}, 2.0, dtype).requires_grad_()};
+      matrix->products = 0;
+      (recompute ? recomputed(f, in) : f(in))[0].square().sum().backward();
+      EXPECT_EQ(matrix->products, recompute && dtype != at::kFloat ? 2 : 1);
+      grads.push_back({in[0].grad(), in[1].grad()});
+    }
+    for (size_t i = 0; i < 2; ++i) EXPECT_TRUE(golden::equal(grads[0][i], grads[1][i]));
+  }
 }
 
 }  // namespace

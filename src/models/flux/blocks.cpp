@@ -96,7 +96,7 @@ FeedForward::FeedForward(const Weights& w, int64_t hidden)
     : in(w / "net" / "0" / "proj", hidden, 4 * hidden), out(w / "net" / "2", 4 * hidden, hidden) {}
 
 Tensor FeedForward::operator()(const Operand& x) const {
-  return out(Operand::gelu_tanh(in(x)));
+  return out.once(Operand::gelu_tanh(in(x)));
 }
 
 QkvProjection::QkvProjection(const Weights& w, const FluxConfig& c,
@@ -118,8 +118,8 @@ std::pair<Tensor, Tensor> JointAttention::operator()(const Operand& txt, const O
                                                      const Rope& rope, KeptKeys* kept) const {
   const int64_t text_tokens = txt.shape()[1];
   const Tensor joint = attend(joint_qkv({{text, txt}, {image, img}}, rope), kept);  // text first
-  return {to_add_out(joint.narrow(1, 0, text_tokens)),
-          to_out(joint.narrow(1, text_tokens, img.shape()[1]))};
+  return {to_add_out.once(joint.narrow(1, 0, text_tokens)),
+          to_out.once(joint.narrow(1, text_tokens, img.shape()[1]))};
 }
 
 DoubleBlock::DoubleBlock(const Weights& w, const FluxConfig& c)
@@ -162,7 +162,7 @@ Tensor SingleBlock::forward(const Tensor& x, const Modulation& m, const Rope& ro
   const Operand normed = modulate(x, m);
   const Tensor attended = attend(joint_qkv({{attn, normed}}, rope), kept);
   const Operand mlp = Operand::gelu_tanh(proj_mlp(normed));
-  return add_gated(x, m.gate, proj_out(Operand::joined({attended, mlp})));
+  return add_gated(x, m.gate, proj_out.once(Operand::joined({attended, mlp})));
 }
 
 }  // namespace icedit

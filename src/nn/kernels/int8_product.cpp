@@ -23,31 +23,41 @@
 namespace icedit::kernels {
 namespace {
 
-// By rows of f32: for CPUs without 8-bit products. Sums above 2^24 are rounded in their last bits.
+// Rows `from` on, [count, columns], without their scales.
+Tensor rows_in_f32(const Int8Rows& x, int64_t from, int64_t count) {
+  const int64_t row_bytes = inner_tiles(x.columns) * kTileBytes;
+  const auto* tiles = x.tiles.const_data_ptr<uint8_t>();
+  const Tensor values = at::empty({count, x.columns}, at::kFloat);
+  auto* to = values.mutable_data_ptr<float>();
+  at::parallel_for(0, count, 16, [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      const int64_t row = from + r;
+      const uint8_t* tile = tiles + row / kTileRows * row_bytes + row % kTileRows * kTileColumns;
+      for (int64_t k = 0; k < x.columns; k += kTileColumns, tile += kTileBytes) {
+        const int64_t width = std::min(kTileColumns, x.columns - k);
+        for (int64_t i = 0; i < width; ++i)
+          to[r * x.columns + k + i] = static_cast<float>(tile[i] - 128);
+      }
+    }
+  });
+  return values;
+}
+
+// In f32: for CPUs without 8-bit products. Sums above 2^24 are rounded in their last bits.
 void product_in_f32(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, const Tensor& out,
                     const LowRankTerms& terms) {
   TORCH_INTERNAL_ASSERT(terms.empty());  // adds_low_rank is false
-  constexpr int64_t kRows = 512, kOutputs = 256;
-  const int64_t row_bytes = inner_tiles(x.columns) * kTileBytes;
-  const auto* tiles = x.tiles.const_data_ptr<uint8_t>();
-  const Tensor scales = x.scales.narrow(0, 0, x.rows).unsqueeze(1);
-  for (int64_t n = 0; n < w.out; n += kOutputs) {
-    const int64_t count = std::min(kOutputs, w.out - n);
-    const Tensor rows = unpacked(w, n, count, /*group=*/0, at::kFloat);
-    for (int64_t m = 0; m < x.rows; m += kRows) {
-      const int64_t height = std::min(kRows, x.rows - m);
-      const Tensor values = at::empty({height, x.columns}, at::kFloat);
-      auto* to = values.mutable_data_ptr<float>();
-      at::parallel_for(0, height, 16, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; ++r) {
-          const uint8_t* from =
-              tiles + (m + r) / kTileRows * row_bytes + (m + r) % kTileRows * kTileColumns;
-          for (int64_t k = 0; k < x.columns; ++k)
-            to[r * x.columns + k] =
-                static_cast<float>(from[k / kTileColumns * kTileBytes + k % kTileColumns] - 128);
-        }
-      });
-      Tensor y = at::mm(values, rows.t()).mul_(scales.narrow(0, m, height));
+  constexpr int64_t kMostOfX = int64_t{16} << 20, kMostOfW = int64_t{4} << 20;  // values at once
+  const int64_t rows_at_once = std::max<int64_t>(kBlock, kMostOfX / x.columns);
+  const int64_t outputs = std::max(kBlock, kMostOfW / x.columns / kBlock * kBlock);
+  for (int64_t m = 0; m < x.rows; m += rows_at_once) {
+    const int64_t height = std::min(rows_at_once, x.rows - m);
+    const Tensor values = rows_in_f32(x, m, height);
+    const Tensor scales = x.scales.narrow(0, m, height).unsqueeze(1);
+    for (int64_t n = 0; n < w.out; n += outputs) {
+      const int64_t count = std::min(outputs, w.out - n);
+      const Tensor rows = unpacked(w, n, count, /*group=*/0, at::kFloat);
+      Tensor y = at::mm(values, rows.t()).mul_(scales);
       if (bias.defined()) y.add_(bias.narrow(0, n, count));
       out.narrow(0, m, height).narrow(1, n, count).copy_(y);
     }

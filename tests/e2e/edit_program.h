@@ -1,5 +1,6 @@
 #pragma once
 // icedit edit on one of the pictures in assets/, and what it wrote.
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "e2e/program.h"
@@ -11,6 +12,13 @@ class EditProgram : public Program {
   EditProgram() { copy(asset("desert-car.png"), "car.png"); }
 
   Image output(const std::string& name) { return read_image(work() / name); }
+  // PSNR of two results.
+  double decibels(const std::string& a, const std::string& b) {
+    const Image x = output(a), y = output(b);
+    double sum = 0;
+    for (size_t i = 0; i < x.pixels.size(); ++i) sum += std::pow(x.pixels[i] - y.pixels[i], 2);
+    return 10 * std::log10(255.0 * 255.0 * double(x.pixels.size()) / std::max(sum, 1e-9));
+  }
   nlohmann::json inspect(const std::string& name) {
     return nlohmann::json::parse(run({"inspect", name, "--json"}).out);
   }

@@ -1,7 +1,5 @@
 // icedit edit --speed, --speed-error, --calls, --reuse-left: fewer calls of the network, or of
 // less; and --solver.
-#include <cmath>
-
 #include "e2e/edit_program.h"
 
 namespace icedit::e2e {
@@ -20,12 +18,6 @@ class Speed : public EditProgram {
     const Result result = run(all);
     EXPECT_EQ(result.code, 0) << result.err;
     return Json::parse(result.out)["outputs"][0];
-  }
-  double decibels(const std::string& a, const std::string& b) {
-    const Image x = output(a), y = output(b);
-    double sum = 0;
-    for (size_t i = 0; i < x.pixels.size(); ++i) sum += std::pow(x.pixels[i] - y.pixels[i], 2);
-    return 10 * std::log10(255.0 * 255.0 * double(x.pixels.size()) / std::max(sum, 1e-9));
   }
 };
 

@@ -69,25 +69,29 @@ Dtype StackReader::dtype(const Stack& stack) const {
   return checkpoint_.entry(stack.parts[0]).info.dtype;
 }
 
-Tensor StackReader::read(const std::string& part) const {
+void StackReader::each_rows(const std::string& part,
+                            const std::function<void(const Tensor&)>& use) const {
   const Shape& shape = checkpoint_.entry(part).info.shape;
   const Weights at = weights_ / module_of(part);
-  if (shape.size() != 2) return at.stored(part.substr(part.rfind('.') + 1), shape);
-  return load_matrix(at, matrix_inputs(checkpoint_, module_of(part)), shape[0])->dense(at::kFloat);
+  if (shape.size() != 2) return use(at.stored(part.substr(part.rfind('.') + 1), shape));
+  load_matrix(at, matrix_inputs(checkpoint_, module_of(part)), shape[0])
+      ->each_tile(at::kFloat, [&](int64_t, const Tensor& rows) { use(rows); });
 }
 
 void StackReader::each(const Stack& stack, const std::function<void(const Tensor&)>& use) const {
   for (const std::string& part : stack.parts) {
-    Tensor values = read(part);
-    if (!at::isfinite(values.to(at::kFloat)).all().item<bool>()) {
-      throw CheckpointError(str(where(), ": tensor '", part,
-                                "' holds NaN or infinity; the file is damaged, get it again"));
-    }
+    Tensors swapped;  // the rows of a whole part
+    each_rows(part, [&](const Tensor& rows) {
+      if (!at::isfinite(rows.to(at::kFloat)).all().item<bool>()) {
+        throw CheckpointError(str(where(), ": tensor '", part,
+                                  "' holds NaN or infinity; the file is damaged, get it again"));
+      }
+      stack.swapped ? swapped.push_back(rows) : use(rows);
+    });
     if (stack.swapped) {
-      const auto halves = values.chunk(2);
-      values = at::cat({halves[1], halves[0]});
+      const auto halves = at::cat(swapped).chunk(2);
+      use(at::cat({halves[1], halves[0]}));
     }
-    use(values);
     checkpoint_.entry(part).release();
   }
 }

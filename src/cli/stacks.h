@@ -28,13 +28,13 @@ class StackReader {
   Shape shape(const Stack& stack) const;  // of elements: of a matrix [out, in]
   Dtype dtype(const Stack& stack) const;  // of its first part
   bool is_matrix(const Stack& stack) const { return shape(stack).size() == 2; }
-  // Calls with each part in turn, matrices as f32, and gives the file's pages back. Throws
-  // CheckpointError: not finite.
+  // Calls with each part in turn, some rows of a matrix at a time, as f32, and gives the file's
+  // pages back. Throws CheckpointError: not finite.
   void each(const Stack& stack, const std::function<void(const Tensor&)>& use) const;
   const std::string& where() const { return checkpoint_.where(); }
 
  private:
-  Tensor read(const std::string& part) const;
+  void each_rows(const std::string& part, const std::function<void(const Tensor&)>& use) const;
 
   Checkpoint checkpoint_;
   Weights weights_;

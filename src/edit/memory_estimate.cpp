@@ -13,6 +13,7 @@
 #include "models/flux/names.h"
 #include "nn/comfy_quant.h"
 #include "nn/int8_matrix.h"
+#include "nn/matrix.h"
 
 namespace icedit {
 namespace {
@@ -21,15 +22,15 @@ constexpr uint64_t kSmallModel = uint64_t{1} << 30;
 // Of edit/detail/, as bench/detail.cpp measures it: the planes of the analysis, a pixel of the
 // half; the photo, the edit and its file, a pixel of the photo.
 constexpr uint64_t kBytesOfAnalysis = 430, kBytesAtFullSize = 9;
-// Of an element of a matrix while it is quantised: twice f32, and the result.
-constexpr uint64_t kBytesOfQuantising = 9;
+// Of an element while it is quantised: f32, and the result.
+constexpr uint64_t kBytesOfQuantising = 5;
 
 // Elements alive at once at a block's widest place, counted off the forwards (models/): inputs, q,
 // k, v, the MLP before and after its activation, and their concatenation. Kept keys and values are
 // of all blocks.
 int64_t transformer_elements(const FluxConfig& c, const EditSize& size) {
   const int64_t kept = 2 * size.kept_tokens * (c.num_layers + c.num_single_layers);
-  return ((size.image_tokens + size.text_tokens) * 20 + kept) * c.hidden();
+  return size.together * ((size.image_tokens + size.text_tokens) * 20 + kept) * c.hidden();
 }
 
 int64_t t5_elements(const T5Config& c, const EditSize& size) {
@@ -84,14 +85,14 @@ uint64_t held_bytes(const Checkpoint& checkpoint, const std::string& module, con
 struct Slots {
   const LoadOptions& load;
   std::map<std::string, CallBytes> calls = {};
-  int64_t largest = 0;         // elements of a matrix that is quantised
+  int64_t largest = 0;         // elements that are quantised at once
   uint64_t largest_bytes = 0;  // of one that is held otherwise than it is stored
 
   void add(const std::string& call, uint64_t held, const TensorInfo& info, bool quantised) {
     CallBytes& bytes = calls[call];
     bytes.held += held;
     bytes.stored += info.bytes();
-    if (quantised) largest = std::max(largest, info.numel());
+    if (quantised) largest = std::max(largest, std::min(info.numel(), kTileValues));
     if (held != info.bytes()) largest_bytes = std::max<uint64_t>(largest_bytes, info.bytes());
   }
   uint64_t bytes() const {
@@ -172,9 +173,12 @@ EditSize usual_size(const Residency& residency, const EditRequest& request) {
 }
 
 EditSize larger(const EditSize& a, const EditSize& b) {
-  return {std::max(a.image_tokens, b.image_tokens), std::max(a.text_tokens, b.text_tokens),
-          std::max(a.pixels, b.pixels), std::max(a.full_pixels, b.full_pixels),
-          std::max(a.kept_tokens, b.kept_tokens)};
+  return {std::max(a.image_tokens, b.image_tokens),
+          std::max(a.text_tokens, b.text_tokens),
+          std::max(a.pixels, b.pixels),
+          std::max(a.full_pixels, b.full_pixels),
+          std::max(a.kept_tokens, b.kept_tokens),
+          std::max(a.together, b.together)};
 }
 
 std::vector<CallBytes> transformer_blocks(const Residency& residency) {

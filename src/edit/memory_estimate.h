@@ -32,9 +32,10 @@ std::vector<CallBytes> transformer_blocks(const Residency& residency);
 
 // The largest edit of a run: tokens of the diptych and of the text, pixels of the diptych, and of
 // the photo where the edit comes back at its size; tokens whose keys and values some calls reuse
-// (diffusion/left_reuse.h).
+// (diffusion/left_reuse.h); and how many pictures are denoised together.
 struct EditSize {
   int64_t image_tokens = 0, text_tokens = 0, pixels = 0, full_pixels = 0, kept_tokens = 0;
+  int64_t together = 1;
   bool operator==(const EditSize&) const = default;
 };
 

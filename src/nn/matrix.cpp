@@ -16,10 +16,19 @@
 #include "nn/int4_matrix.h"
 #include "nn/int8_matrix.h"
 #include "nn/kernels/bf16_product.h"
+#include "nn/quantised_matrix.h"
 #include "nn/recompute.h"
 
 namespace icedit {
 namespace {
+
+using UseRows = std::function<void(int64_t first, const Tensor& rows)>;
+
+// Some rows at a time: in 32s, as products of tiles are.
+void for_tiles(int64_t out, int64_t in, const std::function<void(int64_t, int64_t)>& use) {
+  const int64_t most = std::max<int64_t>(1, kTileValues / in / 32) * 32;
+  for (int64_t first = 0; first < out; first += most) use(first, std::min(most, out - first));
+}
 
 class DenseMatrix : public Matrix {
  public:
@@ -27,6 +36,11 @@ class DenseMatrix : public Matrix {
 
   Tensor dense(at::ScalarType dtype) const override { return weight_.to(dtype); }
   bool holds(at::ScalarType dtype) const override { return weight_.scalar_type() == dtype; }
+  void each_tile(at::ScalarType dtype, const UseRows& use) const override {
+    for_tiles(weight_.size(0), weight_.size(1), [&](int64_t first, int64_t count) {
+      use(first, weight_.narrow(0, first, count).to(dtype));
+    });
+  }
 
  private:
   Tensor weight_;
@@ -36,11 +50,19 @@ class Fp8Matrix : public Matrix {
  public:
   Fp8Matrix(Tensor weight, Tensor scale) : weight_(std::move(weight)), scale_(std::move(scale)) {}
 
-  Tensor dense(at::ScalarType dtype) const override {
-    return weight_.to(dtype, /*non_blocking=*/false, /*copy=*/true).mul_(scale_.to(dtype));
+  Tensor dense(at::ScalarType dtype) const override { return scaled(weight_, scale_, dtype); }
+  void each_tile(at::ScalarType dtype, const UseRows& use) const override {
+    for_tiles(weight_.size(0), weight_.size(1), [&](int64_t first, int64_t count) {
+      const Tensor scale = scale_.dim() == 0 ? scale_ : scale_.narrow(0, first, count);
+      use(first, scaled(weight_.narrow(0, first, count), scale, dtype));
+    });
   }
 
  private:
+  static Tensor scaled(const Tensor& weight, const Tensor& scale, at::ScalarType dtype) {
+    return weight.to(dtype, /*non_blocking=*/false, /*copy=*/true).mul_(scale.to(dtype));
+  }
+
   Tensor weight_;
   Tensor scale_;  // a scalar or [out, 1]
 };
@@ -116,16 +138,13 @@ bool int8_blocks(const Weights& w) {
 }
 
 // Of another kind where `w`'s options say so; nullptr where it stays as it is stored.
-MatrixPtr quantised(const Weights& w, const Matrix& stored, int64_t in) {
-  const int64_t group = rotation_group(in);
-  if (!w.options().quantises(w.path()) || group == 0 || stored.multiplies_as_stored())
+MatrixPtr quantised(const Weights& w, const Matrix& stored, int64_t in, int64_t out) {
+  if (!w.options().quantises(w.path()) || rotation_group(in) == 0 || stored.multiplies_as_stored())
     return nullptr;
   const Quant quant = w.options().quant;
   const bool blocks = int8_blocks(w) && dtype_block(w.dtype("weight")) > 1;
   if (quant == Quant::kNone && !blocks) return nullptr;
-  if (quant == Quant::kInt4)
-    return int4_matrix(quantised_rows_in_4_bits(stored.dense(at::kFloat), group));
-  return int8_matrix(quantised_rows(stored.dense(at::kFloat), group));
+  return quantised_matrix(stored, out, in, quant == Quant::kInt4 ? Quant::kInt4 : Quant::kInt8);
 }
 
 // As it lies in the file: in blocks or whole numbers, or else a tensor that is mapped.
@@ -203,13 +222,9 @@ Tensor RowMatrix::dense(at::ScalarType dtype) const {
   return whole;
 }
 
-void RowMatrix::each_tile(at::ScalarType dtype,
-                          const std::function<void(int64_t, const Tensor&)>& use) const {
-  constexpr int64_t kTileValues = int64_t{4} << 20;  // 16 MiB of f32 at once
-  // Rows in 32s, as products of tiles are.
-  const int64_t most = std::max<int64_t>(1, kTileValues / in_ / 32) * 32;
-  for (int64_t first = 0; first < out_; first += most)
-    use(first, rows(first, std::min(most, out_ - first), dtype));
+void RowMatrix::each_tile(at::ScalarType dtype, const UseRows& use) const {
+  for_tiles(out_, in_,
+            [&](int64_t first, int64_t count) { use(first, rows(first, count, dtype)); });
 }
 
 MatrixPtr dense_matrix(const Tensor& weight) {
@@ -218,7 +233,7 @@ MatrixPtr dense_matrix(const Tensor& weight) {
 
 MatrixPtr load_matrix(const Weights& w, int64_t in, int64_t out) {
   const MatrixPtr stored = load_stored(w, in, out);
-  const MatrixPtr made = quantised(w, *stored, in);
+  const MatrixPtr made = quantised(w, *stored, in, out);
   if (made == nullptr) return stored;
   w.entry("weight", {out, in}).release();
   return made;

@@ -11,6 +11,8 @@
 
 namespace icedit {
 
+constexpr int64_t kTileValues = int64_t{4} << 20;  // of rows that are made at once, at most
+
 class Matrix {
  public:
   virtual ~Matrix() = default;
@@ -30,6 +32,10 @@ class Matrix {
   virtual Tensor times_transposed(const Tensor& g) const;
   // [out, in]: what is held itself where holds(dtype), else made anew.
   virtual Tensor dense(at::ScalarType dtype) const = 0;
+  // Calls with the number of a first row and some rows of `dtype`, [n, in], until it had all.
+  virtual void each_tile(
+      at::ScalarType dtype,
+      const std::function<void(int64_t first, const Tensor& rows)>& use) const = 0;
   // Whether it is held dense and in this dtype: nothing is converted at a use.
   virtual bool holds(at::ScalarType /*dtype*/) const { return false; }
   // Whether it has products of its own, which a dense copy would lose.
@@ -45,6 +51,8 @@ class RowMatrix : public Matrix {
   bool adds_changes(const Operand& /*x*/) const override { return false; }
   Tensor times_transposed(const Tensor& g) const override;
   Tensor dense(at::ScalarType dtype) const override;
+  void each_tile(at::ScalarType dtype,
+                 const std::function<void(int64_t first, const Tensor& rows)>& use) const override;
 
  protected:
   int64_t outputs() const { return out_; }
@@ -53,10 +61,6 @@ class RowMatrix : public Matrix {
   virtual Tensor rows(int64_t first, int64_t count, at::ScalarType dtype) const = 0;
 
  private:
-  // Calls with the number of a first row and some rows.
-  void each_tile(at::ScalarType dtype,
-                 const std::function<void(int64_t first, const Tensor& rows)>& use) const;
-
   int64_t out_, in_;
 };
 

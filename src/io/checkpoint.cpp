@@ -1,15 +1,14 @@
 #include "io/checkpoint.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 
 #include "base/counted.h"
+#include "io/comfy_quant_json.h"
 #include "io/files.h"
 #include "io/gguf.h"
 #include "io/hub.h"
-#include "io/json.h"
 #include "io/json_file.h"
 
 namespace icedit {
@@ -85,38 +84,20 @@ Path find_in_folder(const Path& folder) {
       how_to_complete(folder)));
 }
 
-// Whether a value is flat but for one level of groups, so that nobody nests the stack away.
-bool is_shallow(const Json& json, int deepest = 2) {
-  if (!json.is_structured()) return true;
-  return deepest > 0 && std::all_of(json.begin(), json.end(), [&](const Json& inner) {
-           return is_shallow(inner, deepest - 1);
-         });
-}
-
-// ComfyUI's other way to say how matrices are quantised: in the header, {"layers": {M: {...}}} in
-// place of a tensor M.comfy_quant each, which they become here.
+// ComfyUI's other way to say how matrices are quantised: in the header, in place of a tensor
+// M.comfy_quant each, which they become here.
 void add_quantisation(std::map<std::string, Checkpoint::Entry>& entries,
                       const SafetensorsFile& file) {
-  const std::string key = "_quantization_metadata", mark = ".comfy_quant";
-  const auto found = file.metadata().find(key);
+  const auto found = file.metadata().find(kQuantisationKey);
   if (found == file.metadata().end()) return;
-  const auto json = Json::parse(found->second, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("layers") || !json["layers"].is_object()) {
-    throw CheckpointError(str(file.path().string(), ": '", key,
-                              "' in the header is not JSON with \"layers\"; the file is damaged, "
-                              "get it again"));
-  }
-  for (const auto& [module, how] : json["layers"].items()) {
+  for (const auto& [module, text] : parse_quantisation(found->second, file.path().string())) {
     if (!file.has(module + ".weight")) continue;
-    if (!is_shallow(how)) {
-      throw CheckpointError(str(file.path().string(), ": '", key, "' in the header nests '", module,
-                                "' too deeply; the file is damaged, get it again"));
-    }
-    Checkpoint::Entry entry{file.mapping(), module + mark, {Dtype::kU8, {}, 0, 0}};
-    entry.held = std::make_shared<const std::string>(dumped(how));
-    entry.info.shape = {int64_t(entry.held->size())};
-    entry.info.end = entry.held->size();
-    entries.emplace(module + mark, entry);
+    const std::string name = module + ".comfy_quant";
+    Checkpoint::Entry entry{file.mapping(), name, {Dtype::kU8, {}, 0, 0}};
+    entry.held = std::make_shared<const std::string>(text);
+    entry.info.shape = {int64_t(text.size())};
+    entry.info.end = text.size();
+    entries.emplace(name, entry);
   }
 }
 

@@ -8,34 +8,6 @@
 #include "nn/int4_matrix.h"
 
 namespace icedit {
-namespace {
-
-constexpr size_t kMostDescription = 64 << 10;  // bytes of JSON
-constexpr int64_t kMostGroup = 4096, kUsualGroup = 256;
-
-// A key of the description, or of its "params", where older files have them; nullptr: not given.
-const Json* found(const Json& json, const char* key) {
-  if (const auto at = json.find(key); at != json.end()) return &*at;
-  const auto params = json.find("params");
-  if (params == json.end() || !params->is_object()) return nullptr;
-  const auto at = params->find(key);
-  return at == params->end() ? nullptr : &*at;
-}
-
-int64_t rotation_of(const Weights& w, const Json& json, bool always) {
-  const Json* rotated = found(json, "convrot");
-  if (rotated == nullptr ? !always : *rotated == false) return 0;
-  const Json* group = found(json, "convrot_groupsize");
-  if (group == nullptr) return kUsualGroup;
-  const int64_t size = group->is_number_integer() ? group->get<int64_t>() : 0;
-  for (int64_t power = 16; power <= kMostGroup; power *= 4)
-    if (size == power) return size;
-  fail_at(w, "comfy_quant",
-          str("says convrot_groupsize ", dumped(*group), ", expected a power of 4 from 16 on"));
-}
-
-}  // namespace
-
 void fail_at(const Weights& w, const std::string& part, const std::string& what) {
   throw CheckpointError(str(w.where(), ": tensor '", (w / part).path(), "' ", what));
 }
@@ -46,26 +18,11 @@ ComfyQuant read_comfy_quant(const Weights& w, int64_t in) {
             "is I8, but no 'comfy_quant' beside it and no '_quantization_metadata' in the header "
             "say how; ComfyUI's int8 and int4 layouts have one");
   }
-  const Bytes bytes = w.entry("comfy_quant", w.shape("comfy_quant")).bytes();
-  if (bytes.size() > kMostDescription)
-    fail_at(w, "comfy_quant", str("has ", bytes.size(), " bytes, expected at most 64 KiB of JSON"));
-  const auto json = Json::parse(as_text(bytes), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || !json.contains("format") || !json["format"].is_string())
-    fail_at(w, "comfy_quant", "is not a JSON object with a \"format\"; the file is damaged");
-  ComfyQuant quant{json["format"].get<std::string>()};
-  const bool four = quant.format == kInt4Format;
-  if (!four && quant.format != kInt8Format) {
-    fail_at(w, "comfy_quant",
-            str("says format '", quant.format, "', expected '", kInt8Format, "' or '", kInt4Format,
-                "'; of ComfyUI's quantised formats these and fp8 are read"));
-  }
-  if (const Json* run = found(json, "group_size"); four && run != nullptr && *run != kInt4Run)
-    fail_at(w, "comfy_quant", str("says group_size ", dumped(*run), ", expected ", kInt4Run));
-  quant.group = rotation_of(w, json, /*always=*/four);
-  if (quant.group != 0 && in % quant.group != 0) {
-    fail_at(w, "comfy_quant",
-            str("says groups of ", quant.group, " inputs, which do not divide the matrix's ", in));
-  }
+  const ComfyQuant quant =
+      parse_comfy_quant(w.entry("comfy_quant", w.shape("comfy_quant")).bytes(), in,
+                        str(w.where(), ": tensor '", (w / "comfy_quant").path(), "'"));
+  if (quant.run && *quant.run != kInt4Run)
+    fail_at(w, "comfy_quant", str("says group_size ", *quant.run, ", expected ", kInt4Run));
   if (in % 16 != 0) fail_at(w, "weight", str("has ", in, " inputs, expected a multiple of 16"));
   return quant;
 }

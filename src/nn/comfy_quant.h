@@ -1,18 +1,12 @@
 #pragma once
 // What lies beside a matrix of whole numbers in ComfyUI's files: M.comfy_quant, U8, JSON that names
-// the format and its groups. Source: Comfy-Org's comfy-kitchen and ComfyUI (the keys).
+// the format and its groups (io/comfy_quant_json.h).
 #include <string>
 
+#include "io/comfy_quant_json.h"
 #include "nn/weights.h"
 
 namespace icedit {
-
-constexpr std::string_view kInt8Format = "int8_tensorwise", kInt4Format = "asym_w4a8_int8";
-
-struct ComfyQuant {
-  std::string format;  // one of the two
-  int64_t group = 0;   // of the rotation; 0: none
-};
 
 // Of `w`'s "weight" of `in` inputs, which is I8. Throws CheckpointError: no description, one that
 // is damaged or too long, of a format that is not read, or with groups that do not divide the

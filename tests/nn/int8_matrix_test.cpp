@@ -114,7 +114,7 @@ TEST_F(Int8Layout, WhatIsWrongIsNamed) {
       {without("layer.comfy_quant"), "no 'comfy_quant'"},
       {with("layer.weight_scale", at::ones({3})), "one value for each of the 40 rows"},
       {says("not json"), "is not a JSON object"},
-      {says(R"({"format": "nvfp4"})"), "says format 'nvfp4'"},
+      {says(R"({"format": "nvfp4"})"), R"(says format "nvfp4")"},
       {says(R"({"format": "int8_tensorwise", "convrot": true, "convrot_groupsize": 100})"),
        "a power of 4"},
       {says(R"({"format": "int8_tensorwise", "convrot": true, "convrot_groupsize": 1024})"),

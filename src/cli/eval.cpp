@@ -23,8 +23,15 @@ constexpr int64_t kSmallBatch = 8;                    // of a model that stays i
 constexpr int64_t kGroup =
     64;  // rows for which components are loaded again, where not all can stay
 
-int64_t batch_of(const EvalCommand& options, Keep keep) {
-  return options.batch.value_or(keep == Keep::kAll ? kSmallBatch : 1);
+// Fixes what stays in memory, and gives how many rows are edited together.
+int64_t plan_batch(Residency& residency, const EvalCommand& options) {
+  EditSize size = usual_size(residency, options.settings.request);
+  size.together = options.batch.value_or(1);
+  plan_memory(residency, options.model.memory, /*several_pictures=*/true, size);
+  if (options.batch || residency.keep() != Keep::kAll) return size.together;
+  size.together = kSmallBatch;
+  const std::optional<uint64_t> most = residency.most_memory();
+  return !most || process_bytes(residency, size) <= *most ? kSmallBatch : 1;
 }
 
 void announce(const Residency& r, const EvalCommand& options, int threads) {
@@ -56,8 +63,7 @@ int run_eval(const Arguments& arguments) {
   const ModelFiles model = ModelFiles::find(options.model.request);
   Editor editor(model, residency_options(options.model, model));
   Residency& residency = editor.residency();
-  plan_memory(residency, options.model.memory, /*several_pictures=*/true,
-              usual_size(residency, options.settings.request));
+  const int64_t batch = plan_batch(residency, options);
   EditSettings settings = options.settings;
   settings.request.source_size = settings.request.keep_detail.has_value();
   if (settings.request.detail_tolerance && !settings.request.keep_detail.value_or(false))
@@ -66,7 +72,7 @@ int run_eval(const Arguments& arguments) {
   EvalOptions eval = options.eval;
   eval.edit = settings.request;
   eval.edit.seed = seed;
-  eval.batch = batch_of(options, residency.keep());
+  eval.batch = batch;
   eval.group = residency.keep() == Keep::kAll ? eval.batch : std::max(eval.batch, kGroup);
 
   std::optional<ResultFolder> folder;

@@ -65,11 +65,13 @@ void plan_memory(Residency& residency, const MemoryLimit& limit, bool several_pi
   if (fits()) return;
   residency.set_keep(Keep::kOne);
   if (fits() || find_blocks(residency, fits)) return;
+  const bool one = size.together == 1;
   throw UsageError(str(limit_flag(residency), " ", bytes_text(double(*most)),
-                       " is too little: with nothing but one block in memory at a time an edit of ",
-                       size.pixels / 2, " pixels takes about ",
+                       " is too little: with nothing but one block in memory at a time ",
+                       one ? "an edit" : str(size.together, " edits at once, each"), " of ",
+                       size.pixels / 2, " pixels", one ? " takes about " : ", take about ",
                        bytes_text(double(process_bytes(residency, size, own))),
-                       "; give so much, or a smaller --width"));
+                       "; give so much, or a smaller ", one ? "" : "--batch or ", "--width"));
 }
 
 uint64_t least_bytes(Residency& residency, const EditSize& size, uint64_t own) {

@@ -62,6 +62,17 @@ TEST_F(Eval, KeepsTheSourcesDetailWhereAsked) {
   expect_failure(eval({"--detail-tolerance", "2"}), 2, "add --detail keep");
 }
 
+TEST_F(Eval, RowsThatAreEditedTogetherAreWithinTheBudget) {
+  const auto within = [&](const std::string& batch) {
+    return eval({"--limit", "1", "--batch", batch, "--max-memory", "600M"});
+  };
+  expect_failure(within("64"), 2,
+                 "--max-memory 600.0 MiB is too little: with nothing but one block in memory at a "
+                 "time 64 edits at once, each of 9216 pixels, take about ");
+  expect_failure(within("64"), 2, "; give so much, or a smaller --batch or --width");
+  EXPECT_EQ(run(within("2")).code, 0);
+}
+
 TEST_F(Eval, CtrlCLeavesWholeRows) {
   const pid_t child = start(eval({"-o", "out", "--batch", "1"}));
   const auto lines = [&] {

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "counted_memory.h"
 #include "golden.h"
+#include "io/temporary_folder.h"
 
 namespace icedit {
 namespace {
@@ -118,6 +119,16 @@ TEST_F(MemoryPlan, LessIsAllocatedAndTheEditIsTheSame) {
   int64_t blocks = 0;
   for (const CallBytes& block : transformer_blocks(*residency_)) blocks += int64_t(block.held);
   EXPECT_LT(allocated(), everything - blocks);
+}
+
+TEST_F(MemoryPlan, PicturesThatAreDenoisedTogetherCount) {
+  plan(std::nullopt);
+  const uint64_t one = bytes();
+  size_.together = 64;
+  EXPECT_GT(bytes(), one);
+  const std::string text = error_of<UsageError>([&] { plan(one); });
+  EXPECT_NE(text.find("64 edits at once, each of 4096 pixels, take about "), std::string::npos);
+  EXPECT_NE(text.find("; give so much, or a smaller --batch or --width"), std::string::npos);
 }
 
 TEST_F(MemoryPlan, AnEditAboveTheLimitIsRefused) {

@@ -2,6 +2,8 @@
 #include <c10/core/InferenceMode.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+
 #include "base/error.h"
 #include "base/process.h"
 #include "device/on_device.h"
@@ -101,19 +103,30 @@ TEST_F(MatricesOnDevice, WhatIsLoadedLaterTakesNothingBefore) {
   }
 }
 
-int64_t mapped_file_bytes() {
-  const std::string status = read_file("/proc/self/status");
-  return 1024 * std::stoll(status.substr(status.find("RssFile:") + 8));
+// Bytes of the file that are mapped into this process and in memory, on whatever disk it is.
+int64_t mapped_bytes(const Path& file) {
+  std::ifstream maps("/proc/self/smaps");
+  int64_t bytes = 0;
+  bool its = false;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(" kB") == std::string::npos) its = line.ends_with(file.string());
+    if (its && line.starts_with("Rss:")) bytes += 1024 * std::stoll(line.substr(4));
+  }
+  return bytes;
 }
 
 TEST_F(MatricesOnDevice, TheFilesPagesAreGivenBack) {
-  constexpr int64_t kWide = 2048;
-  const Named large = {{"layer.weight", at::zeros({kWide, kWide})}};
-  const Weights w = weights(large);
-  const int64_t before = mapped_file_bytes();
+  constexpr int64_t kWide = 2048, kBytes = 4 * kWide * kWide;
+  const Weights w = weights({{"layer.weight", at::zeros({kWide, kWide})}});
+  const Path file = folder_ / "model.safetensors";
+  EXPECT_EQ(w.stored("weight", {kWide, kWide}).cpu().sum().item<float>(), 0);
+  EXPECT_GE(mapped_bytes(file), kBytes);
   const Linear linear(w, kWide, kWide, /*bias=*/false);
+  EXPECT_LT(mapped_bytes(file), kBytes / 4);
+  w.stored("weight", {kWide, kWide}).cpu().sum();
+  EXPECT_GE(mapped_bytes(file), kBytes);
   const Embedding embedding(w, kWide, kWide);
-  EXPECT_LT(mapped_file_bytes(), before + kWide * kWide);
+  EXPECT_LT(mapped_bytes(file), kBytes / 4);
 }
 
 TEST(GgufOnDevice, GivesWhatTheDequantisedWeightsGive) {

@@ -34,7 +34,7 @@ Memory::Memory() {
   const int file = memfd_create("pretend_device", MFD_CLOEXEC);
   TORCH_CHECK(file >= 0 && ftruncate(file, int64_t(kReserved)) == 0, "no pretend device");
   handed_out_ = map(file, PROT_NONE);
-  usable_ = map(file, PROT_READ | PROT_WRITE);
+  usable_ = map(file, PROT_NONE);  // until it is taken
   close(file);
 }
 
@@ -67,6 +67,7 @@ void* Memory::take(uint64_t wanted) {
   next_ = at + rounded_up(bytes, kPage);
   now_ += int64_t(bytes);
   most_ = std::max(most_, now_);
+  protect(at, bytes, PROT_READ | PROT_WRITE);
   madvise(usable_ + at, rounded_up(bytes, kPage), MADV_POPULATE_WRITE);  // faster than page by page
   std::memset(usable_ + at, kPoison, bytes);
   return handed_out_ + at;
@@ -80,6 +81,12 @@ void Memory::give_back(void* pointer) {
   now_ -= int64_t(bytes);
   used_.erase(found);
   madvise(usable_ + at, rounded_up(bytes, kPage), MADV_REMOVE);  // the machine has it again
+  protect(at, bytes, PROT_NONE);
+}
+
+void Memory::protect(uint64_t at, uint64_t bytes, int how) {
+  TORCH_CHECK(mprotect(usable_ + at, rounded_up(bytes, kPage), how) == 0,
+              "the pretend device's memory is in too many pieces");
 }
 
 void* Memory::on_device(const void* pointer) {

@@ -1,7 +1,8 @@
 #pragma once
 // Memory of the pretend accelerator (pretend_device.h). Each byte is mapped twice, a fixed distance
 // apart: where tensors point nobody may read or write, as on a GPU, so that host code that follows
-// a device's pointer ends with SIGSEGV; the device itself uses the other mapping.
+// a device's pointer ends with SIGSEGV; the device itself uses the other mapping. What was given
+// back nobody may touch, so that a kernel that comes too late ends in the same way.
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -34,6 +35,7 @@ class Memory {
  private:
   Memory();
   uint64_t place(uint64_t bytes);
+  void protect(uint64_t at, uint64_t bytes, int how);
 
   std::mutex mutex_;
   std::byte *handed_out_, *usable_;    // the two mappings

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/process.h"
 #include "base/progress.h"
+#include "cli/table.h"
 #include "edit/memory_estimate.h"
 #include "edit/recipe.h"
 
@@ -127,9 +128,24 @@ std::string millions(int64_t count) {
   return text;
 }
 
-std::string padded(std::string text, size_t width) {
-  text.resize(std::max(width, text.size()), ' ');
-  return text + "  ";
+void print_components(const Json& json) {
+  const std::vector<size_t> widths = {15, 10, 16, 10};
+  print_row({"component", "parameters", "stored", "in memory", "from"}, widths);
+  for (const Json& part : json["components"]) {
+    const bool mapped = part["converted_at_each_use"];
+    print_row({part["name"], millions(part["parameters"]),
+               str(bytes_text(part["bytes_stored"]), " ", part["dtype"].get<std::string>()),
+               mapped ? "mapped" : bytes_text(part["bytes_in_memory"]), part["from"]},
+              widths);
+  }
+  for (const Json& adapter : json["adapters"]) {
+    print_row({"adapter", "", bytes_text(adapter["bytes"]),
+               str("x ", adapter["scale"].get<double>()), adapter["file"]},
+              widths);
+  }
+  if (!json.contains("merged")) return;
+  for (const auto& [name, scale] : json["merged"].items())
+    print_row({"merged", "", "", str("x ", scale.get<double>()), name}, widths);
 }
 
 void print_text(const Json& json) {
@@ -138,28 +154,7 @@ void print_text(const Json& json) {
             << " threads\n"
             << "dtype      " << json["dtype"].get<std::string>() << ", noise in "
             << json["noise_dtype"].get<std::string>() << "\n\n";
-  std::cout << padded("component", 15) << padded("parameters", 10) << padded("stored", 16)
-            << padded("in memory", 10) << "from\n";
-  for (const Json& part : json["components"]) {
-    const bool mapped = part["converted_at_each_use"];
-    std::cout << padded(part["name"], 15) << padded(millions(part["parameters"]), 10)
-              << padded(
-                     str(bytes_text(part["bytes_stored"]), " ", part["dtype"].get<std::string>()),
-                     16)
-              << padded(mapped ? "mapped" : bytes_text(part["bytes_in_memory"]), 10)
-              << part["from"].get<std::string>() << "\n";
-  }
-  for (const Json& adapter : json["adapters"]) {
-    std::cout << padded("adapter", 15) << padded("", 10) << padded(bytes_text(adapter["bytes"]), 16)
-              << padded(str("x ", adapter["scale"].get<double>()), 10)
-              << adapter["file"].get<std::string>() << "\n";
-  }
-  if (json.contains("merged")) {
-    for (const auto& [name, scale] : json["merged"].items()) {
-      std::cout << padded("merged", 15) << padded("", 10) << padded("", 16)
-                << padded(str("x ", scale.get<double>()), 10) << name << "\n";
-    }
-  }
+  print_components(json);
   const int64_t streamed = json["memory"]["blocks_streamed"];
   const std::string blocks =
       streamed > 0
@@ -175,10 +170,8 @@ void print_text(const Json& json) {
     std::cout << "\n"
               << edit["input"].get<std::string>() << " (" << edit["input_size"][0] << "x"
               << edit["input_size"][1] << ") at " << size[0] << "x" << size[1] << "\n";
-    for (const auto& [key, value] : edit["settings"].items()) {
-      std::cout << "  " << padded(key, 20)
-                << (value.is_string() ? value.get<std::string>() : value.dump()) << "\n";
-    }
+    for (const auto& [key, value] : edit["settings"].items())
+      print_row({"  " + key, text_of(value)}, {22});
     for (const Json& output : edit["outputs"])
       std::cout << "  -> " << output.get<std::string>() << "\n";
   }

@@ -31,7 +31,7 @@ Conditioning random_conditioning(const FluxConfig& c, const EditSize& size,
 }  // namespace
 
 CallTimes measure_calls(Residency& residency, const EditSize& size) {
-  expect_cpu(residency);
+  expect_measurable(residency);
   const c10::InferenceMode inference;
   const FluxTransformer& model = residency.transformer();
   const AroundBlock around = residency.around(Part::kTransformer);

@@ -19,7 +19,7 @@ struct CallTimes {
 };
 
 // Loads the transformer and calls it, once to warm up and then three times or more, on random
-// inputs of that size. Throws as expect_cpu (edit/time_estimate.h).
+// inputs of that size. Throws as expect_measurable (edit/time_estimate.h).
 CallTimes measure_calls(Residency& residency, const EditSize& size);
 
 // Floating-point operations a second.

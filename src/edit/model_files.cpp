@@ -108,10 +108,11 @@ Path embedded_model(const std::string& name) {
       if (fs::exists(looked.back() / "model_index.json")) return looked.back();
     }
   }
-  throw ModelUnavailable(str("the embedded model '", name,
-                             "' is not beside the program (looked for share/icedit/models/", name,
-                             " and models/", name, " above ", program.string(),
-                             "); install with `cmake --install`, or name a model with --model"));
+  throw ModelUnavailable(str(
+      "the embedded model '", name, "' is not beside the program (looked for share/icedit/models/",
+      name, " and models/", name, " above ", program.string(),
+      "); a copy of the program alone has none: install it with `cmake --install`, "
+      "link to it, or name a model's folder with --model"));
 }
 
 ModelFiles ModelFiles::find(const ModelRequest& request) {

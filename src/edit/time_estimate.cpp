@@ -55,7 +55,7 @@ struct Measured {
  private:
   Measured(const Residency& residency, const Component& component)
       : config(FluxConfig::from(component.config)),
-        w(one_block(component, config), options_of(residency, component)),
+        w(one_block(component), options_of(residency, component)),
         block(w / "single_transformer_blocks" / 0, config) {
     for (auto& [path, linear] : w.linears())
       if (call_of_module(path) == kMeasured) linears.push_back(linear);
@@ -67,10 +67,7 @@ struct Measured {
     options.deferred = [](const std::string&) { return true; };
     return options;
   }
-  static Checkpoint one_block(const Component& component, const FluxConfig& config) {
-    if (config.num_single_layers < 1)
-      throw UsageError(str(component.checkpoint.where(),
-                           " has no single blocks, whose speed would be measured; is it FLUX.1?"));
+  static Checkpoint one_block(const Component& component) {
     return component.checkpoint.renamed(
         [](const std::string& name) { return name.starts_with(str(kMeasured, ".")) ? name : ""; });
   }
@@ -90,9 +87,14 @@ double scaled_seconds(const Measured& measured, int64_t tokens, bool backward, d
 
 }  // namespace
 
-void expect_cpu(const Residency& residency) {
-  if (residency.device().is_cpu()) return;
-  throw UsageError("times are measured on the CPU alone; add --device cpu");
+void expect_measurable(const Residency& residency) {
+  if (!residency.device().is_cpu())
+    throw UsageError("times are measured on the CPU alone; add --device cpu");
+  const Component transformer = residency.files().open(Part::kTransformer);
+  if (FluxConfig::from(transformer.config).num_single_layers < 1) {
+    throw UsageError(str(transformer.checkpoint.where(),
+                         " has no single blocks, whose speed would be measured; is it FLUX.1?"));
+  }
 }
 
 double seconds_of(const std::function<void()>& work) {
@@ -102,7 +104,7 @@ double seconds_of(const std::function<void()>& work) {
 }
 
 BlockTime measure_block(const Residency& residency, const EditSize& size, double most_seconds) {
-  expect_cpu(residency);
+  expect_measurable(residency);
   const c10::InferenceMode inference;
   Measured measured(residency);
   const int64_t all = size.image_tokens + size.text_tokens;
@@ -130,7 +132,7 @@ Linear widest_linear(const Residency& residency) {
 }
 
 double training_seconds(const Residency& residency, const EditSize& size, double most_seconds) {
-  expect_cpu(residency);
+  expect_measurable(residency);
   Measured measured(residency);
   for (Linear& linear : measured.linears) linear.load();
   return scaled_seconds(measured, size.image_tokens + size.text_tokens, /*backward=*/true,

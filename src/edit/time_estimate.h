@@ -8,8 +8,9 @@
 
 namespace icedit {
 
-// Work on another device goes on after its call: throws UsageError where that computes.
-void expect_cpu(const Residency& residency);
+// Throws UsageError where times cannot be measured: on another device, whose work goes on after its
+// call, and of a transformer without single blocks.
+void expect_measurable(const Residency& residency);
 double seconds_of(const std::function<void()>& work);
 
 // Of the transformer's first single block, as the residency would hold it. Seconds.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/str.h"
 #include "e2e/program.h"
 
 namespace icedit::e2e {
@@ -215,6 +216,25 @@ TEST_F(BadInput, AFolderWithoutPermission) {
   fs::create_directory(work() / "closed");
   fs::permissions(work() / "closed", fs::perms::owner_read | fs::perms::owner_exec);
   expect_failure({"edit", "car.png", "x", "-o", "closed/out.png"}, 74, "permission");
+}
+
+TEST_F(BadInput, ACopyOfTheProgramAloneSaysHowAModelIsNamed) {
+  fs::copy_file(ICEDIT_BINARY, work() / "icedit");
+  const auto run_copy = [&](const std::string& arguments) {
+    const std::string in = work().string(), to = " >/dev/null 2>error";
+    const int status =
+        std::system(str("cd '", in, "' && ./icedit edit car.png x ", arguments, to).c_str());
+    return std::pair(WEXITSTATUS(status), read_file(work() / "error"));
+  };
+  const auto [code, error] = run_copy("-o out.png");
+  EXPECT_EQ(code, 69);
+  EXPECT_TRUE(has(error,
+                  "a copy of the program alone has none: install it with `cmake "
+                  "--install`, link to it, or name a model's folder with --model"))
+      << error;
+  const std::string named =
+      "--no-lora --width 64 --steps 1 -o out.png --model " + golden("tiny-fill");
+  EXPECT_EQ(run_copy(named).first, 0) << read_file(work() / "error");
 }
 
 }  // namespace

@@ -35,5 +35,16 @@ TEST_F(Bench, ReadsAsATableAndRefusesPictures) {
   expect_failure({"bench", "car.png"}, 2, "icedit bench edits no picture, but 'car.png'");
 }
 
+// Before the weights are loaded, which would say that some belong nowhere.
+TEST_F(Bench, AModelThatCannotBeMeasuredIsRefusedAtOnce) {
+  fs::copy(golden("tiny-fill"), work() / "model", fs::copy_options::recursive);
+  const Path file = work() / "model/transformer/config.json";
+  Json config = Json::parse(read_file(file));
+  config["num_single_layers"] = 0;
+  write("model/transformer/config.json", config.dump());
+  expect_failure({"bench", "--model", "model", "--width", "64"}, 2,
+                 "has no single blocks, whose speed would be measured");
+}
+
 }  // namespace
 }  // namespace icedit::e2e

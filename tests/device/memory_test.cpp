@@ -56,6 +56,32 @@ TEST(MemoryOnDevice, StreamedWeightsGiveTheSamePixels) {
   }
 }
 
+// Whatever the order of loads and unloads, pixels are the same: a matrix that is not there is
+// loaded by its use. So the copies are counted.
+TEST(MemoryOnDevice, EachStreamedBlockIsCopiedOnceACall) {
+  Residency residency(tiny_fill(), on_device());
+  residency.set_keep(Keep::kOne);
+  const auto copied_by_two_more_calls = [&] {
+    const auto copied = [&](int64_t steps) {
+      for (const Part part : kParts) residency.release(part);
+      Memory::all().start();
+      Editor(residency).edit(small_request(steps));
+      return Memory::all().copied();
+    };
+    return copied(4) - copied(2);
+  };
+  int64_t bytes = 0;
+  StreamedParts all;
+  for (const CallBytes& block : transformer_blocks(residency)) {
+    bytes += int64_t(block.held);
+    all.blocks.insert(block.path);
+  }
+  const int64_t others = copied_by_two_more_calls();
+  EXPECT_LT(others, bytes / 10);
+  residency.set_streamed(all);
+  EXPECT_EQ(copied_by_two_more_calls(), 2 * bytes + others);
+}
+
 TEST(MemoryOnDevice, WhatIsReleasedIsGivenBack) {
   const int64_t before = Memory::all().now();
   Residency residency(tiny_fill(), on_device());

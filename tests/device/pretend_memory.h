@@ -27,8 +27,10 @@ class Memory {
   void* on_device(const void* at);
 
   int64_t now() const { return now_; }
-  int64_t most() const { return most_; }  // at once since start()
-  void start() { most_ = now_; }
+  int64_t most() const { return most_; }      // at once since start()
+  int64_t copied() const { return copied_; }  // to here from the host since start()
+  void copies(int64_t bytes) { copied_ += bytes; }
+  void start() { most_ = now_, copied_ = 0; }
   void set_limit(int64_t bytes) { limit_ = bytes; }
   static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 
@@ -41,7 +43,7 @@ class Memory {
   std::byte *handed_out_, *usable_;    // the two mappings
   std::map<uint64_t, uint64_t> used_;  // place -> bytes
   uint64_t next_ = 0;                  // what was given back last is taken again last
-  int64_t now_ = 0, most_ = 0, limit_ = kNoLimit;
+  int64_t now_ = 0, most_ = 0, copied_ = 0, limit_ = kNoLimit;
 };
 
 }  // namespace icedit::pretend

@@ -97,7 +97,7 @@ Engine::Engine(const Options& options, ModelFiles files, ResidencyOptions reside
   all_ = describe_run(parts);
   editor_.set_batch(options.batch);
   EditSize size = usual_size(parts);
-  size.image_tokens *= options.batch;
+  size.together = options.batch;
   plan_memory(parts, memory, /*several_pictures=*/true, size);
   const std::string odd = adapter_warning(parts, options.no_lora);
   if (!odd.empty()) log::warn(odd);

@@ -101,8 +101,9 @@ Tensor AdapterLayer::weighed(const Tensor& low) const {
   if (!has_router()) return factor == 1.0 ? low : low * factor;
   const int64_t columns = experts() * rank();
   const Tensor by_expert = low.narrow(1, 0, columns).unflatten(1, {experts(), rank()});
-  const Tensor weights = expert_weights(low.narrow(1, columns, experts())) * factor;
-  return (by_expert * weights.unsqueeze(-1)).flatten(1);
+  const Tensor weights = expert_weights(low.narrow(1, columns, experts())).unsqueeze(-1) * factor;
+  // Zeros even where an expert that was not picked has none.
+  return at::where(weights == 0, 0.0, by_expert * weights).flatten(1);
 }
 
 Tensor AdapterLayer::add_lora(const Tensor& y, const Tensor& x, double factor) const {

@@ -38,7 +38,10 @@ const LowRankChange::Packed& LowRankChange::packed(const MakeDown& make_down) co
 
 kernels::LowRankTerm LowRankChange::term(const Tensor& low) const {
   const Tensor rows = padded(weigh_(low));
-  return {kernels::tiled({{rows.unsqueeze(0), kernels::Made::kNothing, {}, {}, 0}}), packed_.up};
+  kernels::LowRankTerm made{
+      kernels::tiled({{rows.unsqueeze(0), kernels::Made::kNothing, {}, {}, 0}}), packed_.up, {}};
+  if (rows.size(1) > kernels::kTileHalves) made.used = kernels::used_tiles(made.low);
+  return made;
 }
 
 kernels::LowRankTerm LowRankChange::term(const kernels::Int8Rows& x, int64_t group) const {

@@ -17,11 +17,11 @@ Tensor bf16(const Shape& shape) {
   return at::randn(shape).to(at::kBFloat16);
 }
 
-std::shared_ptr<AdapterLayer> adapter(int64_t experts) {
+std::shared_ptr<AdapterLayer> adapter(int64_t experts, int64_t rank = kRank) {
   auto made = std::make_shared<AdapterLayer>();
   for (int64_t e = 0; e < experts; ++e) {
-    made->a.push_back(bf16({kRank, kIn}) / 8);
-    made->b.push_back(bf16({kOut, kRank}));
+    made->a.push_back(bf16({rank, kIn}) / 8);
+    made->b.push_back(bf16({kOut, rank}));
   }
   if (experts > 1) made->route = bf16({experts, kIn});
   made->alpha = 4;
@@ -85,6 +85,23 @@ TEST_P(LowRankAdapters, AMixtureAddsTheExpertsThatWerePicked) {
     EXPECT_GE(off.lt(0.06).sum().item<int64_t>(), kTokens - 2) << top_k;
     linear_->detach(mixture.get());
   }
+}
+
+TEST_P(LowRankAdapters, AnExpertThatNobodyPickedIsNotComputed) {
+  x_.select(-1, 0).fill_(8);
+  const auto with = [&](float unused) {
+    at::manual_seed(8);
+    const auto mixture = adapter(3, 32);
+    mixture->route[1].zero_();
+    mixture->route[1][0] = -1000;
+    mixture->a[1].fill_(unused);
+    mixture->b[1].fill_(unused);
+    attach({mixture});
+    const Tensor y = (*linear_)(x_);
+    linear_->detach(mixture.get());
+    return y;
+  };
+  EXPECT_TRUE(golden::equal(with(NAN), with(1)));
 }
 
 TEST_P(LowRankAdapters, OneThatIsSwitchedOffChangesNothing) {

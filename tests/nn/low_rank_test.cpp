@@ -30,7 +30,7 @@ struct Terms {
   Terms(int64_t rows, int64_t outputs) {
     for (const int64_t rank : {32, 96}) {
       const Tensor low = bf16({rows, rank}), up = bf16({outputs, rank});
-      terms.push_back({kernels::tiled({part(low)}), kernels::right_tiles(up)});
+      terms.push_back({kernels::tiled({part(low)}), kernels::right_tiles(up), {}});
       sum = sum + at::mm(f64(low), f64(up).t());
     }
   }
@@ -134,6 +134,41 @@ TEST_F(ChangesOf, Int4SomeRowsAtATime) {
 
 TEST_F(ChangesOf, Bf16) {
   expect_added(*dense_matrix(bf16({96, kIn})), 96, false);
+}
+
+// 40 tokens of which the first 32 have nothing in the middle third: NaNs there change the others.
+TEST_F(ChangesOf, WhatNoTokenOfABlockUsesIsNotMultiplied) {
+  const c10::InferenceMode no_grad;
+  const Tensor down = bf16({96, kIn}), up = bf16({64, 96}), x = bf16({1, 40, kIn});
+  const MatrixPtr eight = int8_matrix(quantised_rows(at::randn({64, kIn}), 256));
+  for (const MatrixPtr& matrix : {eight, dense_matrix(bf16({64, kIn}))}) {
+    if (!matrix->adds_changes(x)) continue;
+    const auto product = [&](float middle, bool all_use_it) {
+      Tensor own = up.clone();
+      own.narrow(1, 32, 32).fill_(middle);
+      const auto weigh = [=](const Tensor& low) {
+        low.narrow(0, 0, all_use_it ? 0 : 32).narrow(1, 32, 32).mul_(-0.0);
+        return low;
+      };
+      const LowRankChange change([=] { return LowRankFactors{down, own}; }, weigh);
+      return matrix->times_and_changes(x, {}, {&change}).select(0, 0);
+    };
+    const Tensor made = product(NAN, false);
+    EXPECT_TRUE(golden::equal(made.narrow(0, 0, 32), product(0, true).narrow(0, 0, 32)));
+    EXPECT_TRUE(made.narrow(0, 32, 8).isnan().all().item<bool>());
+    EXPECT_TRUE(product(NAN, true).isnan().all().item<bool>());
+  }
+}
+
+TEST_F(ChangesOf, NothingAtAllIsAddedWhereNoTokenUsesIt) {
+  const c10::InferenceMode no_grad;
+  const Tensor x = bf16({1, 40, kIn});
+  const MatrixPtr matrix = int8_matrix(quantised_rows(at::randn({64, kIn}), 256));
+  if (!matrix->adds_changes(x)) GTEST_SKIP() << "this CPU adds none";
+  const LowRankFactors factors{bf16({64, kIn}), at::full({64, 64}, NAN)};
+  const LowRankChange change([=] { return factors; },
+                             [](const Tensor& low) { return at::zeros_like(low); });
+  EXPECT_TRUE(golden::equal(matrix->times_and_changes(x, {}, {&change}), matrix->times(x, {})));
 }
 
 TEST_F(ChangesOf, NoneAreAddedInF32) {

@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "nn/kernels/cpu.h"
+#include "nn/kernels/low_rank_term.h"
 #include "nn/kernels/tiles.h"
 
 #if defined(__x86_64__)
@@ -225,6 +226,20 @@ Bf16Rows tiled(const std::vector<Part>& parts) {
     tile_row(row, memory, tiles + i / kTileRows * row_values + i % kTileRows * kTileHalves);
   });
   return out;
+}
+
+Tensor used_tiles(const Bf16Rows& low) {
+  const int64_t tiles = low.columns / kTileHalves, blocks = tiles_for(low.rows, kBlock);
+  const Tensor used = at::zeros({blocks, tiles}, at::kByte);
+  const auto* values = reinterpret_cast<const uint16_t*>(low.tiles.const_data_ptr());
+  auto* to = used.mutable_data_ptr<uint8_t>();
+  // Those of 16 rows and then of the next 16, of which a block is made.
+  for (int64_t i = 0; i < 2 * blocks * tiles; ++i, values += kTileValues) {
+    const auto is_zero = [](uint16_t bits) { return (bits & 0x7fff) == 0; };  // of either sign
+    if (!std::all_of(values, values + kTileValues, is_zero))
+      to[i / tiles / 2 * tiles + i % tiles] = 1;
+  }
+  return used;
 }
 
 void normalise_and_turn(const Tensor& x, const Tensor& weight, double eps, const Tensor& cos,

@@ -92,6 +92,10 @@ class CountedMatrix : public Matrix {
     return Matrix::times(x, bias);
   }
   Tensor dense(at::ScalarType dtype) const override { return weight_.to(dtype); }
+  void each_tile(at::ScalarType dtype,
+                 const std::function<void(int64_t first, const Tensor& rows)>& use) const override {
+    use(0, dense(dtype));
+  }
   bool holds(at::ScalarType dtype) const override { return weight_.scalar_type() == dtype; }
   mutable int products = 0;
 

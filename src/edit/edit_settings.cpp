@@ -98,7 +98,8 @@ std::vector<Setting> how_to_sample(EditSettings& s) {
       {"calls", "N", "ask the network exactly so many times, spread evenly; the rest is forecast",
        "the steps", integer(r.speed.calls, 1, kMostSteps)},
       {"reuse-left", "N",
-       "of so many calls one has the picture's own half, the others see what it last was; 1: each",
+       "one call of the network in N has the picture's own half; those between reuse its keys and "
+       "values, which is faster and nearly the same; 1: each has it",
        "1", integer(r.speed.reuse_left, 1, kMostSteps)},
   };
 }

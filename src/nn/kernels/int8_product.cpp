@@ -49,7 +49,9 @@ void product_in_f32(const Int8Rows& x, const Int8Weight& w, const Tensor& bias, 
   TORCH_INTERNAL_ASSERT(terms.empty());  // adds_low_rank is false
   constexpr int64_t kMostOfX = int64_t{16} << 20, kMostOfW = int64_t{4} << 20;  // values at once
   const int64_t rows_at_once = std::max<int64_t>(kBlock, kMostOfX / x.columns);
-  const int64_t outputs = std::max(kBlock, kMostOfW / x.columns / kBlock * kBlock);
+  // Whole parts of the slabs that rows of 4 bits come in (int4_rows.cpp): the same bits for both.
+  int64_t outputs = 1024;
+  while (outputs > kBlock && outputs * x.columns > kMostOfW) outputs /= 2;
   for (int64_t m = 0; m < x.rows; m += rows_at_once) {
     const int64_t height = std::min(rows_at_once, x.rows - m);
     const Tensor values = rows_in_f32(x, m, height);

@@ -39,25 +39,8 @@ struct Row {
   int64_t batch, token;
 };
 
-namespace avx2 {
-#include "nn/kernels/lanes.inc"
-//
-#include "nn/kernels/rows.inc"
-}  // namespace avx2
-
-#if defined(__x86_64__)
-#pragma GCC push_options
-#pragma GCC target("arch=x86-64-v4,prefer-vector-width=512")
-namespace avx512 {
-#define ICEDIT_LANES_AVX512
-#include "nn/kernels/lanes.inc"
-//
-#include "nn/kernels/rows.inc"
-}  // namespace avx512
-#pragma GCC pop_options
-#else
-namespace avx512 = avx2;
-#endif
+#define ICEDIT_KERNELS "nn/kernels/rows.inc"
+#include "nn/kernels/each_set.inc"
 
 Source source_of(const Part& part) {
   const Tensor& x = part.x;

@@ -17,25 +17,8 @@
 namespace icedit::kernels {
 namespace {
 
-namespace avx2 {
-#include "nn/kernels/lanes.inc"
-//
-#include "nn/kernels/weight_rows.inc"
-}  // namespace avx2
-
-#if defined(__x86_64__)
-#pragma GCC push_options
-#pragma GCC target("arch=x86-64-v4,prefer-vector-width=512")
-namespace avx512 {
-#define ICEDIT_LANES_AVX512
-#include "nn/kernels/lanes.inc"
-//
-#include "nn/kernels/weight_rows.inc"
-}  // namespace avx512
-#pragma GCC pop_options
-#else
-namespace avx512 = avx2;
-#endif
+#define ICEDIT_KERNELS "nn/kernels/weight_rows.inc"
+#include "nn/kernels/each_set.inc"
 
 }  // namespace
 

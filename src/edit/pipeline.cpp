@@ -159,9 +159,8 @@ size_t Editor::end_of_batch(const std::vector<EditRequest>& requests,
     const EditRequest& r = requests[i];
     const Prepared& p = prepared[i];
     // The schedule hangs on the size before rounding.
-    return std::tuple(p.h, p.w, p.diptych.half.width, p.diptych.half.height, r.steps, r.guidance,
-                      r.solver, r.speed.reuse_left, p.prompt.prompt_embeds.size(1), r.num_images,
-                      call_limit(r.speed, 1).any());
+    return std::tuple(p.h, p.w, p.diptych.half.width, p.diptych.half.height, denoising_of(r),
+                      p.prompt.prompt_embeds.size(1), r.num_images, call_limit(r.speed, 1).any());
   };
   const size_t most = std::min(requests.size(), begin + static_cast<size_t>(batch_));
   while (end < most && what_must_agree(end) == what_must_agree(begin)) ++end;

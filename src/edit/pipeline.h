@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "diffusion/denoise.h"
@@ -52,6 +53,11 @@ struct EditRequest {
   Image with_alpha;  // RGBA of the photo where it has alpha; a full-size edit keeps it
   std::string exif;  // of the photo (io/image.h), for a full-size edit; not looked at
 };
+
+// What edits that are denoised together have in common, beside their sizes.
+inline auto denoising_of(const EditRequest& r) {
+  return std::tie(r.steps, r.guidance, r.solver, r.speed.reuse_left);
+}
 
 struct EditedImage {
   Image image;                 // the edit: RGB, or RGBA of a photo with alpha at full size

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <tuple>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -206,9 +205,8 @@ bool Engine::go_together(const Job& a, const Job& b) {
   };
   const EditRequest &x = a.input.settings.request, &y = b.input.settings.request;
   return plain(a) && plain(b) && a.input.scales == b.input.scales &&
-         std::tie(x.steps, x.solver, x.speed.reuse_left, x.guidance, x.width,
-                  x.max_sequence_length) == std::tie(y.steps, y.solver, y.speed.reuse_left,
-                                                     y.guidance, y.width, y.max_sequence_length);
+         denoising_of(x) == denoising_of(y) && x.width == y.width &&
+         x.max_sequence_length == y.max_sequence_length;
 }
 
 std::optional<Engine::Work> Engine::begin(Job& job) try {

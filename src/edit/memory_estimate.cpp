@@ -92,7 +92,7 @@ struct Slots {
     CallBytes& bytes = calls[call];
     bytes.held += held;
     bytes.stored += info.bytes();
-    if (quantised) largest = std::max(largest, std::min(info.numel(), kTileValues));
+    if (quantised) largest = std::max(largest, std::min(info.numel(), kMostAtOnce));
     if (held != info.bytes()) largest_bytes = std::max<uint64_t>(largest_bytes, info.bytes());
   }
   uint64_t bytes() const {

@@ -8,8 +8,16 @@
 #include "nn/int4_matrix.h"
 
 namespace icedit {
+namespace {
+
+std::string tensor_text(const Weights& w, const std::string& part) {
+  return str(w.where(), ": tensor '", (w / part).path(), "'");
+}
+
+}  // namespace
+
 void fail_at(const Weights& w, const std::string& part, const std::string& what) {
-  throw CheckpointError(str(w.where(), ": tensor '", (w / part).path(), "' ", what));
+  throw CheckpointError(str(tensor_text(w, part), " ", what));
 }
 
 ComfyQuant read_comfy_quant(const Weights& w, int64_t in) {
@@ -18,9 +26,8 @@ ComfyQuant read_comfy_quant(const Weights& w, int64_t in) {
             "is I8, but no 'comfy_quant' beside it and no '_quantization_metadata' in the header "
             "say how; ComfyUI's int8 and int4 layouts have one");
   }
-  const ComfyQuant quant =
-      parse_comfy_quant(w.entry("comfy_quant", w.shape("comfy_quant")).bytes(), in,
-                        str(w.where(), ": tensor '", (w / "comfy_quant").path(), "'"));
+  const ComfyQuant quant = parse_comfy_quant(w.entry("comfy_quant", w.shape("comfy_quant")).bytes(),
+                                             in, tensor_text(w, "comfy_quant"));
   if (quant.run && *quant.run != kInt4Run)
     fail_at(w, "comfy_quant", str("says group_size ", *quant.run, ", expected ", kInt4Run));
   if (in % 16 != 0) fail_at(w, "weight", str("has ", in, " inputs, expected a multiple of 16"));

@@ -26,7 +26,7 @@ using UseRows = std::function<void(int64_t first, const Tensor& rows)>;
 
 // Some rows at a time: in 32s, as products of tiles are.
 void for_tiles(int64_t out, int64_t in, const std::function<void(int64_t, int64_t)>& use) {
-  const int64_t most = std::max<int64_t>(1, kTileValues / in / 32) * 32;
+  const int64_t most = std::max<int64_t>(1, kMostAtOnce / in / 32) * 32;
   for (int64_t first = 0; first < out; first += most) use(first, std::min(most, out - first));
 }
 
@@ -72,6 +72,11 @@ struct HeldMatrix : torch::CustomClassHolder {
   MatrixPtr matrix;
 };
 
+// make(), or where `once` says so only the first pass of a recomputed block's.
+Tensor made(bool once, const std::function<Tensor()>& make) {
+  return once ? computed_once([&] { return Tensors{make()}; })[0] : make();
+}
+
 // What is converted for a product is not kept until the backward pass, but converted again.
 class MatrixProduct : public torch::autograd::Function<MatrixProduct> {
  public:
@@ -80,8 +85,7 @@ class MatrixProduct : public torch::autograd::Function<MatrixProduct> {
   static Tensor forward(Context* context, const Tensor& x,
                         const c10::intrusive_ptr<HeldMatrix>& held, const Tensor& bias, bool once) {
     context->saved_data["matrix"] = c10::IValue::make_capsule(held);
-    const auto times = [&] { return Tensors{held->matrix->times_with_gradient(x, bias)}; };
-    return (once ? computed_once(times) : times())[0];
+    return made(once, [&] { return held->matrix->times_with_gradient(x, bias); });
   }
 
   static torch::autograd::variable_list backward(Context* context,
@@ -244,14 +248,12 @@ void expect_matrix(const Weights& w, int64_t in, int64_t out) {
 }
 
 Tensor matrix_product(const Operand& x, const MatrixPtr& matrix, const Tensor& bias, bool once) {
-  const bool frozen_f32 = x.scalar_type() == at::kFloat && matrix->holds(at::kFloat) &&
-                          !matrix->dense(at::kFloat).requires_grad();
-  once = once && gradients_wanted() && frozen_f32;
-  const bool backward = at::GradMode::is_enabled() && x.tensor().requires_grad();
-  if (!backward && once) return computed_once([&] { return Tensors{matrix->times(x, bias)}; })[0];
-  if (!backward) return matrix->times(x, bias);
-  // A plain product is differentiated by libtorch itself, also to a weight that is trained.
   const auto dtype = x.scalar_type();
+  once = once && dtype == at::kFloat && gradients_wanted() && matrix->holds(dtype) &&
+         !matrix->dense(dtype).requires_grad();
+  const bool backward = at::GradMode::is_enabled() && x.tensor().requires_grad();
+  if (!backward) return made(once, [&] { return matrix->times(x, bias); });
+  // A plain product is differentiated by libtorch itself, also to a weight that is trained.
   if (!once && matrix->holds(dtype) &&
       !has_own_product(matrix->dense(dtype), dtype, rows_of(x.shape())))
     return matrix->times(x, bias);

@@ -11,7 +11,7 @@
 
 namespace icedit {
 
-constexpr int64_t kTileValues = int64_t{4} << 20;  // of rows that are made at once, at most
+constexpr int64_t kMostAtOnce = int64_t{4} << 20;  // values of the rows of Matrix::each_tile
 
 class Matrix {
  public:

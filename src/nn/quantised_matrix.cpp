@@ -8,9 +8,16 @@
 namespace icedit {
 namespace {
 
+// What the quantisers widen themselves, some rows at a time, is not f32 before.
+at::ScalarType read_as(const Matrix& stored) {
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf})
+    if (stored.holds(dtype)) return dtype;
+  return at::kFloat;
+}
+
 MatrixPtr in_8_bits(const Matrix& stored, int64_t out, int64_t in, int64_t group) {
   const Int8Values whole{at::empty({out, in}, at::kChar), at::empty({out}, at::kFloat), group};
-  stored.each_tile(at::kFloat, [&](int64_t first, const Tensor& rows) {
+  stored.each_tile(read_as(stored), [&](int64_t first, const Tensor& rows) {
     const Int8Values v = quantised_rows(rows, group);
     whole.values.narrow(0, first, rows.size(0)).copy_(v.values);
     whole.scales.narrow(0, first, rows.size(0)).copy_(v.scales);
@@ -24,7 +31,7 @@ MatrixPtr in_4_bits(const Matrix& stored, int64_t out, int64_t in, int64_t group
                    at::empty({out}, at::kFloat),
                    {},
                    group};
-  stored.each_tile(at::kFloat, [&](int64_t first, const Tensor& rows) {
+  stored.each_tile(read_as(stored), [&](int64_t first, const Tensor& rows) {
     const Int4Values v = quantised_rows_in_4_bits(rows, group);
     whole.codes.narrow(0, first, rows.size(0)).copy_(v.codes);
     whole.run_scales.narrow(0, first, rows.size(0)).copy_(v.run_scales);

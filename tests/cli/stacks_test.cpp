@@ -31,7 +31,7 @@ TEST_F(Stacks, ATableOfVectorsIsReadSomeRowsAtATime) {
   const StackReader reader(saved(table));
   int64_t rows_read = 0;
   reader.each(table_, [&](const Tensor& rows) {
-    EXPECT_LE(rows.numel(), kTileValues);
+    EXPECT_LE(rows.numel(), kMostAtOnce);
     EXPECT_TRUE(golden::equal(rows, table.narrow(0, rows_read, rows.size(0)).to(at::kFloat)));
     rows_read += rows.size(0);
   });

@@ -35,7 +35,7 @@ TEST_F(QuantisedMatrix, IsNeverInF32AsAWhole) {
     CountedMemory memory;
     const MatrixPtr made = quantised_matrix(*stored, kOut, kIn, quant);
     // Beside the result a tile in f32, and what it becomes.
-    EXPECT_LT(memory.most(), memory.live() + kTileValues * 6);
+    EXPECT_LT(memory.most(), memory.live() + kMostAtOnce * 6);
     EXPECT_GT(memory.most(), memory.live());
   }
 }
@@ -53,7 +53,7 @@ TEST_F(QuantisedMatrix, TilesAreTheRowsOfEachKind) {
       int64_t next = 0;
       matrix->each_tile(at::kFloat, [&](int64_t first, const Tensor& rows) {
         EXPECT_EQ(first, next);
-        EXPECT_LE(rows.numel(), kTileValues);
+        EXPECT_LE(rows.numel(), kMostAtOnce);
         next += rows.size(0);
         tiles.push_back(rows);
       });

@@ -109,7 +109,6 @@ void FluxTransformer::check(const Tensor& x, const Conditioning& c) const {
   check_shape("condition", c.condition, {batch, image, config_.in_channels - latents});
   check_shape("encoder_hidden_states", c.prompt_embeds, {batch, -1, config_.joint_attention_dim});
   check_shape("pooled_projections", c.pooled_prompt_embeds, {batch, config_.pooled_projection_dim});
-  check_shape("pooled_projections", c.pooled_prompt_embeds, {batch, config_.pooled_projection_dim});
   check_shape("img_ids", c.image_ids, {image, 3});
   check_shape("txt_ids", c.text_ids, {c.prompt_embeds.size(1), 3});
 }

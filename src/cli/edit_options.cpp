@@ -119,12 +119,41 @@ void check_output(const EditOptions& options) {
     throw UsageError("--preview writes files beside the output, but -o - has none; give -o a file");
 }
 
+using Groups = std::vector<SettingGroup> (*)(EditOptions&);
+
+EditOptions parse(const std::string& command, Groups groups,
+                  const std::vector<std::string>& arguments) {
+  EditOptions first;
+  parse_arguments(command, groups(first), arguments);
+  EditOptions options;
+  options.help = first.help;
+  if (first.help) return options;
+  // Behind what the recipe says, so that the command line has the last word.
+  if (!first.recipe.empty()) apply_recipe(options, first.recipe);
+  const std::string from_recipe = options.settings.request.instruction;
+  options.settings.request.instruction.clear();
+  take_instruction(options, parse_arguments(command, groups(options), arguments));
+  if (options.settings.request.instruction.empty())
+    options.settings.request.instruction = from_recipe;
+  return options;
+}
+
 }  // namespace
 
 std::vector<SettingGroup> edit_option_groups(EditOptions& options) {
   return {edit_group(options),          file_group(options),
           model_options(options.model), machine_options(options.model),
           output_group(options),        general_options(options.help)};
+}
+
+std::vector<SettingGroup> plan_option_groups(EditOptions& options) {
+  std::vector<SettingGroup> groups = edit_option_groups(options);
+  for (SettingGroup& group : groups) {
+    std::erase_if(group.settings, [](const Setting& setting) {
+      return setting.name == "dry-run" || setting.name.starts_with("preview");
+    });
+  }
+  return groups;
 }
 
 std::string edit_help() {
@@ -142,23 +171,16 @@ std::string edit_help() {
 }
 
 EditOptions parse_edit_options(const std::vector<std::string>& arguments) {
-  EditOptions first;
-  parse_arguments("edit", edit_option_groups(first), arguments);
-  EditOptions options;
-  options.help = first.help;
-  if (first.help) return options;
-  // Behind what the recipe says, so that the command line has the last word.
-  if (!first.recipe.empty()) apply_recipe(options, first.recipe);
-  const std::string from_recipe = options.settings.request.instruction;
-  options.settings.request.instruction.clear();
-  take_instruction(options, parse_arguments("edit", edit_option_groups(options), arguments));
-  if (options.settings.request.instruction.empty())
-    options.settings.request.instruction = from_recipe;
+  EditOptions options = parse("edit", edit_option_groups, arguments);
   check_output(options);
   if (options.preview_full && options.preview_every == 0) {
     throw UsageError("--preview-full says how, --preview N says how often: give both");
   }
   return options;
+}
+
+EditOptions parse_plan_options(const std::vector<std::string>& arguments) {
+  return parse("plan", plan_option_groups, arguments);
 }
 
 }  // namespace icedit::cli

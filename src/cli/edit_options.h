@@ -23,9 +23,12 @@ struct EditOptions {
 };
 
 std::vector<SettingGroup> edit_option_groups(EditOptions& options);
+// Of `icedit plan`: all but those that say how a run is shown.
+std::vector<SettingGroup> plan_option_groups(EditOptions& options);
 std::string edit_help();
 
 // Throws UsageError; with --recipe also NoInputError and DataError.
 EditOptions parse_edit_options(const std::vector<std::string>& arguments);
+EditOptions parse_plan_options(const std::vector<std::string>& arguments);
 
 }  // namespace icedit::cli

@@ -3,11 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cmath>
 #include <iostream>
 
 #include "base/error.h"
-#include "base/shell.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/edit_options.h"
@@ -19,7 +17,6 @@ namespace icedit::cli {
 namespace {
 
 constexpr double kSecondsOfMeasuring = 1.2;  // of each precision
-constexpr double kTenth = double(uint64_t{1} << 30) / 10;
 
 struct PrecisionChoice {
   DtypeChoice dtype;
@@ -63,13 +60,6 @@ double mean_call(const EditOptions& options, const EditSize& size) {
   return 1 - double(size.kept_tokens) / tokens * (every - 1) / every;
 }
 
-// Up to the next tenth of a GiB, as a flag takes it.
-std::string max_memory_flag(uint64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, " --max-memory %.1fG", std::ceil(double(bytes) / kTenth) / 10);
-  return text;
-}
-
 class Planner {
  public:
   Planner(const EditOptions& options, const ModelFiles& files) : options_(options), files_(files) {}
@@ -93,25 +83,36 @@ class Planner {
     const BlockTime block = measure_block(residency, size, kSecondsOfMeasuring);
     const double dense = choice.quant == Quant::kNone ? block.flops : dense_flops(model, size);
     if (choice.dtype == options_.model.dtype) dense_ = dense;
-    const auto row = [&](const std::string& flags) {
+    const StreamedParts streamed = residency.streamed();
+    const auto row = [&](const MemoryLimit& limit, const std::string& flags) {
+      residency.set_streamed(streamed);  // as a run begins
+      plan_memory(residency, limit, options_.settings.request.num_images > 1, size);
       const int64_t calls = calls_of(options_, files_.defaults());
       EditTime time = estimate_time(residency, size, block, dense, calls);
       time.call *= mean_call(options_, size);
-      rows_.push_back({name, residency_text(residency), process_bytes(residency, size),
-                       time.total(), flags_of(choice) + flags});
+      add_row({name, residency_text(residency), process_bytes(residency, size), time.total(),
+               flags_of(choice) + flags});
     };
     MemoryLimit limit = options_.model.memory;
-    plan_memory(residency, limit, options_.settings.request.num_images > 1, size);
-    row(limit.most ? max_memory_flag(*limit.most) : "");
+    row(limit, "");
     if (limit.most) return;
-    limit.most = least_bytes(residency, size);
-    if (*limit.most >= rows_.back().peak) return;
+    const uint64_t all = rows_.back().peak, least = least_bytes(residency, size);
+    if (least >= all) return;
     // Half way, too: where the blocks that stay are spread among the others.
-    for (const uint64_t most : {(*limit.most + rows_.back().peak) / 2, *limit.most}) {
-      limit.most = uint64_t(std::ceil(double(most) / kTenth) * kTenth);
-      plan_memory(residency, limit, false, size);
-      row(max_memory_flag(*limit.most));
+    for (const uint64_t most : {(least + all) / 2, least}) {
+      const PlainLimit plain = plain_limit(most);
+      limit.most = plain.bytes;
+      row(limit, " --max-memory " + plain.text);
     }
+  }
+
+  // Another limit may leave the same in memory.
+  void add_row(const PlanRow& row) {
+    const bool there = std::any_of(rows_.begin(), rows_.end(), [&](const PlanRow& other) {
+      return other.precision == row.precision && other.residency == row.residency &&
+             other.peak == row.peak;
+    });
+    if (!there) rows_.push_back(row);
   }
 
   // Of the text encoders and the VAE, which are not quantised.
@@ -151,16 +152,19 @@ std::string plan_help() {
       "Says what an edit would take of memory and time with each precision and with "
       "less in memory, what fits this machine, and the command for it. Memory is "
       "read from headers; times are measured on one block for some seconds.",
-      edit_option_groups(options), exit_codes_help());
+      plan_option_groups(options), exit_codes_help());
 }
 
-// What the fastest is run by; it has no --json.
-std::string command_of(const Arguments& arguments, const EditOptions& options) {
-  std::string command = "icedit edit";
-  if (options.inputs.empty()) command += " PICTURE \"INSTRUCTION\"";
-  for (const std::string& word : arguments)
-    if (word != "--json") command += " " + shell_quoted(word);
-  return command;
+// What the fastest is run by, with words in place of what was not given. A chain that goes on, or
+// that is made again, needs no instruction.
+std::string command_of(const Arguments& arguments, const EditOptions& options,
+                       const std::string& flags) {
+  const bool has_instruction = !options.settings.request.instruction.empty() ||
+                               !options.then.empty() || !options.without.empty();
+  const std::string instruction = has_instruction ? "" : " \"INSTRUCTION\"";
+  const std::string words = with_flags(arguments, flags);
+  if (options.inputs.empty()) return "icedit edit PICTURE" + instruction + words;
+  return "icedit edit" + words + instruction;  // behind the pictures
 }
 
 }  // namespace
@@ -170,20 +174,25 @@ std::string precision_name(const Residency& residency) {
   const std::string dtype = dtype_text(residency.precision().compute);
   if (stored == Dtype::kI8) return str(dtype_name(stored), ", ", dtype);
   if (residency.quant() != Quant::kNone) return quant_name(residency.quant());
-  return dtype_block(stored) > 1 ? str(dtype_name(stored), ", ", dtype) : dtype;
+  if (dtype_block(stored) == 1) return dtype;
+  const bool int8 = residency.gguf_compute() == GgufCompute::kInt8;
+  return str(dtype_name(stored), int8 ? " in int8, " : ", ", dtype);
 }
 
 int run_plan(const Arguments& arguments) {
   if (!arguments.empty() && arguments.front() == "train")
     return run_plan_train({arguments.begin() + 1, arguments.end()});
-  EditOptions options = parse_edit_options(arguments);
+  const EditOptions options = parse_plan_options(arguments);
   if (options.help) {
     std::cout << plan_help();
     return 0;
   }
   const Threads threads(options.model.threads);
   const ModelFiles files = ModelFiles::find(options.model.request);
-  print_plan(Planner(options, files).rows(), "edit", command_of(arguments, options), options.json);
+  const auto command = [&](const std::string& flags) {
+    return command_of(arguments, options, flags);
+  };
+  print_plan(Planner(options, files).rows(), "edit", command, options.json);
   return 0;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // What `icedit plan` and `icedit plan train` print: ways to run something, with what each takes.
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,13 +16,19 @@ struct PlanRow {
   std::string flags;   // what asks for it
 };
 
-// What the transformer is computed in: "int8", "bfloat16", or of a quantised file "I8, bfloat16".
+// What the transformer is computed in: "int8", "bfloat16", or of a quantised file "I8, bfloat16" or
+// "Q4_0 in int8, bfloat16".
 std::string precision_name(const Residency& residency);
 
-// As a table, or as JSON: rows, those that fit into the memory that is available, and `command`
-// with the flags of the fastest of these behind it. `what`: "edit" or "step".
+// A command to be pasted, with a row's flags in it.
+using CommandWith = std::function<std::string(const std::string& flags)>;
+// The words of the plan, each behind a space, without its own --json; flags stand before a "--".
+std::string with_flags(const std::vector<std::string>& words, const std::string& flags);
+
+// As a table, or as JSON: rows, those that fit into the memory that is available, and the command
+// with the flags of the fastest of these. `what`: "edit" or "step".
 void print_plan(const std::vector<PlanRow>& rows, const std::string& what,
-                const std::string& command, bool json);
+                const CommandWith& command, bool json);
 
 // icedit plan train CONFIG.
 int run_plan_train(const std::vector<std::string>& arguments);

@@ -5,6 +5,7 @@
 
 #include "base/process.h"
 #include "base/progress.h"
+#include "base/shell.h"
 #include "cli/plan.h"
 #include "cli/table.h"
 #include "io/json.h"
@@ -29,8 +30,21 @@ std::string seconds_text(double seconds) {
 
 }  // namespace
 
+std::string with_flags(const std::vector<std::string>& words, const std::string& flags) {
+  const auto end = std::find(words.begin(), words.end(), "--");
+  std::string text;
+  const auto add = [&](auto from, auto to) {
+    for (; from != to; ++from)
+      if (*from != "--json") text += " " + shell_quoted(*from);
+  };
+  add(words.begin(), end);
+  text += flags;
+  add(end, words.end());
+  return text;
+}
+
 void print_plan(const std::vector<PlanRow>& rows, const std::string& what,
-                const std::string& command, bool json) {
+                const CommandWith& command, bool json) {
   const uint64_t available = available_memory_bytes();
   const PlanRow* best = fastest_that_fits(rows, available);
   if (json) {
@@ -45,11 +59,12 @@ void print_plan(const std::vector<PlanRow>& rows, const std::string& what,
                              {"fits", row.peak <= available},
                              {"flags", row.flags}});
     }
-    if (best != nullptr) out["command"] = command + best->flags;
+    if (best != nullptr) out["command"] = command(best->flags);
     std::cout << dumped(out, 2) << "\n";
     return;
   }
-  const std::vector<size_t> widths = {12, 28, 12, 12, 6};
+  std::vector<size_t> widths = {12, 28, 12, 12, 6};
+  for (const PlanRow& row : rows) widths[0] = std::max(widths[0], row.precision.size());
   print_row({"precision", "in memory", "at most", "a " + what, "fits", "flags"}, widths);
   for (const PlanRow& row : rows) {
     print_row({row.precision, row.residency, bytes_text(double(row.peak)),
@@ -60,7 +75,7 @@ void print_plan(const std::vector<PlanRow>& rows, const std::string& what,
   if (best == nullptr)
     std::cout << ": nothing of this fits; close other programs, or make a smaller " << what << "\n";
   else
-    std::cout << "; the fastest that fits:\n  " << command << best->flags << "\n";
+    std::cout << "; the fastest that fits:\n  " << command(best->flags) << "\n";
 }
 
 }  // namespace icedit::cli

@@ -2,7 +2,6 @@
 #include <iostream>
 
 #include "base/error.h"
-#include "base/shell.h"
 #include "cli/arguments.h"
 #include "cli/plan.h"
 #include "cli/train_options.h"
@@ -86,9 +85,9 @@ int run_plan_train(const std::vector<std::string>& arguments) {
   rows.push_back(row_of(config, asked, ""));
   rows.push_back(row_of(config, !asked,
                         str(" --set train.gradient_checkpointing=", asked ? "false" : "true")));
-  std::string command = "icedit train";
-  for (const std::string& word : arguments)
-    if (word != "--json") command += " " + shell_quoted(word);
+  const auto command = [&](const std::string& flags) {
+    return "icedit train" + with_flags(arguments, flags);
+  };
   print_plan(rows, "step", command, options.json);
   return 0;
 }

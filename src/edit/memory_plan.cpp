@@ -8,6 +8,8 @@
 namespace icedit {
 namespace {
 
+constexpr uint64_t kMib = uint64_t{1} << 20, kGib = uint64_t{1} << 30;
+
 // Those of `blocks` that do not stay where `resident` of them do, spread evenly.
 std::set<std::string> streamed_of(const std::vector<CallBytes>& blocks, size_t resident) {
   std::set<std::string> streamed;
@@ -51,6 +53,15 @@ std::optional<uint64_t> limit_of(const MemoryLimit& limit, at::Device device) {
 
 }  // namespace
 
+PlainLimit plain_limit(uint64_t least) {
+  if (least < 10 * kGib) {
+    const uint64_t count = (least + kMib - 1) / kMib;
+    return {count * kMib, str(count, "M")};
+  }
+  const uint64_t tenths = (least * 10 + kGib - 1) / kGib;
+  return {tenths * kGib / 10, str(tenths / 10, ".", tenths % 10, "G")};
+}
+
 void plan_memory(Residency& residency, const MemoryLimit& limit, bool several_pictures,
                  const EditSize& size, uint64_t own) {
   residency.set_keep(
@@ -66,12 +77,14 @@ void plan_memory(Residency& residency, const MemoryLimit& limit, bool several_pi
   residency.set_keep(Keep::kOne);
   if (fits() || find_blocks(residency, fits)) return;
   const bool one = size.together == 1;
+  const uint64_t least = process_bytes(residency, size, own);
   throw UsageError(str(limit_flag(residency), " ", bytes_text(double(*most)),
                        " is too little: with nothing but one block in memory at a time ",
                        one ? "an edit" : str(size.together, " edits at once, each"), " of ",
                        size.pixels / 2, " pixels", one ? " takes about " : ", take about ",
-                       bytes_text(double(process_bytes(residency, size, own))),
-                       "; give so much, or a smaller ", one ? "" : "--batch or ", "--width"));
+                       bytes_text(double(least)), "; give ", limit_flag(residency), " ",
+                       plain_limit(least).text, ", or a smaller ", one ? "" : "--batch or ",
+                       "--width"));
 }
 
 uint64_t least_bytes(Residency& residency, const EditSize& size, uint64_t own) {

@@ -2,6 +2,7 @@
 // What of a model stays in memory for edits of some size, fixed before weights are loaded.
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "edit/memory_estimate.h"
 
@@ -14,6 +15,14 @@ struct MemoryLimit {
 
   bool any() const { return most || vram; }
 };
+
+// The next limit from `least` bytes on that is short to write, as a flag takes it: whole MiB
+// ("517M"), from 10 GiB on tenths of a GiB ("12.3G").
+struct PlainLimit {
+  uint64_t bytes = 0;
+  std::string text;
+};
+PlainLimit plain_limit(uint64_t least);
 
 // Sets Keep and, where the limit asks for it, StreamedParts: the more of the transformer's blocks
 // stay the better, spread evenly, so that each that does not is read while others are computed.

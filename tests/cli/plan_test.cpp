@@ -3,12 +3,14 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/command.h"
 #include "cli/temporary_folder.h"
 #include "golden.h"
+#include "io/files.h"
 
 namespace icedit::cli {
 namespace {
@@ -60,6 +62,82 @@ TEST_F(Plan, TakesWhatIsAskedFor) {
         .get<double>();
   };
   EXPECT_GT(seconds("1000"), seconds("1"));
+}
+
+// Of nano, of which less stays where less may.
+TEST_F(Plan, ALimitStandsOnceAndIsTheRows) {
+  const auto nano = [](const Arguments& more) {
+    Arguments all = {"--threads", "1", "--json", "--quant", "int8"};
+    all.insert(all.end(), more.begin(), more.end());
+    return nlohmann::json::parse(run(all));
+  };
+  const auto plan = nano({});
+  ASSERT_EQ(plan["rows"].size(), 3u);
+  EXPECT_EQ(plan["rows"][0]["flags"], "");
+  for (size_t i = 1; i < 3; ++i) {
+    const auto row = plan["rows"][i];
+    const std::string flags = row["flags"], limit = flags.substr(flags.rfind(' ') + 1);
+    EXPECT_EQ(flags, " --max-memory " + limit);
+    EXPECT_EQ(limit.back(), 'M') << limit;
+    EXPECT_LT(row["peak_bytes"], plan["rows"][i - 1]["peak_bytes"]);
+    const auto again = nano({"--max-memory", limit});
+    ASSERT_EQ(again["rows"].size(), 1u);
+    EXPECT_EQ(again["rows"][0]["peak_bytes"], row["peak_bytes"]);
+    EXPECT_EQ(again["rows"][0]["residency"], row["residency"]);
+    EXPECT_EQ(again["rows"][0]["flags"], "");
+    EXPECT_EQ(again["command"],
+              "icedit edit PICTURE \"INSTRUCTION\" --threads 1 --quant int8 --max-memory " + limit);
+  }
+}
+
+TEST_F(Plan, WhatIsTheSameStandsOnce) {
+  const auto plan = edit({"--width", "64"});
+  std::set<std::string> rows;
+  for (const auto& row : plan["rows"])
+    rows.insert(str(row["precision"], row["residency"], row["peak_bytes"]));
+  EXPECT_EQ(rows.size(), plan["rows"].size()) << plan;
+}
+
+TEST_F(Plan, PlaceholdersAreOfWhatWasNotGiven) {
+  const CommandFolder folder;
+  const std::string picture = folder.picture("cat.png");
+  const std::string options = str(" --model ", golden::path("tiny-fill").string(),
+                                  " --threads 1 --width 64 --quant int8 --max-memory 2G");
+  const auto command = [](Arguments more) {
+    more.insert(more.begin(), {"--width", "64", "--quant", "int8", "--max-memory", "2G"});
+    return edit(more)["command"].get<std::string>();
+  };
+  EXPECT_EQ(command({}), "icedit edit PICTURE \"INSTRUCTION\"" + options);
+  EXPECT_EQ(command({"make it winter"}), "icedit edit PICTURE" + options + " 'make it winter'");
+  EXPECT_EQ(command({picture}), str("icedit edit", options, " ", picture, " \"INSTRUCTION\""));
+  EXPECT_EQ(command({picture, "x y"}), str("icedit edit", options, " ", picture, " 'x y'"));
+  EXPECT_EQ(command({picture, "--then", "x"}),
+            str("icedit edit", options, " ", picture, " --then x"));
+  EXPECT_EQ(with_flags({"a b", "--json", "--", "-c"}, " --quant int8"),
+            " 'a b' --quant int8 -- -c");
+}
+
+TEST_F(Plan, ProductsOfGgufBlocksIn8BitsAreNamed) {
+  const CommandFolder folder;
+  const Path tiny = golden::path("tiny-fill/transformer/config.json");
+  const std::string config = folder.write("config.json", read_file(tiny));
+  folder.write("model.gguf", read_file(golden::path("gguf/tiny-fill-q4_0.gguf")));
+  const auto name = [&](const std::string& how) {
+    return edit({"--transformer", Path(config).parent_path().string(), "--width", "64", "--dtype",
+                 "f32", "--max-memory", "2G", "--gguf-compute", how})["rows"][0]["precision"];
+  };
+  EXPECT_EQ(name("dequant"), "Q4_0, float32");
+  EXPECT_EQ(name("int8"), "Q4_0 in int8, float32");
+}
+
+TEST_F(Plan, HowARunIsShownIsNotItsConcern) {
+  const std::string help = run({"--help"});
+  for (const char* option : {"--dry-run", "--preview", "--preview-full"}) {
+    EXPECT_EQ(help.find(option), std::string::npos) << option;
+    const std::string text = error_of<UsageError>([&] { run({option, "3"}); });
+    EXPECT_NE(text.find("icedit plan has no option"), std::string::npos) << text;
+  }
+  EXPECT_NE(help.find("--quant"), std::string::npos);
 }
 
 TEST_F(Plan, Table) {

@@ -1,6 +1,5 @@
 // What the options that save memory save of it, and that the result is as near as they state: the
 // built program on models of some hundred megabytes with random weights.
-#include <cmath>
 #include <regex>
 
 #include "base/str.h"
@@ -92,10 +91,10 @@ class Memory : public EditProgram {
         refused.err, found,
         std::regex(
             "--max-memory 200\\.0 MiB is too little: with nothing but one block in memory at "
-            "a time an edit of 4096 pixels takes about ([0-9.]+) MiB; give so much, or a "
-            "smaller --width")))
+            "a time an edit of 4096 pixels takes about [0-9.]+ MiB; give --max-memory "
+            "([0-9]+)M, or a smaller --width")))
         << refused.err;
-    return found.empty() ? 0 : int64_t(std::ceil(std::stod(found[1]) + 0.1)) * kMib;
+    return found.empty() ? 0 : std::stoll(found[1]) * kMib;
   }
 };
 

@@ -31,9 +31,8 @@ class MemoryPlan : public ::testing::Test {
     request_.steps = 2;
     size_ = usual_size(*residency_, request_);
   }
-  void plan(std::optional<uint64_t> most) {
-    plan_memory(*residency_, {.low_memory = false, .most = most, .vram = {}}, false, size_,
-                /*own=*/0);
+  void plan(std::optional<uint64_t> most, uint64_t own = 0) {
+    plan_memory(*residency_, {.low_memory = false, .most = most, .vram = {}}, false, size_, own);
   }
   uint64_t bytes() const { return process_bytes(*residency_, size_, /*own=*/0); }
   size_t streamed() const { return residency_->streamed().blocks.size(); }
@@ -78,15 +77,32 @@ TEST_F(MemoryPlan, TheSmallerTheLimitTheFewerBlocksStay) {
 }
 
 TEST_F(MemoryPlan, ALimitThatCannotWorkSaysWhatWould) {
-  const uint64_t least = least_bytes(*residency_, size_, 0);
-  try {
-    plan(least / 2);
-    FAIL() << "no error";
-  } catch (const UsageError& error) {
-    const std::string text = error.what();
-    EXPECT_NE(text.find("--max-memory "), std::string::npos) << text;
-    EXPECT_NE(text.find("give so much, or a smaller --width"), std::string::npos) << text;
+  constexpr uint64_t kMib = uint64_t{1} << 20;
+  // Also where the next whole MiB is far above what it takes.
+  for (const uint64_t own : {uint64_t{0}, kMib / 4, kMib / 2, 3 * kMib / 4}) {
+    const uint64_t least = least_bytes(*residency_, size_, own);
+    const std::string text = error_of<UsageError>([&] { plan(least - 1, own); });
+    const size_t at = text.find("; give --max-memory ");
+    ASSERT_NE(at, std::string::npos) << text;
+    EXPECT_NE(text.find("M, or a smaller --width"), std::string::npos) << text;
+    const uint64_t advised = std::stoull(text.substr(at + 20)) * kMib;
+    EXPECT_LT(advised, least + kMib);
+    plan(advised, own);
+    EXPECT_LE(process_bytes(*residency_, size_, own), advised);
   }
+}
+
+TEST_F(MemoryPlan, ALimitIsPlainToWriteAndNoSmaller) {
+  const auto expect = [](uint64_t least, uint64_t bytes, const std::string& text) {
+    EXPECT_EQ(plain_limit(least).text, text);
+    EXPECT_EQ(plain_limit(least).bytes, bytes);
+  };
+  constexpr uint64_t kMib = uint64_t{1} << 20;
+  expect(517 * kMib, 517 * kMib, "517M");
+  expect(517 * kMib + 1, 518 * kMib, "518M");
+  expect(10 * kGib - 1, 10 * kGib, "10240M");
+  expect(10 * kGib + 1, 10 * kGib + kGib / 10, "10.1G");
+  expect(12 * kGib, 12 * kGib, "12.0G");
 }
 
 TEST_F(MemoryPlan, ALimitOfAGpusMemoryIsRefusedOnTheCpu) {
@@ -128,7 +144,7 @@ TEST_F(MemoryPlan, PicturesThatAreDenoisedTogetherCount) {
   EXPECT_GT(bytes(), one);
   const std::string text = error_of<UsageError>([&] { plan(one); });
   EXPECT_NE(text.find("64 edits at once, each of 4096 pixels, take about "), std::string::npos);
-  EXPECT_NE(text.find("; give so much, or a smaller --batch or --width"), std::string::npos);
+  EXPECT_NE(text.find("M, or a smaller --batch or --width"), std::string::npos);
 }
 
 TEST_F(MemoryPlan, AnEditAboveTheLimitIsRefused) {

@@ -153,7 +153,8 @@ void print_text(const Json& json) {
             << "device     " << json["device"].get<std::string>() << ", " << json["threads"]
             << " threads\n"
             << "dtype      " << json["dtype"].get<std::string>() << ", noise in "
-            << json["noise_dtype"].get<std::string>() << "\n\n";
+            << json["noise_dtype"].get<std::string>() << "\n"
+            << "quant      " << json["quant"].get<std::string>() << "\n\n";
   print_components(json);
   const int64_t streamed = json["memory"]["blocks_streamed"];
   const std::string blocks =
@@ -206,6 +207,7 @@ void dry_run(const EditOptions& options, const std::vector<EditJob>& jobs, const
   json["threads"] = threads;
   json["dtype"] = dtype_text(residency.precision().compute);
   json["noise_dtype"] = dtype_text(residency.precision().noise);
+  json["quant"] = quant_text(residency);
   json["components"] = Json::array();
   for (const PartEstimate& part : parts) json["components"].push_back(part_json(part));
   json["adapters"] = Json::array();

@@ -147,8 +147,7 @@ RunRecord describe_run(const Residency& residency) {
   run.device = residency.device().str();
   run.dtype = dtype_text(residency.precision().compute);
   run.noise_dtype = dtype_text(residency.precision().noise);
-  run.quant = quant_name(residency.quant());
-  if (residency.gguf_compute() == GgufCompute::kInt8) run.quant += ", GGUF in int8";
+  run.quant = quant_text(residency);
   run.cpu = cpu_kind();
   run.threads = at::get_num_threads();
   return run;
@@ -375,6 +374,11 @@ Path find_original(const Recipe& recipe, const Path& picture, const std::string&
 Path find_mask(const Recipe& recipe, size_t i, const Path& picture) {
   const std::optional<SourceRecord>& mask = recipe.steps[i].mask;
   return mask ? find_source(*mask, picture, "", str("the mask of step ", i + 1), nullptr) : Path();
+}
+
+std::string quant_text(const Residency& residency) {
+  const std::string quant = quant_name(residency.quant());
+  return residency.gguf_compute() == GgufCompute::kInt8 ? quant + ", GGUF in int8" : quant;
 }
 
 std::string dtype_text(at::ScalarType type) {

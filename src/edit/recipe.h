@@ -134,6 +134,9 @@ Path find_mask(const Recipe& recipe, size_t i, const Path& picture);
 // An id stays; of a path only the last name goes along with what may be given away.
 std::string without_folders(const std::string& name);
 
+// What the transformer's matrices are computed in: "none", "int8", "none, GGUF in int8".
+std::string quant_text(const Residency& residency);
+
 // "float32", "bfloat16", ... as Python names it.
 std::string dtype_text(at::ScalarType type);
 

@@ -375,6 +375,20 @@ TEST_F(Edit, ADryRunSaysWhatWouldHappenAndDoesNothing) {
   EXPECT_EQ(json["edits"][0]["settings"]["max_sequence_length"], 44);
   EXPECT_EQ(json["components"].size(), 4u);
   EXPECT_EQ(json["dtype"], "float32");
+  EXPECT_EQ(json["quant"], "none");
+}
+
+TEST_F(Edit, ADryRunNamesTheQuantisationAsTheRecipeDoes) {
+  const std::vector<std::string> how = {"--quant", "int8", "--gguf-compute", "int8"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), how.begin(), how.end());
+    return edit(more);
+  };
+  const Json planned = Json::parse(with({"-o", "out.png", "--dry-run", "--json"}).out);
+  ASSERT_EQ(with({"-o", "out.png"}).code, 0);
+  EXPECT_EQ(planned["quant"], "int8, GGUF in int8");
+  EXPECT_EQ(planned["quant"], inspect("out.png")["recipe"]["quant"]);
+  EXPECT_TRUE(has(with({"--dry-run"}).out, "\nquant      int8, GGUF in int8\n"));
 }
 
 TEST_F(Edit, CtrlCEndsWithinAStepAndLeavesNothing) {

@@ -17,6 +17,7 @@ namespace {
 
 constexpr double kLargestScale = 1e6;
 constexpr int64_t kMostThreads = 4096;
+constexpr int64_t kMostTebibytes = 900000;  // which 64 bits still count in bytes, ten times over
 
 const Choices<DtypeChoice> kComputeDtypes = {{"auto", DtypeChoice::kAuto},
                                              {"f32", DtypeChoice::kF32},
@@ -41,7 +42,9 @@ uint64_t bytes_value(const Given& given) {
   const bool known =
       power != std::string_view::npos && (rest.empty() || rest == "B" || rest == "iB");
   const double bytes = known ? count * std::pow(1024.0, double(power + 1)) : 0;
-  if (end == given.text.c_str() || !(bytes >= 1 && bytes < 1e18))
+  if (bytes > double(kMostTebibytes) * std::pow(1024.0, 4))
+    throw_value_error(given, str("a size of at most ", kMostTebibytes, "T"));
+  if (end == given.text.c_str() || !(bytes >= 1))
     throw_value_error(given, "a size with its unit, such as 12G or 800M");
   return uint64_t(bytes);
 }

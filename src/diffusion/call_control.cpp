@@ -51,7 +51,8 @@ std::string call_limit_fault(const CallLimit& limit, int64_t steps) {
   if (!limit.calls) return "";
   const int64_t least = std::min<int64_t>(2, steps);
   if (*limit.calls >= least && *limit.calls <= steps) return "";
-  return str(" is ", *limit.calls, ", expected ", least, " to ", steps,
+  return str(" is ", *limit.calls, ", expected ",
+             least < steps ? str("a whole number from ", least, " to ") : "", steps,
              ", the number of steps; the first and the last step always ask the network");
 }
 

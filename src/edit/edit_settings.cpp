@@ -69,6 +69,19 @@ Variable box_into(EditRequest& r) {
   return {set, get};
 }
 
+// The number of steps is known later (call_limit_fault).
+Variable calls_into(std::optional<int64_t>& calls) {
+  const Variable any = integer(calls, 1, kMostSteps);
+  const auto set = [any](const Given& given) {
+    try {
+      any.set(given);
+    } catch (const UsageError&) {
+      throw_value_error(given, "a whole number from 2 to the number of steps (1 of one step)");
+    }
+  };
+  return {set, any.get};
+}
+
 std::vector<Setting> how_to_sample(EditSettings& s) {
   EditRequest& r = s.request;
   return {
@@ -96,7 +109,7 @@ std::vector<Setting> how_to_sample(EditSettings& s) {
       {"speed-error", "DB", "forecast steps, but stay at or above so many estimated dB from exact",
        "as --speed says", number(r.speed.error, kLeastDecibels, kMostDecibels)},
       {"calls", "N", "ask the network exactly so many times, spread evenly; the rest is forecast",
-       "the steps", integer(r.speed.calls, 1, kMostSteps)},
+       "the steps", calls_into(r.speed.calls)},
       {"reuse-left", "N",
        "one call of the network in N has the picture's own half; those between reuse its keys and "
        "values, which is faster and nearly the same; 1: each has it",

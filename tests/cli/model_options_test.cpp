@@ -70,9 +70,14 @@ TEST_P(MaxMemory, IsASizeWithItsUnit) {
   EXPECT_EQ(limit("12G"), 12 * kGib);
   EXPECT_EQ(limit("7.5GiB"), 15 * kGib / 2);
   EXPECT_EQ(limit("512 MB"), kGib / 2);
-  for (const char* bad : {"", "12", "G", "0G", "-1G", "12GB/s", "12X", "nanG", "1e30T"}) {
+  for (const char* bad : {"", "12", "G", "0G", "-1G", "12GB/s", "12X", "nanG"}) {
     const std::string text = error_of<UsageError>([&] { limit(bad); });
     EXPECT_NE(text.find("such as 12G or 800M"), std::string::npos) << bad << ": " << text;
+  }
+  EXPECT_EQ(limit("900000T"), 900000 * 1024 * kGib);
+  for (const char* large : {"999999999999G", "900001T", "1e30T", "infG"}) {
+    EXPECT_EQ(error_of<UsageError>([&] { limit(large); }),
+              str("--", name, " is '", large, "', expected a size of at most 900000T"));
   }
 }
 

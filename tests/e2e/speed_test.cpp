@@ -1,5 +1,6 @@
 // icedit edit --speed, --speed-error, --calls, --reuse-left: fewer calls of the network, or of
 // less; and --solver.
+#include "base/str.h"
 #include "e2e/edit_program.h"
 
 namespace icedit::e2e {
@@ -103,7 +104,13 @@ TEST_F(Speed, WhatCannotBeIsSaid) {
     more.insert(more.begin(), edit.begin(), edit.end());
     return more;
   };
-  expect_failure(with({"--calls", "9"}), 2, "calls is 9, expected 2 to 8");
+  expect_failure(with({"--calls", "9"}), 2, "calls is 9, expected a whole number from 2 to 8");
+  for (const char* calls : {"0", "-1", "many", "10001"}) {
+    expect_failure(with({"--calls", calls}), 2,
+                   str("--calls is '", calls,
+                       "', expected a whole number from 2 to the number of "
+                       "steps (1 of one step)"));
+  }
   expect_failure(with({"--calls", "4", "--speed", "fast"}), 2, "calls is 4 beside speed");
   expect_failure(with({"--calls", "4", "--solver", "ab2"}), 2,
                  "calls goes only with solver euler; with another, take fewer steps");

@@ -19,7 +19,7 @@
 #include "io/json.h"
 #include "io/whole_folder.h"
 #include "models/flux/transformer.h"
-#include "nn/fp8_scales.h"
+#include "nn/comfy_quant.h"
 #include "nn/weights.h"
 
 namespace icedit::cli {
@@ -33,8 +33,9 @@ struct PlannedTensor {
   std::function<Tensor()> make;  // called once, when its shard is written
 };
 
-bool is_fp8(Dtype dtype) {
-  return dtype == Dtype::kF8E4M3 || dtype == Dtype::kF8E5M2;
+// Of a matrix whose values are these times factors that lie beside it.
+bool is_scaled(Dtype dtype) {
+  return dtype == Dtype::kF8E4M3 || dtype == Dtype::kF8E5M2 || dtype == Dtype::kI8;
 }
 
 // The transformer as it is stored, with what is added to each of its matrices.
@@ -98,35 +99,32 @@ std::vector<AdapterFile> open_adapters(const MergeRequest& request) {
 
 at::ScalarType dtype_for(const std::string& where, const std::string& name, Dtype stored,
                          const MergeRequest& request) {
-  const at::ScalarType type = scalar_type(stored);
-  if (is_fp8(stored) && !request.dtype) {
+  if (is_scaled(stored) && request.dtype) return *request.dtype;
+  if (is_scaled(stored)) {
     throw UsageError(
         str(where, ": tensor '", name, "' is ", dtype_name(stored),
             ", which a sum cannot be stored in; say with --dtype bf16, f16 or f32 what "
             "to write"));
   }
+  const at::ScalarType type = scalar_type(stored);
   return at::isFloatingType(type) ? request.dtype.value_or(type) : type;
-}
-
-uint64_t bytes_in(const TensorInfo& info, at::ScalarType dtype) {
-  return uint64_t(info.numel()) * at::elementSize(dtype);
 }
 
 std::vector<PlannedTensor> plan_part(const Checkpoint& checkpoint, const MergeRequest& request,
                                      const MergedTransformer* merged) {
   std::vector<PlannedTensor> plan;
   for (const auto& [name, entry] : checkpoint.entries()) {
+    if (merged && is_quant_part(name)) continue;  // part of the weight that is written
+    if (!merged && (is_quant_part(name) || entry.info.dtype == Dtype::kI8)) {
+      throw CheckpointError(str(checkpoint.where(), ": tensor '", name,
+                                "' is of a weight with factors beside it, which is written for "
+                                "transformers only; give this component in bf16"));
+    }
     const at::ScalarType dtype = dtype_for(checkpoint.where(), name, entry.info.dtype, request);
     const Linear* linear = merged ? merged->linear(name) : nullptr;
-    const bool scale = is_fp8_scale(name);
-    if (merged && (scale || is_fp8_mark(name))) continue;  // part of the weight that is written
-    if (scale) {
-      throw CheckpointError(str(checkpoint.where(), ": tensor '", name,
-                                "' scales an fp8 weight, which is written for transformers only; "
-                                "give this component in bf16"));
-    }
-    const bool sum = linear && (merged->is_touched(*linear) || is_fp8(entry.info.dtype));
-    plan.push_back({name, bytes_in(entry.info, dtype), [=, &checkpoint]() -> Tensor {
+    const bool sum = linear && (merged->is_touched(*linear) || is_scaled(entry.info.dtype));
+    const auto bytes = uint64_t(parameters_of(checkpoint, name)) * at::elementSize(dtype);
+    plan.push_back({name, bytes, [=, &checkpoint]() -> Tensor {
                       throw_if_interrupted();
                       if (sum) return merged->merged(*linear, dtype);
                       return mapped_tensor(checkpoint.entry(name)).to(dtype);
@@ -259,7 +257,7 @@ void merge_base(const ModelFiles& files, const MergeRequest& request, const Path
     for (const PlannedTensor& tensor : plans[part]) bytes += tensor.bytes;
     tensors += int64_t(plans[part].size());
   }
-  expect_free_space(output, bytes + (64 << 20), "make room or choose another place with -o");
+  expect_free_space(output, bytes + (8 << 20), "make room or choose another place with -o");
   WholeFolder folder(same_place(output));
   Progress progress("merging", tensors, "tensor");
   for (const auto& [part, component] : components) {

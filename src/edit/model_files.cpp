@@ -134,6 +134,7 @@ ModelFiles ModelFiles::find(const ModelRequest& request) {
   } else {
     files.name_ = request.transformer;
   }
+  files.folder_ = folder;
   if (!folder.empty()) {
     expect_fill(folder);
     if (fs::exists(folder / "icedit.json"))
@@ -165,9 +166,12 @@ Component ModelFiles::open(Part part) const {
         !fs::exists(place / "config.json") && fs::is_directory(inner) ? inner : place;
     return {by_public_names(part, Checkpoint::open(folder)), JsonFile(folder / "config.json")};
   }
-  const Path config = place.parent_path() / "config.json";
-  return {by_public_names(part, Checkpoint::open(place)),
-          fs::exists(config) ? JsonFile(config) : fill_config(part_name(part))};
+  // Beside the file, else the model's own of this part, else FLUX.1 Fill's.
+  for (const Path& config : {place.parent_path() / "config.json",
+                             folder_.empty() ? Path() : folder_ / part_name(part) / "config.json"})
+    if (fs::exists(config))
+      return {by_public_names(part, Checkpoint::open(place)), JsonFile(config)};
+  return {by_public_names(part, Checkpoint::open(place)), fill_config(part_name(part))};
 }
 
 namespace {

@@ -48,6 +48,7 @@ class ModelFiles {
 
  private:
   std::string name_;
+  Path folder_;  // the model's; empty: all four parts were given
   ModelDefaults defaults_;
   std::map<Part, Path> places_;  // a folder or a file
   Path tokenizer_, tokenizer_2_, scheduler_;

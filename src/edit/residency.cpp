@@ -24,6 +24,35 @@ void expect_no_products_of_cpus(const ResidencyOptions& options) {
                        "; leave one of them out"));
 }
 
+// Settings that would change nothing are refused.
+void expect_quant_matters(const ResidencyOptions& options, const Checkpoint& transformer) {
+  bool blocks = false, dense = false, eight = false, four = false;
+  for (const auto& [name, entry] : transformer.entries()) {
+    const std::string module = name.substr(0, name.rfind('.'));
+    if (!name.ends_with(".weight") || entry.info.shape.size() != 2 || !may_be_quantised(module))
+      continue;
+    const bool whole = entry.info.dtype == Dtype::kI8;
+    const bool in_4_bits = transformer.has(module + ".weight_s_rel");
+    blocks = blocks || dtype_block(entry.info.dtype) > 1;
+    dense = dense || (!whole && dtype_block(entry.info.dtype) == 1);
+    eight = eight || (whole && !in_4_bits);
+    four = four || (whole && in_4_bits);
+  }
+  const bool compute = options.gguf_compute == GgufCompute::kInt8;
+  if (compute && options.quant != Quant::kNone)
+    throw UsageError("--gguf-compute int8 does nothing beside --quant; leave one of them out");
+  if (compute && !blocks) {
+    throw UsageError(str("--gguf-compute int8: ", transformer.where(),
+                         " has no blocks of GGUF; leave it out, or give --quant int8"));
+  }
+  const bool others = options.quant == Quant::kInt4 ? eight : four;
+  if (options.quant != Quant::kNone && others && !blocks && !dense) {
+    throw UsageError(str(transformer.where(), " is in ", eight ? 8 : 4,
+                         " bits already, which --quant ", quant_name(options.quant),
+                         " does not change; leave it out"));
+  }
+}
+
 }  // namespace
 
 Residency::Residency(ModelFiles files, ResidencyOptions options)
@@ -33,6 +62,7 @@ Residency::Residency(ModelFiles files, ResidencyOptions options)
                                 stored_dtype(transformer.checkpoint), options_.device);
   if (options_.noise_dtype) precision_.noise = *options_.noise_dtype;
   if (!options_.device.is_cpu()) expect_no_products_of_cpus(options_);
+  expect_quant_matters(options_, transformer.checkpoint);
   streamed_.modulations = transformer.checkpoint.total_bytes() >= options_.let_go_from;
   streamed_.t5 = files_.open(Part::kT5).checkpoint.total_bytes() >= options_.let_go_from;
   vae_config_ = VaeConfig::from(files_.open(Part::kVae).config);
@@ -176,10 +206,19 @@ FluxTransformer& Residency::transformer() {
   return model;
 }
 
+// Throws what loading it would: a damaged one is not blamed on an adapter.
+void Residency::expect_whole_transformer() const {
+  const Component component = files_.open(Part::kTransformer);
+  LoadOptions load = load_options(component, Part::kTransformer);
+  load.deferred = [](const std::string&) { return true; };
+  FluxTransformer::load(component.checkpoint, component.config, load);
+}
+
 void Residency::open_adapters(const Checkpoint& transformer) {
   for (const AdapterRequest& request : options_.adapters) {
     const AdapterFile file = AdapterFile::open(resolve_path_or_id(request.path, "--lora"));
     adapters_.push_back({request.path, request.scale, fit_adapter(shapes_of(transformer), file)});
+    if (!adapters_.back().fitted.problems.empty()) expect_whole_transformer();
     expect_fit(adapters_.back().fitted, attach_options(adapters_.back()));
   }
 }

@@ -122,6 +122,7 @@ class Residency {
   void stream(Part part, LinearList& linears);
   AttachOptions attach_options(const EditAdapter& adapter) const;
   void open_adapters(const Checkpoint& transformer);
+  void expect_whole_transformer() const;
 
   ModelFiles files_;
   ResidencyOptions options_;

@@ -44,24 +44,26 @@ std::string comfy_quant_text(const ComfyQuant& quant) {
   return dumped(json);
 }
 
+bool is_quant_part(const std::string& name) {
+  const std::string part = name.substr(name.rfind('.') + 1);
+  return is_fp8_scale(name) || is_fp8_mark(name) || part == "comfy_quant" ||
+         part.starts_with("weight_s") || part == "weight_codebook";
+}
+
 int64_t matrix_inputs(const Checkpoint& checkpoint, const std::string& module) {
-  const std::string scales = module + ".weight_s_rel";
-  const auto& shape =
-      checkpoint.entry(checkpoint.has(scales) ? scales : module + ".weight").info.shape;
+  const auto& shape = checkpoint.entry(module + ".weight").info.shape;
   if (shape.size() != 2) return 0;
-  return checkpoint.has(scales) ? shape[1] * kInt4Run : shape[1];
+  // One may be missing, which is said when the matrix is read.
+  const bool in_4_bits =
+      checkpoint.has(module + ".weight_s_rel") || checkpoint.has(module + ".weight_s_channel");
+  return in_4_bits ? 2 * shape[1] : shape[1];
 }
 
 int64_t parameters_of(const Checkpoint& checkpoint, const std::string& name) {
-  const size_t dot = name.rfind('.');  // none: both are all of it
-  const std::string module = name.substr(0, dot), part = name.substr(dot + 1);
-  if (is_fp8_scale(name) || is_fp8_mark(name) || part == "comfy_quant" ||
-      part.starts_with("weight_s") || part == "weight_codebook")
-    return 0;
+  if (is_quant_part(name)) return 0;
   const TensorInfo& info = checkpoint.entry(name).info;
-  if (part == "weight" && info.shape.size() == 2 && checkpoint.has(module + ".weight_s_rel"))
-    return info.shape[0] * matrix_inputs(checkpoint, module);
-  return info.numel();
+  if (!name.ends_with(".weight") || info.shape.size() != 2) return info.numel();
+  return info.shape[0] * matrix_inputs(checkpoint, name.substr(0, name.rfind('.')));
 }
 
 }  // namespace icedit

@@ -18,6 +18,9 @@ std::string comfy_quant_text(const ComfyQuant& quant);
 // Throws CheckpointError: "FILE: tensor 'PATH.part' WHAT".
 [[noreturn]] void fail_at(const Weights& w, const std::string& part, const std::string& what);
 
+// Whether a tensor only belongs to a matrix in 4 or 8 bits: its scales and its description.
+bool is_quant_part(const std::string& name);
+
 // The inputs of the matrix `module` in a file: two to a byte where they have 4 bits.
 int64_t matrix_inputs(const Checkpoint& checkpoint, const std::string& module);
 

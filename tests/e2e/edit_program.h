@@ -19,6 +19,23 @@ class EditProgram : public Program {
     for (size_t i = 0; i < x.pixels.size(); ++i) sum += std::pow(x.pixels[i] - y.pixels[i], 2);
     return 10 * std::log10(255.0 * 255.0 * double(x.pixels.size()) / std::max(sum, 1e-9));
   }
+  // With tiny-fill, in f32.
+  Image tiny(const std::string& name, const std::vector<std::string>& more) {
+    std::vector<std::string> all = {
+        "edit",      "car.png", "make it blue", "--model", golden("tiny-fill"),
+        "--no-lora", "--width", "64",           "--steps", "4",
+        "--seed",    "1",       "--dtype",      "f32",     "-o",
+        name};
+    all.insert(all.end(), more.begin(), more.end());
+    const Result result = run(all);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return output(name);
+  }
+  static double mean_difference(const Image& a, const Image& b) {
+    double sum = 0;
+    for (size_t i = 0; i < a.pixels.size(); ++i) sum += std::abs(a.pixels[i] - b.pixels[i]);
+    return sum / static_cast<double>(a.pixels.size());
+  }
   nlohmann::json inspect(const std::string& name) {
     return nlohmann::json::parse(run({"inspect", name, "--json"}).out);
   }

@@ -25,20 +25,25 @@ std::optional<double> wanted_decibels(const SpeedSettings& s) {
   return s.speed == Speed::kFast ? kFastDecibels : kBalancedDecibels;
 }
 
-void check_speed(const SpeedSettings& s, Solver solver, int64_t steps) {
+SpeedFault speed_fault(const SpeedSettings& s, Solver solver, int64_t steps) {
   if (solver != Solver::kEuler && (s.calls || wanted_decibels(s))) {
-    throw UsageError(str(s.calls   ? "calls"
-                         : s.error ? "speed-error"
-                                   : "speed",
-                         " goes only with solver euler; with another, take fewer steps instead"));
+    const char* which = s.calls ? "calls" : s.error ? "speed-error" : "speed";
+    return {"solver",
+            str(which, " goes only with solver euler; with another, take fewer steps instead")};
   }
-  if (!s.calls) return;
+  if (!s.calls) return {};
   if (s.error || s.speed != Speed::kExact) {
-    throw UsageError(str("calls is ", *s.calls, " beside ", s.error ? "speed-error" : "speed",
-                         ", which finds the number by itself; give one of them"));
+    return {"calls", str("calls is ", *s.calls, " beside ", s.error ? "speed-error" : "speed",
+                         ", which finds the number by itself; give one of them")};
   }
   const std::string fault = call_limit_fault({s.calls, {}}, steps);
-  if (!fault.empty()) throw UsageError("calls" + fault);
+  if (fault.empty()) return {};
+  return {"calls", "calls" + fault};
+}
+
+void check_speed(const SpeedSettings& settings, Solver solver, int64_t steps) {
+  const SpeedFault fault = speed_fault(settings, solver, steps);
+  if (!fault.setting.empty()) throw UsageError(fault.message);
 }
 
 double levels_per_latent(Residency& residency) {

@@ -4,6 +4,7 @@
 // and measured. The loop itself counts in latents (diffusion/call_control.h).
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "diffusion/call_control.h"
 #include "diffusion/solver.h"
@@ -16,7 +17,7 @@ enum class Speed { kExact, kBalanced, kFast };
 struct SpeedSettings {
   Speed speed = Speed::kExact;
   std::optional<double> error;   // dB: as many calls as this needs, whatever `speed` says
-  std::optional<int64_t> calls;  // exactly so many; goes with neither
+  std::optional<int64_t> calls;  // exactly so many; beside `error` or another speed an error
   int64_t reuse_left = 1;        // of so many calls, one has the diptych's left half; 1: each
   bool operator==(const SpeedSettings&) const = default;
 };
@@ -27,7 +28,13 @@ inline constexpr double kLeastDecibels = 20, kMostDecibels = 80;
 // The decibels that are wanted; unset where every step asks, or the calls are given.
 std::optional<double> wanted_decibels(const SpeedSettings& settings);
 
-// Throws UsageError where the settings do not go together, or with so many steps.
+// What is wrong where the settings do not go together, or with so many steps.
+struct SpeedFault {
+  std::string setting;  // the one at fault; "" for none
+  std::string message;
+};
+SpeedFault speed_fault(const SpeedSettings& settings, Solver solver, int64_t steps);
+// Throws UsageError of it.
 void check_speed(const SpeedSettings& settings, Solver solver, int64_t steps);
 
 // How many 8-bit levels of the picture a latent is worth, measured on a chart of colours that goes

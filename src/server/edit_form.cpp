@@ -270,6 +270,9 @@ void FormReader::check_limits() {
     throw_bad_field("steps", str("'steps' is ", *r.steps, ", expected at most ", options_.max_steps,
                                  " on this server"));
   }
+  const SpeedFault fault =
+      speed_fault(r.speed, r.solver, r.steps.value_or(facts_.defaults.num_inference_steps));
+  if (!fault.setting.empty()) throw_bad_field(fault.setting, fault.message);
   const int64_t widest = options_.max_width > 0
                              ? options_.max_width
                              : std::min(kMostWidths * facts_.defaults.width, kUsuallyWidest);

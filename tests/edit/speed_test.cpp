@@ -48,6 +48,9 @@ TEST(Speed, WhatDoesNotGoTogether) {
   EXPECT_THROW(check_speed({Speed::kExact, 50.0, 5}, Solver::kEuler, 8), UsageError);
   EXPECT_THROW(check_speed({Speed::kExact, {}, 9}, Solver::kEuler, 8), UsageError);
   EXPECT_THROW(check_speed({Speed::kExact, {}, 1}, Solver::kEuler, 8), UsageError);
+  EXPECT_EQ(speed_fault({Speed::kFast, {}, 5}, Solver::kEuler, 8).setting, "calls");
+  EXPECT_EQ(speed_fault({Speed::kFast, {}, {}}, Solver::kAb2, 8).setting, "solver");
+  EXPECT_EQ(speed_fault({}, Solver::kAb2, 8).setting, "");
 }
 
 }  // namespace

@@ -136,6 +136,12 @@ TEST(EditForm, SaysWhichFieldIsWrong) {
       {{{"seed", -1.5}}, "seed"},
       {{{"seed", 18446744073709551615U}, {"n", 2}}, "seed"},
       {{{"keep_location", true}}, "keep_location"},
+      {{{"steps", 8}, {"calls", 9}}, "calls"},
+      {{{"calls", 99}}, "calls"},
+      {{{"calls", 5}, {"speed", "fast"}}, "calls"},
+      {{{"calls", 5}, {"speed_error", 50}}, "calls"},
+      {{{"solver", "ab2"}, {"speed", "fast"}}, "solver"},
+      {{{"solver", "ab2"}, {"calls", 5}}, "solver"},
       {{{"no_such_thing", 1}}, "no_such_thing"},
   };
   for (const auto& [fields, param] : cases) {

@@ -106,9 +106,13 @@ std::vector<Setting> how_to_sample(EditSettings& s) {
        "exact: every step asks the network; balanced, fast: others are forecast, for an estimated "
        "55 or 53 dB from exact",
        "exact", choice(r.speed.speed, kSpeeds)},
-      {"speed-error", "DB", "forecast steps, but stay at or above so many estimated dB from exact",
+      {"speed-error", "DB",
+       "forecast steps, but stay at or above so many estimated dB from exact, whatever --speed "
+       "says; below some 48 calls get no fewer",
        "as --speed says", number(r.speed.error, kLeastDecibels, kMostDecibels)},
-      {"calls", "N", "ask the network exactly so many times, spread evenly; the rest is forecast",
+      {"calls", "N",
+       "ask the network exactly so many times, spread evenly; the rest is forecast; not beside "
+       "--speed-error or another --speed than exact",
        "the steps", calls_into(r.speed.calls)},
       {"reuse-left", "N",
        "one call of the network in N has the picture's own half; those between reuse its keys and "
@@ -227,6 +231,7 @@ Json settings_json(EditSettings settings) {
   std::erase_if(shown, [&](const Setting& setting) {
     return is_of_files(setting.name) || (setting.name == "speed-error" && !speed.error) ||
            (setting.name == "calls" && !speed.calls) ||
+           (setting.name == "speed" && (speed.error || speed.calls)) ||  // which say it all
            (setting.name == "reuse-left" && speed.reuse_left == 1) ||
            (setting.name.starts_with("detail") && !settings.request.source_size) ||
            (setting.name == "keep-location" && !settings.keep_location);

@@ -43,6 +43,12 @@ TEST_F(Speed, FewerCallsNearlyTheSamePictureAndARecipeThatMakesItAgain) {
 
 TEST_F(Speed, TheNumberOfCallsOrABoundCanBeGivenAlsoOfALine) {
   EXPECT_EQ(made("five.png", {"--calls", "5"})["speed"]["calls"], 5);
+  // `exact`, which gives way, is not stored beside it, nor is what a bound overrules.
+  const Json bound = made("bound.png", {"--speed", "fast", "--speed-error", "58"});
+  EXPECT_EQ(bound["settings"]["speed_error"], 58);
+  EXPECT_FALSE(bound["settings"].contains("speed"));
+  EXPECT_FALSE(
+      made("given.png", {"--speed", "exact", "--calls", "5"})["settings"].contains("speed"));
   EXPECT_FALSE(made("all.png", {"--calls", "28"})["speed"].contains("estimated_db"));
   const Json loose = made("loose.png", {"--speed-error", "45"});
   const Json tight = made("tight.png", {"--speed-error", "58"});

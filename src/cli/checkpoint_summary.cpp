@@ -47,19 +47,19 @@ std::vector<int64_t> shape_of(const Checkpoint& checkpoint, const std::string& e
 std::string flux_text(const Checkpoint& checkpoint, const std::string& input,
                       const std::string& names) {
   const std::vector<int64_t> shape = shape_of(checkpoint, input);
-  if (shape.size() != 2) return str("FLUX transformer (", names, "' names)");
+  if (shape.size() != 2) return str("FLUX transformer (", names, " names)");
   const std::string size = shape[0] == 3072 ? ", full size" : "";
   const std::string kind = shape[1] == 384   ? ", Fill (384 input channels)"
                            : shape[1] == 64  ? ", dev or schnell (64 input channels: cannot fill)"
                            : shape[1] == 128 ? ", a control model (128 input channels: cannot fill)"
                                              : str(", ", shape[1], " input channels");
-  return str("FLUX transformer, hidden size ", shape[0], size, kind, " (", names, "' names)");
+  return str("FLUX transformer, hidden size ", shape[0], size, kind, " (", names, " names)");
 }
 
 std::string what_is(const Checkpoint& checkpoint) {
   if (has(checkpoint, "single_transformer_blocks."))
-    return flux_text(checkpoint, "x_embedder.weight", "diffusers");
-  if (has(checkpoint, "single_blocks.")) return flux_text(checkpoint, "img_in.weight", "BFL");
+    return flux_text(checkpoint, "x_embedder.weight", "diffusers'");
+  if (has(checkpoint, "single_blocks.")) return flux_text(checkpoint, "img_in.weight", "BFL's");
   if (has(checkpoint, "encoder.block.")) return "T5 encoder";
   if (has(checkpoint, "enc.blk.")) return "T5 encoder (llama.cpp's names)";
   if (has(checkpoint, "encoder.layers.") && has(checkpoint, "token_embedding.weight"))
@@ -87,7 +87,7 @@ CheckpointSummary summarise(const Checkpoint& checkpoint) {
     const int64_t parameters = parameters_of(checkpoint, name);
     block.parameters += parameters;
     block.tensors.push_back({part.rest, entry.info.shape, dtype});
-    s.dtypes[dtype] += parameters;
+    if (parameters > 0) s.dtypes[dtype] += parameters;  // scales of whole numbers hold none
     s.parameters += parameters;
     ++s.tensors;
   }

@@ -100,6 +100,9 @@ TEST_F(QuantisedFiles, WhatConvertWritesIsRead) {
     return Json::parse(run({"inspect", path, "--json"}).out)["parameters"];
   };
   EXPECT_EQ(parameters("int4"), parameters(golden("tiny-fill/transformer")));
+  const std::string headline = run({"inspect", "int4/model.safetensors"}).out;
+  EXPECT_NE(headline.find("(BFL's names)"), std::string::npos) << headline;
+  EXPECT_EQ(headline.find("(0)"), std::string::npos) << headline;
   const Image four = tiny("four.png", {"--quant", "int4"});
   EXPECT_EQ(tiny("file.png", {"--transformer", "int4"}).pixels, four.pixels);
   EXPECT_GT(mean_difference(dense, four), 0);

@@ -75,7 +75,8 @@ void Progress::update(int64_t done, const std::string& note) {
   const bool last = total_ > 0 && done >= total_;
   const double interval = terminal_ ? kTerminalInterval : kPlainInterval;
   if (!last && drawn_ && seconds_between(last_draw_, now) < interval) return;
-  if (!last && !drawn_ && !terminal_ && seconds_between(start_, now) < interval) return;
+  // With nothing done yet it says at once that it begins.
+  if (!last && !drawn_ && !terminal_ && done > 0 && seconds_between(start_, now) < interval) return;
   last_draw_ = now;
   draw(done, note, last);
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "data/buckets.h"
 #include "data/transform.h"
 #include "edit/pipeline.h"
@@ -73,6 +74,7 @@ Previews::Previews(const TrainConfig& config, const EditDataset& dataset) : conf
 Image Previews::make(Trainer& trainer, const std::function<void()>& on_progress) const {
   Residency& residency = trainer.residency();
   std::vector<EditRequest> requests;
+  int64_t steps = 0, done = 0;  // of all edits
   for (size_t i = 0; i < pairs_.size(); ++i) {
     EditRequest request;
     request.source = pairs_[i].pictures[0];
@@ -83,11 +85,17 @@ Image Previews::make(Trainer& trainer, const std::function<void()>& on_progress)
     request.max_sequence_length = trainer.text_tokens();
     if (config_.sample_steps > 0) request.steps = config_.sample_steps;
     if (config_.sample_guidance > 0) request.guidance = config_.sample_guidance;
+    steps += request.steps.value_or(residency.files().defaults().num_inference_steps);
     requests.push_back(std::move(request));
   }
+  Progress progress(str("previews after step ", trainer.steps(), ":"), steps, "step");
+  progress.update(0);  // loading comes first, which may take long
   EditHooks hooks;
   hooks.stop = throw_if_interrupted;
-  hooks.on_step = [&](int64_t, int64_t, int64_t) { on_progress(); };
+  hooks.on_step = [&](int64_t, int64_t, int64_t) {
+    progress.update(++done);
+    on_progress();
+  };
   hooks.on_stage = [&](const std::string& stage) {
     if (stage == kDenoisingStage && trainer.encoders_unused()) residency.release_text();
     on_progress();

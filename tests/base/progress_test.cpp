@@ -28,5 +28,13 @@ TEST(Progress, PlainLinesComeRarelyButTheLastAlways) {
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << text;
 }
 
+TEST(Progress, ABeginningIsSaidAtOnce) {
+  testing::internal::CaptureStderr();
+  Progress progress("counting", 1000, "sheep");
+  progress.update(0);
+  progress.update(1);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "counting 0/1000\n");
+}
+
 }  // namespace
 }  // namespace icedit

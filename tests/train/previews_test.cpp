@@ -69,6 +69,19 @@ TEST(Previews, TrainingIsTheSameWithAndWithoutSamples) {
   }
 }
 
+// Two pairs of two steps each.
+TEST(Previews, SayThatTheyAreMade) {
+  const TemporaryFolder folder;
+  testing::internal::CaptureStderr();
+  run(tiny_config(with({"train.sample_interval=5"})), folder / "run");
+  const std::string text = testing::internal::GetCapturedStderr();
+  for (const int step : {0, 5}) {
+    const std::string what = str("previews after step ", step, ": ");
+    EXPECT_NE(text.find(what + "0/4\n"), std::string::npos) << text;
+    EXPECT_NE(text.find(what + "4/4  "), std::string::npos) << text;
+  }
+}
+
 TEST(Previews, AnEditIsThatOfTheCheckpoint) {
   for (const bool averages : {false, true}) {
     const TrainConfig config =

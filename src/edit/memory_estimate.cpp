@@ -63,9 +63,18 @@ int64_t elements(const Component& component, Part part, const EditSize& size) {
   return 0;
 }
 
+// Whether a matrix in GGML's blocks has products in 8 bits of the blocks themselves (nn/ggml.cpp).
+bool multiplies_in_blocks(const std::string& module, const TensorInfo& info,
+                          const LoadOptions& load) {
+  return load.int8_blocks && info.dtype == Dtype::kQ4_0 && load.quantises(module);
+}
+
 // Of a tensor that is loaded with these options (nn/linear.cpp, nn/matrix.cpp).
-uint64_t held_bytes(const Checkpoint& checkpoint, const std::string& module, const TensorInfo& info,
+uint64_t held_bytes(const Checkpoint& checkpoint, const std::string& name, const TensorInfo& info,
                     const LoadOptions& load) {
+  const std::string module = module_of(name);
+  // Factors of whole numbers lie beside them as they are stored.
+  if (parameters_of(checkpoint, name) == 0) return load.device.is_cpu() ? info.bytes() : 0;
   const auto count = uint64_t(info.numel());
   if (info.shape.size() != 2) return count * uint64_t(at::elementSize(load.compute));
   const bool packed = info.dtype == Dtype::kI8 || dtype_block(info.dtype) > 1;
@@ -73,6 +82,7 @@ uint64_t held_bytes(const Checkpoint& checkpoint, const std::string& module, con
     return uint64_t(info.shape[0] * matrix_inputs(checkpoint, module)) *
            uint64_t(at::elementSize(load.compute));
   if (info.dtype == Dtype::kI8) return count;
+  if (multiplies_in_blocks(module, info, load)) return info.bytes();
   const bool becomes = load.quant != Quant::kNone || dtype_block(info.dtype) > 1;
   if (becomes && load.quantises(module) && rotation_group(info.shape[1]) != 0)
     return load.quant == Quant::kInt4 ? count * 9 / 16 : count;  // 4 bits, and 8 for each 16
@@ -125,10 +135,11 @@ PartEstimate estimate(const Residency& residency, Part part, const EditSize& siz
   for (const auto& [name, entry] : checkpoint.entries()) {
     const TensorInfo& info = entry.info;
     const std::string module = module_of(name), call = residency.streamed_call(part, module);
-    const uint64_t held = held_bytes(checkpoint, module, info, load);
-    const bool quantised = load.quantises(module) && info.dtype != Dtype::kI8;
+    const uint64_t held = held_bytes(checkpoint, name, info, load);
+    const bool in_blocks = multiplies_in_blocks(module, info, load);
+    const bool quantised = load.quantises(module) && info.dtype != Dtype::kI8 && !in_blocks;
     e.parameters += parameters_of(checkpoint, name);
-    if (e.mapped && !quantised) converted = std::max(converted, info.numel());
+    if (e.mapped && !quantised && !in_blocks) converted = std::max(converted, info.numel());
     if (!call.empty() && info.shape.size() == 2) {
       e.streamed += held;
       (call.ends_with(kModulationCall) ? modulations : blocks).add(call, held, info, quantised);
@@ -189,7 +200,7 @@ std::vector<CallBytes> transformer_blocks(const Residency& residency) {
     const std::string module = module_of(name), call = call_of_module(module);
     if (call.empty() || call.ends_with(kModulationCall) || entry.info.shape.size() != 2) continue;
     CallBytes& bytes = by_path[call];
-    bytes.held += held_bytes(component.checkpoint, module, entry.info, load);
+    bytes.held += held_bytes(component.checkpoint, name, entry.info, load);
     bytes.stored += entry.info.bytes();
   }
   const FluxConfig config = FluxConfig::from(component.config);

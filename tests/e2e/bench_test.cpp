@@ -26,6 +26,24 @@ TEST_F(Bench, PartsAreAllOfACall) {
   }
 }
 
+// The same bits are counted alike, whether they are made while loading or lie in the file.
+TEST_F(Bench, WeightsOfAConvertedFileAreThoseQuantisedWhileLoading) {
+  const auto bytes = [&](std::vector<std::string> more) {
+    std::vector<std::string> all = {"bench",     "--model", golden("tiny-fill"), "--width", "64",
+                                    "--no-lora", "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    const Result result = run(all);
+    EXPECT_EQ(result.code, 0) << result.err;
+    return Json::parse(result.out)["weight_bytes_per_call"];
+  };
+  ASSERT_EQ(run({"convert", "--quant", "int4", "--model", golden("tiny-fill"), "-o",
+                 "int4/model.safetensors"})
+                .code,
+            0);
+  fs::copy_file(golden("tiny-fill/transformer/config.json"), work() / "int4/config.json");
+  EXPECT_EQ(bytes({"--quant", "int4"}), bytes({"--transformer", "int4"}));
+}
+
 TEST_F(Bench, ReadsAsATableAndRefusesPictures) {
   const Result result = run({"bench", "--width", "64", "--no-lora"});
   ASSERT_EQ(result.code, 0) << result.err;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "golden.h"
+#include "io/temporary_folder.h"
+
 namespace icedit {
 namespace {
 
@@ -98,6 +101,28 @@ TEST(MemoryEstimate, AFullSizePictureCounts) {
   EXPECT_EQ(larger(size, {}), size);
   EXPECT_EQ(MemoryCheck(residency, kGib).shortage(request, {64, 64}, {8000, 6000}), "");
   EXPECT_NE(MemoryCheck(residency, kGib).shortage(request, {64, 64}, {20000, 20000}), "");
+}
+
+// Q4_0 stays in its blocks, 18 bytes of 32 values; other blocks become 8 bits.
+TEST(MemoryEstimate, BlocksThatAreMultipliedAsTheyAreStoredCountAsStored) {
+  for (const bool q4 : {true, false}) {
+    const TemporaryFolder folder;
+    std::filesystem::copy_file(
+        golden::path(q4 ? "gguf/tiny-fill-q4_0.gguf" : "gguf/tiny-fill-q8_0.gguf"),
+        folder / "model.gguf");
+    std::filesystem::copy_file(golden::path("tiny-fill/transformer/config.json"),
+                               folder / "config.json");
+    ModelRequest model;
+    model.model = golden::path("tiny-fill").string();
+    model.transformer = (folder / "model.gguf").string();
+    ResidencyOptions options;
+    options.gguf_compute = GgufCompute::kInt8;
+    const Residency residency(ModelFiles::find(model), options);
+    for (const CallBytes& block : transformer_blocks(residency)) {
+      EXPECT_EQ(block.held == block.stored, q4) << block.path;
+      EXPECT_LE(block.held, block.stored) << block.path;
+    }
+  }
 }
 
 TEST(MemoryEstimate, KeysAndValuesThatAreKeptCount) {

@@ -71,6 +71,11 @@ class Planner {
 
  private:
   void add(const PrecisionChoice& choice) {
+    const Component transformer = files_.open(Part::kTransformer);
+    const bool asked = choice.quant == options_.model.quant;
+    if (!asked &&
+        !quant_fault(transformer.checkpoint, choice.quant, options_.model.gguf_compute).empty())
+      return;
     ModelOptions model = options_.model;
     model.dtype = choice.dtype;
     model.quant = choice.quant;

@@ -24,8 +24,9 @@ void expect_no_products_of_cpus(const ResidencyOptions& options) {
                        "; leave one of them out"));
 }
 
-// Settings that would change nothing are refused.
-void expect_quant_matters(const ResidencyOptions& options, const Checkpoint& transformer) {
+}  // namespace
+
+std::string quant_fault(const Checkpoint& transformer, Quant quant, GgufCompute gguf_compute) {
   bool blocks = false, dense = false, eight = false, four = false;
   for (const auto& [name, entry] : transformer.entries()) {
     const std::string module = name.substr(0, name.rfind('.'));
@@ -38,22 +39,18 @@ void expect_quant_matters(const ResidencyOptions& options, const Checkpoint& tra
     eight = eight || (whole && !in_4_bits);
     four = four || (whole && in_4_bits);
   }
-  const bool compute = options.gguf_compute == GgufCompute::kInt8;
-  if (compute && options.quant != Quant::kNone)
-    throw UsageError("--gguf-compute int8 does nothing beside --quant; leave one of them out");
+  const bool compute = gguf_compute == GgufCompute::kInt8;
+  if (compute && quant != Quant::kNone)
+    return "--gguf-compute int8 does nothing beside --quant; leave one of them out";
   if (compute && !blocks) {
-    throw UsageError(str("--gguf-compute int8: ", transformer.where(),
-                         " has no blocks of GGUF; leave it out, or give --quant int8"));
+    return str("--gguf-compute int8: ", transformer.where(),
+               " has no blocks of GGUF; leave it out, or give --quant int8");
   }
-  const bool others = options.quant == Quant::kInt4 ? eight : four;
-  if (options.quant != Quant::kNone && others && !blocks && !dense) {
-    throw UsageError(str(transformer.where(), " is in ", eight ? 8 : 4,
-                         " bits already, which --quant ", quant_name(options.quant),
-                         " does not change; leave it out"));
-  }
+  const bool others = quant == Quant::kInt4 ? eight : four;
+  if (quant == Quant::kNone || !others || blocks || dense) return "";
+  return str(transformer.where(), " is in ", eight ? 8 : 4, " bits already, which --quant ",
+             quant_name(quant), " does not change; leave it out");
 }
-
-}  // namespace
 
 Residency::Residency(ModelFiles files, ResidencyOptions options)
     : files_(std::move(files)), options_(std::move(options)) {
@@ -62,7 +59,9 @@ Residency::Residency(ModelFiles files, ResidencyOptions options)
                                 stored_dtype(transformer.checkpoint), options_.device);
   if (options_.noise_dtype) precision_.noise = *options_.noise_dtype;
   if (!options_.device.is_cpu()) expect_no_products_of_cpus(options_);
-  expect_quant_matters(options_, transformer.checkpoint);
+  const std::string fault =
+      quant_fault(transformer.checkpoint, options_.quant, options_.gguf_compute);
+  if (!fault.empty()) throw UsageError(fault);
   streamed_.modulations = transformer.checkpoint.total_bytes() >= options_.let_go_from;
   streamed_.t5 = files_.open(Part::kT5).checkpoint.total_bytes() >= options_.let_go_from;
   vae_config_ = VaeConfig::from(files_.open(Part::kVae).config);

@@ -68,6 +68,9 @@ struct ResidencyOptions {
   uint64_t let_go_from = uint64_t{1} << 30;
 };
 
+// "" or that these settings would change nothing of this transformer, and the remedy.
+std::string quant_fault(const Checkpoint& transformer, Quant quant, GgufCompute gguf_compute);
+
 class Residency {
  public:
   // Opens the adapters and compares them with the transformer's header. Throws as AdapterFile::open

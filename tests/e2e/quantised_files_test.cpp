@@ -73,6 +73,9 @@ TEST_F(QuantisedFiles, AQuantisationThatChangesNothingIsRefused) {
     expect_failure(arguments, 2, why);
   };
   refused({"--transformer", "eight.safetensors", "--quant", "int4"}, "is in 8 bits already");
+  const Result plan = run({"plan", "--transformer", "eight.safetensors"});
+  EXPECT_EQ(plan.code, 0) << plan.err;
+  EXPECT_EQ(plan.out.find("int4"), std::string::npos) << plan.out;
   refused({"--gguf-compute", "int8"}, "has no blocks of GGUF");
   refused({"--gguf-compute", "int8", "--quant", "int8"}, "leave one of them out");
 }

@@ -99,15 +99,14 @@ std::vector<AdapterFile> open_adapters(const MergeRequest& request) {
 
 at::ScalarType dtype_for(const std::string& where, const std::string& name, Dtype stored,
                          const MergeRequest& request) {
-  if (is_scaled(stored) && request.dtype) return *request.dtype;
-  if (is_scaled(stored)) {
+  if (is_scaled(stored) && !request.dtype) {
     throw UsageError(
         str(where, ": tensor '", name, "' is ", dtype_name(stored),
             ", which a sum cannot be stored in; say with --dtype bf16, f16 or f32 what "
             "to write"));
   }
   const at::ScalarType type = scalar_type(stored);
-  return at::isFloatingType(type) ? request.dtype.value_or(type) : type;
+  return is_scaled(stored) || at::isFloatingType(type) ? request.dtype.value_or(type) : type;
 }
 
 std::vector<PlannedTensor> plan_part(const Checkpoint& checkpoint, const MergeRequest& request,

@@ -65,17 +65,18 @@ class Planner {
   Planner(const EditOptions& options, const ModelFiles& files) : options_(options), files_(files) {}
 
   std::vector<PlanRow> rows() {
-    for (const PrecisionChoice& choice : precisions(options_.model)) add(choice);
+    const Component transformer = files_.open(Part::kTransformer);
+    const ModelOptions& asked = options_.model;
+    for (const PrecisionChoice& choice : precisions(asked)) {
+      if (choice.quant == asked.quant ||
+          quant_fault(transformer.checkpoint, choice.quant, asked.gguf_compute).empty())
+        add(choice);
+    }
     return std::move(rows_);
   }
 
  private:
   void add(const PrecisionChoice& choice) {
-    const Component transformer = files_.open(Part::kTransformer);
-    const bool asked = choice.quant == options_.model.quant;
-    if (!asked &&
-        !quant_fault(transformer.checkpoint, choice.quant, options_.model.gguf_compute).empty())
-      return;
     ModelOptions model = options_.model;
     model.dtype = choice.dtype;
     model.quant = choice.quant;

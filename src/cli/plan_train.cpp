@@ -19,8 +19,7 @@ namespace {
 constexpr double kSecondsOfABlock = 2;
 // Adapters on most of a block's layers, and the optimizer.
 constexpr double kWithAdapters = 1.1;
-// Of a block's products, those that a recomputed one makes once where it computes in f32
-// (Linear::once): 15360 of 36864 columns.
+// Of a block's products its last ones, where keeps_last_products: 15360 of 36864 columns.
 constexpr double kMadeOnce = 5.0 / 12;
 
 struct PlanTrainOptions {
@@ -46,11 +45,8 @@ double step_seconds(const TrainConfig& config, const Residency& residency) {
   size.pixels = 2 * side * side;
   const BlockTime forward = measure_block(residency, size, kSecondsOfABlock / 2);
   double block = kWithAdapters * training_seconds(residency, size, kSecondsOfABlock);
-  if (config.gradient_checkpointing) {
-    const bool once =
-        residency.precision().compute == at::kFloat && config.base_quant == Quant::kNone;
-    block += forward.forward * (once ? 1 - kMadeOnce : 1);
-  }
+  if (config.gradient_checkpointing)
+    block += forward.forward * (keeps_last_products(config, residency) ? 1 - kMadeOnce : 1);
   const EditTime edit = estimate_time(residency, size, forward, forward.flops, 1);
   const bool cached = config.cache || !config.cache_dir.empty();
   const double sample = block * double(transformer_blocks(residency).size()) +

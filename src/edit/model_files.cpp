@@ -167,11 +167,10 @@ Component ModelFiles::open(Part part) const {
     return {by_public_names(part, Checkpoint::open(folder)), JsonFile(folder / "config.json")};
   }
   // Beside the file, else the model's own of this part, else FLUX.1 Fill's.
-  for (const Path& config : {place.parent_path() / "config.json",
-                             folder_.empty() ? Path() : folder_ / part_name(part) / "config.json"})
-    if (fs::exists(config))
-      return {by_public_names(part, Checkpoint::open(place)), JsonFile(config)};
-  return {by_public_names(part, Checkpoint::open(place)), fill_config(part_name(part))};
+  Path config = place.parent_path() / "config.json";
+  if (!fs::exists(config) && !folder_.empty()) config = folder_ / part_name(part) / "config.json";
+  return {by_public_names(part, Checkpoint::open(place)),
+          fs::exists(config) ? JsonFile(config) : fill_config(part_name(part))};
 }
 
 namespace {

@@ -5,6 +5,7 @@
 #include "base/progress.h"
 #include "io/hub.h"
 #include "models/flux/names.h"
+#include "nn/comfy_quant.h"
 #include "nn/large_blocks.h"
 
 namespace icedit {
@@ -29,11 +30,11 @@ void expect_no_products_of_cpus(const ResidencyOptions& options) {
 std::string quant_fault(const Checkpoint& transformer, Quant quant, GgufCompute gguf_compute) {
   bool blocks = false, dense = false, eight = false, four = false;
   for (const auto& [name, entry] : transformer.entries()) {
-    const std::string module = name.substr(0, name.rfind('.'));
+    const std::string module = module_of(name);
     if (!name.ends_with(".weight") || entry.info.shape.size() != 2 || !may_be_quantised(module))
       continue;
     const bool whole = entry.info.dtype == Dtype::kI8;
-    const bool in_4_bits = transformer.has(module + ".weight_s_rel");
+    const bool in_4_bits = is_in_4_bits(transformer, module);
     blocks = blocks || dtype_block(entry.info.dtype) > 1;
     dense = dense || (!whole && dtype_block(entry.info.dtype) == 1);
     eight = eight || (whole && !in_4_bits);

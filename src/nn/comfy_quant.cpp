@@ -50,13 +50,14 @@ bool is_quant_part(const std::string& name) {
          part.starts_with("weight_s") || part == "weight_codebook";
 }
 
+bool is_in_4_bits(const Checkpoint& checkpoint, const std::string& module) {
+  return checkpoint.has(module + ".weight_s_rel") || checkpoint.has(module + ".weight_s_channel");
+}
+
 int64_t matrix_inputs(const Checkpoint& checkpoint, const std::string& module) {
   const auto& shape = checkpoint.entry(module + ".weight").info.shape;
   if (shape.size() != 2) return 0;
-  // One may be missing, which is said when the matrix is read.
-  const bool in_4_bits =
-      checkpoint.has(module + ".weight_s_rel") || checkpoint.has(module + ".weight_s_channel");
-  return in_4_bits ? 2 * shape[1] : shape[1];
+  return is_in_4_bits(checkpoint, module) ? 2 * shape[1] : shape[1];
 }
 
 int64_t parameters_of(const Checkpoint& checkpoint, const std::string& name) {

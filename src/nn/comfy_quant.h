@@ -21,6 +21,10 @@ std::string comfy_quant_text(const ComfyQuant& quant);
 // Whether a tensor only belongs to a matrix in 4 or 8 bits: its scales and its description.
 bool is_quant_part(const std::string& name);
 
+// Whether the matrix `module` of a file is in 4 bits; one of its two scales may be missing, which
+// is said when it is read.
+bool is_in_4_bits(const Checkpoint& checkpoint, const std::string& module);
+
 // The inputs of the matrix `module` in a file: two to a byte where they have 4 bits.
 int64_t matrix_inputs(const Checkpoint& checkpoint, const std::string& module);
 

@@ -79,10 +79,8 @@ uint64_t activation_bytes(const TrainConfig& config, const Residency& residency,
   // In floating point: what a configuration may ask for has no bound that an integer would hold.
   const double a_token = double(config.batch_size) * double(tokens) * double(flux.hidden());
   const auto layers = double(flux.num_layers), single = double(flux.num_single_layers);
-  // Of a block its input and its attention's result, of a frozen f32 one its last products too.
-  const bool products =
-      width == 4 && config.mode != TrainMode::kFull && config.base_quant == Quant::kNone;
-  const double last = products ? 2 * layers + single : 0;
+  // Of a block its input and its attention's result, and the products that are kept.
+  const double last = keeps_last_products(config, residency) ? 2 * layers + single : 0;
   const double kept = config.gradient_checkpointing
                           ? a_token * (2 * (layers + single) + last + kRecomputed)
                           : a_token * (layers * kDoubleBlock + single * kSingleBlock);
@@ -92,6 +90,11 @@ uint64_t activation_bytes(const TrainConfig& config, const Residency& residency,
 }
 
 }  // namespace
+
+bool keeps_last_products(const TrainConfig& config, const Residency& residency) {
+  return residency.precision().compute == at::kFloat && config.mode != TrainMode::kFull &&
+         config.base_quant == Quant::kNone;
+}
 
 TrainingMemory estimate_training(const TrainConfig& config, const Residency& residency) {
   TrainingMemory memory;

@@ -26,6 +26,9 @@ struct TrainingMemory {
   }
 };
 
+// Whether a recomputed block makes its last products once and keeps them (Linear::once).
+bool keeps_last_products(const TrainConfig& config, const Residency& residency);
+
 // Opens the components; reads no weights. Throws UsageError where target_modules match nothing.
 TrainingMemory estimate_training(const TrainConfig& config, const Residency& residency);
 

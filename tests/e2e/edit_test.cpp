@@ -178,7 +178,6 @@ TEST_F(Edit, GivesDiffusersPicture) {
   }
 }
 
-// Beside a config.json of its own a file may be of any size; without one it is FLUX.1 Fill's.
 TEST_F(Edit, OutsideTheMaskThePixelsStay) {
   Image mask(384, 384, 1);
   for (int y = 100; y < 300; ++y) std::fill(mask.at(100, y), mask.at(300, y), 255);
@@ -274,16 +273,12 @@ TEST_F(Edit, ADryRunSaysWhatWouldHappenAndDoesNothing) {
 }
 
 TEST_F(Edit, ADryRunNamesTheQuantisationAsTheRecipeDoes) {
-  const std::vector<std::string> how = {"--quant", "int8"};
-  const auto with = [&](std::vector<std::string> more) {
-    more.insert(more.end(), how.begin(), how.end());
-    return edit(more);
-  };
-  const Json planned = Json::parse(with({"-o", "out.png", "--dry-run", "--json"}).out);
-  ASSERT_EQ(with({"-o", "out.png"}).code, 0);
+  const Json planned =
+      Json::parse(edit({"--quant", "int8", "-o", "out.png", "--dry-run", "--json"}).out);
+  ASSERT_EQ(edit({"--quant", "int8", "-o", "out.png"}).code, 0);
   EXPECT_EQ(planned["quant"], "int8");
   EXPECT_EQ(planned["quant"], inspect("out.png")["recipe"]["quant"]);
-  EXPECT_TRUE(has(with({"--dry-run"}).out, "\nquant      int8\n"));
+  EXPECT_TRUE(has(edit({"--quant", "int8", "--dry-run"}).out, "\nquant      int8\n"));
 }
 
 TEST_F(Edit, CtrlCEndsWithinAStepAndLeavesNothing) {

@@ -69,6 +69,7 @@ TEST_F(Eval, RowsThatAreEditedTogetherAreWithinTheBudget) {
   expect_failure(within("64"), 2,
                  "--max-memory 600.0 MiB is too little: with nothing but one block in memory at a "
                  "time 64 edits at once, each of 9216 pixels, take about ");
+  expect_failure(within("64"), 2, "; give --max-memory ");
   expect_failure(within("64"), 2, "M, or a smaller --batch or --width");
   EXPECT_EQ(run(within("2")).code, 0);
 }

@@ -9,6 +9,7 @@ using Json = nlohmann::json;
 
 class QuantisedFiles : public EditProgram {};
 
+// A file is of the size that the config.json beside it says, or else the model's own.
 TEST_F(QuantisedFiles, GgufFilesStandInForComponents) {
   const auto place = [&](const std::string& folder, const std::string& gguf,
                          const std::string& config) {

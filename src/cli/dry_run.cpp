@@ -34,7 +34,7 @@ Size edited_part(const EditSettings& step, Size picture, const EditOptions& opti
   return {box.width, box.height};
 }
 
-// Decodes each picture for its size; nothing is kept.
+// Decodes each picture for its size; nothing is kept. Throws what the edits would of their speed.
 std::vector<PlannedEdit> measure(const std::vector<EditJob>& jobs, const EditOptions& options,
                                  const Residency& residency) {
   std::vector<PlannedEdit> edits;
@@ -43,6 +43,7 @@ std::vector<PlannedEdit> measure(const std::vector<EditJob>& jobs, const EditOpt
     const Size source{image.width, image.height};
     for (size_t i = 0; i < job.steps(); ++i) {
       const EditSettings& step = job.step(i);
+      check_speed(step.request, residency.files().defaults());
       const auto outputs = job.chain ? std::vector<Path>{job.outputs[i]} : job.outputs;
       const Size edited = edited_part(step, source, options, residency);
       edits.push_back({&step, outputs, source, edited, half_size(residency, step.request, edited)});

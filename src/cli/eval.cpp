@@ -31,7 +31,7 @@ int64_t plan_batch(Residency& residency, const EvalCommand& options) {
   if (options.batch || residency.keep() != Keep::kAll) return size.together;
   size.together = kSmallBatch;
   const std::optional<uint64_t> most = residency.most_memory();
-  return !most || process_bytes(residency, size) <= *most ? kSmallBatch : 1;
+  return !most || process_bytes(residency, size, kProgramAtMost) <= *most ? kSmallBatch : 1;
 }
 
 void announce(const Residency& r, const EvalCommand& options, int threads) {

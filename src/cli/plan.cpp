@@ -102,7 +102,8 @@ class Planner {
     MemoryLimit limit = options_.model.memory;
     row(limit, "");
     if (limit.most) return;
-    const uint64_t all = rows_.back().peak, least = least_bytes(residency, size);
+    const uint64_t all = process_bytes(residency, size, kProgramAtMost);
+    const uint64_t least = least_bytes(residency, size);
     if (least >= all) return;
     // Half way, too: where the blocks that stay are spread among the others.
     for (const uint64_t most : {(least + all) / 2, least}) {
@@ -195,6 +196,7 @@ int run_plan(const Arguments& arguments) {
   }
   const Threads threads(options.model.threads);
   const ModelFiles files = ModelFiles::find(options.model.request);
+  check_speed(options.settings.request, files.defaults());
   const auto command = [&](const std::string& flags) {
     return command_of(arguments, options, flags);
   };

@@ -51,12 +51,14 @@ EditSize larger(const EditSize& a, const EditSize& b);
 // Transformer, T5, CLIP and VAE. Opens the components; reads no weights.
 std::vector<PartEstimate> estimate_parts(const Residency& residency, const EditSize& size);
 
-// About, at the peak, without the program itself (some 300 MiB).
+// About, at the peak, without the program itself.
 uint64_t peak_bytes(const std::vector<PartEstimate>& parts, Keep keep);
 
-// What a limit is of: the whole process about, at the peak (`own`: of the program without a model),
-// or, of another device than the CPU, what the edit has in its memory.
-inline constexpr uint64_t kProgramBytes = uint64_t{500} << 20;
+// The program without a model: its code and libtorch's, as far as an edit runs through them, and
+// what the heap keeps of what was freed.
+inline constexpr uint64_t kProgramBytes = uint64_t{200} << 20;
+// What a limit is of: the whole process about, at the peak (`own`: of the program), or, of another
+// device than the CPU, what the edit has in its memory.
 uint64_t process_bytes(const Residency& residency, const EditSize& size,
                        uint64_t own = kProgramBytes);
 

@@ -16,6 +16,9 @@ struct MemoryLimit {
   bool any() const { return most || vram; }
 };
 
+// The program, where a limit is to be kept: the estimate is of what is usual.
+inline constexpr uint64_t kProgramAtMost = kProgramBytes + (uint64_t{100} << 20);
+
 // The next limit from `least` bytes on that is short to write, as a flag takes it: whole MiB
 // ("517M"), from 10 GiB on tenths of a GiB ("12.3G").
 struct PlainLimit {
@@ -29,10 +32,10 @@ PlainLimit plain_limit(uint64_t least);
 // Throws UsageError where nothing keeps within the limit, with the least that would, and where the
 // limit is of a memory that the residency's device does not compute in.
 void plan_memory(Residency& residency, const MemoryLimit& limit, bool several_pictures,
-                 const EditSize& size, uint64_t own = kProgramBytes);
+                 const EditSize& size, uint64_t own = kProgramAtMost);
 
 // What process_bytes is with as little in memory as can be: one block at a time. Sets the residency
 // to that.
-uint64_t least_bytes(Residency& residency, const EditSize& size, uint64_t own = kProgramBytes);
+uint64_t least_bytes(Residency& residency, const EditSize& size, uint64_t own = kProgramAtMost);
 
 }  // namespace icedit

@@ -49,6 +49,10 @@ Image decode(Residency& residency, const Tensor& latents, int64_t h, int64_t w) 
 
 }  // namespace
 
+void check_speed(const EditRequest& r, const ModelDefaults& defaults) {
+  check_speed(r.speed, r.solver, r.steps.value_or(defaults.num_inference_steps));
+}
+
 // What of a request is computed before the transformer is needed.
 struct Editor::Prepared {
   Diptych diptych;
@@ -266,8 +270,7 @@ void Editor::check(const EditRequest& request) const {
     throw UsageError(str("feather is ", request.feather, ", expected 0 or more pixels"));
   if (request.steps && *request.steps < 1)
     throw UsageError(str("steps is ", *request.steps, ", expected at least 1"));
-  check_speed(request.speed, request.solver,
-              request.steps.value_or(residency_.files().defaults().num_inference_steps));
+  check_speed(request, residency_.files().defaults());
 }
 
 void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hooks,

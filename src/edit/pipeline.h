@@ -54,6 +54,9 @@ struct EditRequest {
   std::string exif;  // of the photo (io/image.h), for a full-size edit; not looked at
 };
 
+// check_speed of a request's speed, solver and steps (edit/speed.h).
+void check_speed(const EditRequest& request, const ModelDefaults& defaults);
+
 // What edits that are denoised together have in common, beside their sizes.
 inline auto denoising_of(const EditRequest& r) {
   return std::tie(r.steps, r.guidance, r.solver, r.speed.reuse_left);

@@ -18,10 +18,15 @@ struct Int4Values {
   Tensor scales;      // f32 [out]
   Tensor levels;      // f32 [16], rising
   int64_t group = 0;  // of the rotation; 0: none
+
+  // With the levels that a Gaussian is best told by.
+  static Int4Values empty(int64_t out, int64_t in, int64_t group);
+  Int4Values rows(int64_t first, int64_t count) const;  // in the same memory
 };
 
-// rows [out, in]; group divides in. Levels are those that a Gaussian is best told by.
+// rows [out, in]; group divides in. `to`: with the levels of Int4Values::empty.
 Int4Values quantised_rows_in_4_bits(const Tensor& rows, int64_t group);
+void quantise_rows(const Tensor& rows, const Int4Values& to);
 
 // int8 [256, 16]: what a code means in a run whose factor has these 8 bits. levels: f32 [16].
 Tensor int4_value_tables(const Tensor& levels);

@@ -37,21 +37,30 @@ const kernels::Int4Levels& int4_levels() {
 
 }  // namespace
 
-Int4Values quantised_rows_in_4_bits(const Tensor& rows, int64_t group) {
-  const int64_t out = rows.size(0), in = rows.size(1), runs = in / kInt4Run;
-  Int4Values made;
-  made.group = group;
-  made.codes = at::empty({out, in / 2}, at::kByte);
-  made.run_scales = at::empty({out, runs}, at::kFloat8_e4m3fn);
-  made.scales = at::empty({out}, at::kFloat);
-  made.levels = gaussian();
-  auto* codes = made.codes.mutable_data_ptr<uint8_t>();
-  auto* run_scales = static_cast<uint8_t*>(made.run_scales.mutable_data_ptr());
-  auto* scales = made.scales.mutable_data_ptr<float>();
+Int4Values Int4Values::empty(int64_t out, int64_t in, int64_t group) {
+  return {at::empty({out, in / 2}, at::kByte), at::empty({out, in / kInt4Run}, at::kFloat8_e4m3fn),
+          at::empty({out}, at::kFloat), gaussian(), group};
+}
+
+Int4Values Int4Values::rows(int64_t first, int64_t count) const {
+  return {codes.narrow(0, first, count), run_scales.narrow(0, first, count),
+          scales.narrow(0, first, count), levels, group};
+}
+
+void quantise_rows(const Tensor& rows, const Int4Values& to) {
+  const int64_t in = rows.size(1), runs = in / kInt4Run;
+  auto* codes = to.codes.mutable_data_ptr<uint8_t>();
+  auto* run_scales = static_cast<uint8_t*>(to.run_scales.mutable_data_ptr());
+  auto* scales = to.scales.mutable_data_ptr<float>();
   const kernels::Int4Levels& levels = int4_levels();
-  each_rotated_row(rows, group, [&](int64_t i, const float* row) {
+  each_rotated_row(rows, to.group, [&](int64_t i, const float* row) {
     scales[i] = kernels::int4_row(row, in, levels, codes + i * in / 2, run_scales + i * runs);
   });
+}
+
+Int4Values quantised_rows_in_4_bits(const Tensor& rows, int64_t group) {
+  Int4Values made = Int4Values::empty(rows.size(0), rows.size(1), group);
+  quantise_rows(rows, made);
   return made;
 }
 

@@ -72,16 +72,17 @@ void rotate_rows(const Tensor& rows, int64_t group) {
   });
 }
 
+// Memory for rows is taken once a thread: what is loaded meanwhile would lie between many such
+// blocks, and the heap could not be given back.
 void each_rotated_row(const Tensor& rows, int64_t group,
                       const std::function<void(int64_t, const float*)>& use) {
   constexpr int64_t kAtOnce = 8;
   const int64_t in = rows.size(1);
   at::parallel_for(0, rows.size(0), kAtOnce, [&](int64_t begin, int64_t end) {
+    const Tensor wide = at::empty({std::min(kAtOnce, end - begin), in}, at::kFloat);
     for (int64_t first = begin; first < end; first += kAtOnce) {
       const int64_t count = std::min(kAtOnce, end - first);
-      const Tensor wide = rows.narrow(0, first, count)
-                              .to(at::kFloat, /*non_blocking=*/false, /*copy=*/true)
-                              .contiguous();
+      wide.narrow(0, 0, count).copy_(rows.narrow(0, first, count));
       auto* row = wide.mutable_data_ptr<float>();
       for (int64_t i = first; i < first + count; ++i, row += in) {
         kernels::rotate(row, in, group);
@@ -97,17 +98,26 @@ int64_t rotation_group(int64_t in) {
   return 0;
 }
 
-Int8Values quantised_rows(const Tensor& rows, int64_t group) {
-  Int8Values made;
-  made.group = group;
-  made.scales = at::empty({rows.size(0)}, at::kFloat);
-  made.values = at::empty(rows.sizes(), at::kChar);
+Int8Values Int8Values::empty(int64_t out, int64_t in, int64_t group) {
+  return {at::empty({out, in}, at::kChar), at::empty({out}, at::kFloat), group};
+}
+
+Int8Values Int8Values::rows(int64_t first, int64_t count) const {
+  return {values.narrow(0, first, count), scales.narrow(0, first, count), group};
+}
+
+void quantise_rows(const Tensor& rows, const Int8Values& to) {
   const int64_t in = rows.size(1);
-  auto* scales = made.scales.mutable_data_ptr<float>();
-  auto* to = made.values.mutable_data_ptr<int8_t>();
-  each_rotated_row(rows, group, [&](int64_t i, const float* row) {
-    scales[i] = kernels::int8_row(row, in, to + i * in);
+  auto* scales = to.scales.mutable_data_ptr<float>();
+  auto* values = to.values.mutable_data_ptr<int8_t>();
+  each_rotated_row(rows, to.group, [&](int64_t i, const float* row) {
+    scales[i] = kernels::int8_row(row, in, values + i * in);
   });
+}
+
+Int8Values quantised_rows(const Tensor& rows, int64_t group) {
+  Int8Values made = Int8Values::empty(rows.size(0), rows.size(1), group);
+  quantise_rows(rows, made);
   return made;
 }
 

@@ -13,6 +13,9 @@ struct Int8Values {
   Tensor values;      // int8 [out, in], rotated
   Tensor scales;      // f32 [out]
   int64_t group = 0;  // of the rotation; 0: none
+
+  static Int8Values empty(int64_t out, int64_t in, int64_t group);
+  Int8Values rows(int64_t first, int64_t count) const;  // in the same memory
 };
 
 // One whose products, where no gradient is wanted, are those of whole numbers of 8 bits.
@@ -48,6 +51,7 @@ void each_rotated_row(const Tensor& rows, int64_t group,
 
 // rows [out, in]; group divides in.
 Int8Values quantised_rows(const Tensor& rows, int64_t group);
+void quantise_rows(const Tensor& rows, const Int8Values& to);
 
 MatrixPtr int8_matrix(const Int8Values& values);
 

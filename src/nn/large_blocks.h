@@ -15,7 +15,8 @@ constexpr uint64_t kEveryBlock = std::numeric_limits<uint64_t>::max();
 // What has lain longest goes first.
 void keep_large_blocks(uint64_t most = uint64_t{512} << 20);
 
-// Gives back what is kept: where another part of the work begins, whose tensors have other sizes.
+// Gives back what is kept, and what malloc keeps of smaller ones: where another part of the work
+// begins, whose tensors have other sizes.
 void release_large_blocks();
 
 }  // namespace icedit

@@ -18,12 +18,14 @@ namespace icedit {
 namespace {
 
 // Elements kept for the backward pass, a token and hidden unit of a block: by their kinds some 35,
-// counted off the forwards (models/flux/blocks.cpp). The figures are fitted to measured peaks of
-// the nano model in f32 at batch 64 and 128, with and without recomputing; they hold to a tenth
-// there.
-constexpr double kDoubleBlock = 32, kSingleBlock = 29;
-// Of a block that is being recomputed, with the gradients of its own backward pass.
-constexpr double kRecomputed = 90;
+// counted off the forwards (models/flux/blocks.cpp); and of a block that is being recomputed, with
+// the gradients of its own backward pass. Fitted to measured peaks of 1 + 2 blocks at FLUX's width
+// and of nano in f32 at batch 64 and 128, which they meet within a tenth. In 16 bits some are kept
+// in f32, and count twice.
+struct KeptElements {
+  double double_block, single_block, recomputed;
+};
+constexpr KeptElements kIn32Bits = {25, 22, 36}, kIn16Bits = {32, 29, 46};
 // The VAE's encoder at full size: a block's input, normed, activated, convolved.
 constexpr double kVaeCopies = 4;
 // Estimates of another shape than the program's are off by a quarter at most; a refusal leaves
@@ -71,7 +73,9 @@ QuantisedBytes quantised_bytes(const Checkpoint& checkpoint, Quant quant, at::Sc
 
 uint64_t activation_bytes(const TrainConfig& config, const Residency& residency,
                           const FluxConfig& flux) {
-  const auto width = double(at::elementSize(residency.precision().compute));
+  const at::ScalarType compute = residency.precision().compute;
+  const auto width = double(at::elementSize(compute));
+  const KeptElements& block = compute == at::kFloat ? kIn32Bits : kIn16Bits;
   const int64_t side = config.dataset.condition_size;
   const VaeConfig& vae = residency.vae_config();
   const int64_t tokens =
@@ -82,8 +86,8 @@ uint64_t activation_bytes(const TrainConfig& config, const Residency& residency,
   // Of a block its input and its attention's result, and the products that are kept.
   const double last = keeps_last_products(config, residency) ? 2 * layers + single : 0;
   const double kept = config.gradient_checkpointing
-                          ? a_token * (2 * (layers + single) + last + kRecomputed)
-                          : a_token * (layers * kDoubleBlock + single * kSingleBlock);
+                          ? a_token * (2 * (layers + single) + last + block.recomputed)
+                          : a_token * (layers * block.double_block + single * block.single_block);
   const double encoder =
       2.0 * double(side) * double(side) * kVaeCopies * double(vae.block_out_channels.at(0));
   return uint64_t(std::max(kept, encoder) * width);

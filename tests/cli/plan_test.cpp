@@ -90,6 +90,11 @@ TEST_F(Plan, ALimitStandsOnceAndIsTheRows) {
   }
 }
 
+TEST_F(Plan, OfWhatAnEditRefusesIsNone) {
+  EXPECT_THROW(edit({"--calls", "1"}), UsageError);
+  EXPECT_THROW(edit({"--steps", "4", "--calls", "5"}), UsageError);
+}
+
 TEST_F(Plan, WhatIsTheSameStandsOnce) {
   const auto plan = edit({"--width", "64"});
   std::set<std::string> rows;

@@ -62,6 +62,18 @@ TEST_F(Speed, TheNumberOfCallsOrABoundCanBeGivenAlsoOfALine) {
   EXPECT_EQ(output("out/car.png"), output("five.png"));
 }
 
+TEST_F(Speed, ADryRunRefusesWhatTheEditWould) {
+  const std::vector<std::string> one = {"edit", "car.png", "make it winter", "--calls", "1"};
+  const Result edit = run(one);
+  std::vector<std::string> dry = one;
+  dry.push_back("--dry-run");
+  const Result dry_run = run(dry);
+  EXPECT_EQ(dry_run.code, 2);
+  EXPECT_EQ(edit.code, 2);
+  EXPECT_NE(edit.err.find("calls is 1, expected"), std::string::npos) << edit.err;
+  EXPECT_NE(dry_run.err.find("calls is 1, expected"), std::string::npos) << dry_run.err;
+}
+
 // Its own LoRA four times as strong makes nano's velocity rough.
 TEST_F(Speed, ARoughModelAsksMoreOftenAndIsNotWorse) {
   const std::string lora = (Path(ICEDIT_SOURCE) / "models/nano/lora").string();

@@ -39,6 +39,13 @@ TEST_F(LargeBlocks, TheNextOfTheSizeGetsThePlace) {
   EXPECT_NE(place(holder), place(other));
 }
 
+TEST_F(LargeBlocks, OfAMatrixNoHugePageIsLost) {
+  const auto before = resident_memory_bytes();
+  std::vector<Tensor> matrices;
+  for (int i = 0; i < 16; ++i) matrices.push_back(bytes(9 * kMiB).fill_(1));
+  EXPECT_LT(resident_memory_bytes(), before + 148 * kMiB);  // 160 by whole ones
+}
+
 TEST_F(LargeBlocks, NoMoreThanTheLimitIsKept) {
   const auto resident = [] { return resident_memory_bytes(); };
   Tensor large = bytes(256 * kMiB).fill_(1);

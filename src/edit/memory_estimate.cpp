@@ -43,9 +43,9 @@ int64_t clip_elements(const ClipConfig& c) {
 }
 
 // The decoder's last up block, at full size: the upsampled features of the block before, and the
-// same normed, while they are convolved. Half as much again as the first
-// channels' fits the peaks that were seen
-// of models of 16 to 128 channels at 96 to 1024 pixels: what the heap keeps of smaller ones.
+// same normed, while they are convolved. Half as much again as the first channels' fits the peaks
+// that were seen of models of 16 to 128 channels at 96 to 1024 pixels: what the heap keeps of
+// smaller ones.
 int64_t vae_elements(const VaeConfig& c, const EditSize& size) {
   const auto& channels = c.block_out_channels;
   return size.pixels *
@@ -304,7 +304,7 @@ std::string MemoryCheck::remedy(const EditRequest& request, Size half, Size sour
 // What the limit allows was planned for edits of one size.
 std::string MemoryCheck::above_limit(const EditSize& size, Size half) const {
   const std::optional<uint64_t> most = residency_.most_memory();
-  const uint64_t bytes = most ? process_bytes(residency_, size) : 0;
+  const uint64_t bytes = most ? process_bytes(residency_, size, kProgramAtMost) : 0;
   if (!most || bytes <= *most) return "";
   return str("an edit of ", half.width, "x", half.height, " pixels takes about ",
              bytes_text(double(bytes)), " of memory, but ", limit_flag(residency_), " allows ",

@@ -16,10 +16,6 @@ struct MemoryLimit {
   bool any() const { return most || vram; }
 };
 
-// The program, where a limit is to be kept. At full size up to 290 MiB more than the estimate were
-// seen: a small tensor that stays mapped brings 2 MiB of its file's pages with it.
-inline constexpr uint64_t kProgramAtMost = kProgramBytes + (uint64_t{300} << 20);
-
 // The next limit from `least` bytes on that is short to write, as a flag takes it: whole MiB
 // ("517M"), from 10 GiB on tenths of a GiB ("12.3G").
 struct PlainLimit {

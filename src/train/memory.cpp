@@ -20,8 +20,9 @@ namespace {
 // Elements kept for the backward pass, a token and hidden unit of a block: by their kinds some 35,
 // counted off the forwards (models/flux/blocks.cpp); and of a block that is being recomputed, with
 // the gradients of its own backward pass. Fitted to measured peaks of 1 + 2 blocks at FLUX's width
-// and of nano in f32 at batch 64 and 128, which they meet within a tenth. In 16 bits some are kept
-// in f32, and count twice.
+// and of nano in f32 at batch 64 and 128, which they meet within a tenth, but for nano recomputing:
+// up to a seventh too little in f32, a third in bf16. In 16 bits some are kept in f32, and count
+// twice.
 struct KeptElements {
   double double_block, single_block, recomputed;
 };

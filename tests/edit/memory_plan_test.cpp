@@ -149,11 +149,11 @@ TEST_F(MemoryPlan, PicturesThatAreDenoisedTogetherCount) {
 }
 
 TEST_F(MemoryPlan, AnEditAboveTheLimitIsRefused) {
-  residency_->set_most_memory(kProgramBytes + (uint64_t{64} << 20));
+  residency_->set_most_memory(kProgramAtMost + (uint64_t{64} << 20));
   MemoryCheck check(*residency_, 1000 * kGib);
   EXPECT_EQ(check.shortage(request_, {64, 64}, {64, 64}), "");
   const std::string text = check.shortage(request_, {2048, 2048}, {64, 64});
-  EXPECT_NE(text.find("but --max-memory allows 264.0 MiB; give a smaller --width, or more"),
+  EXPECT_NE(text.find("but --max-memory allows 564.0 MiB; give a smaller --width, or more"),
             std::string::npos)
       << text;
 }

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <iostream>
+#include <map>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/edit_options.h"
@@ -16,7 +18,7 @@
 namespace icedit::cli {
 namespace {
 
-constexpr double kSecondsOfMeasuring = 1.2;  // of each precision
+constexpr double kSecondsOfMeasuring = 0.8;  // a block in each precision
 
 struct PrecisionChoice {
   DtypeChoice dtype;
@@ -68,6 +70,7 @@ class Planner {
     const Component transformer = files_.open(Part::kTransformer);
     const ModelOptions& asked = options_.model;
     for (const PrecisionChoice& choice : precisions(asked)) {
+      throw_if_interrupted();
       if (choice.quant == asked.quant ||
           quant_fault(transformer.checkpoint, choice.quant, asked.gguf_compute).empty())
         add(choice);
@@ -87,16 +90,18 @@ class Planner {
       return;
     const EditSize size = size_of(options_, residency);
     const BlockTime block = measure_block(residency, size, kSecondsOfMeasuring);
-    const double dense = choice.quant == Quant::kNone ? block.flops : dense_flops(model, size);
-    if (choice.dtype == options_.model.dtype) dense_ = dense;
+    const Unquantised& rest =
+        choice.quant == Quant::kNone ? keep(residency, size, block) : unquantised(model, size);
     const StreamedParts streamed = residency.streamed();
     const auto row = [&](const MemoryLimit& limit, const std::string& flags) {
       residency.set_streamed(streamed);  // as a run begins
       plan_memory(residency, limit, options_.settings.request.num_images > 1, size);
       const int64_t calls = calls_of(options_, files_.defaults());
-      EditTime time = estimate_time(residency, size, block, dense, calls);
+      EditTime time = estimate_time(residency, size, block, rest.flops, calls);
       time.call *= mean_call(options_, size);
-      add_row({name, residency_text(residency), process_bytes(residency, size), time.total(),
+      const double seconds = time.total() + rest.vae.load + rest.vae.encode +
+                             double(options_.settings.request.num_images) * rest.vae.decode;
+      add_row({name, residency_text(residency), process_bytes(residency, size), seconds,
                flags_of(choice) + flags});
     };
     MemoryLimit limit = options_.model.memory;
@@ -122,12 +127,22 @@ class Planner {
     if (!there) rows_.push_back(row);
   }
 
-  // Of the text encoders and the VAE, which are not quantised.
-  double dense_flops(ModelOptions model, const EditSize& size) const {
-    if (dense_ > 0) return dense_;
+  // What the text encoders' time is counted by, and the VAE's. Both are never quantised.
+  struct Unquantised {
+    double flops = 0;
+    PictureTime vae;
+  };
+  const Unquantised& keep(const Residency& residency, const EditSize& size,
+                          const BlockTime& block) {
+    return unquantised_[residency.precision().compute] = {block.flops,
+                                                          measure_vae(residency, size)};
+  }
+  const Unquantised& unquantised(ModelOptions model, const EditSize& size) {
     model.quant = Quant::kNone;
     const Residency residency(files_, residency_options(model, files_));
-    return measure_block(residency, size, kSecondsOfMeasuring).flops;
+    const auto known = unquantised_.find(residency.precision().compute);
+    if (known != unquantised_.end()) return known->second;
+    return keep(residency, size, measure_block(residency, size, kSecondsOfMeasuring));
   }
 
   // Only what differs from what was asked.
@@ -149,7 +164,7 @@ class Planner {
   const EditOptions& options_;
   const ModelFiles& files_;
   std::vector<PlanRow> rows_;
-  double dense_ = 0;
+  std::map<at::ScalarType, Unquantised> unquantised_;
 };
 
 std::string plan_help() {
@@ -158,7 +173,7 @@ std::string plan_help() {
       {"icedit plan [PICTURE...] [options of edit]", "icedit plan train CONFIG.yaml"},
       "Says what an edit would take of memory and time with each precision and with "
       "less in memory, what fits this machine, and the command for it. Memory is "
-      "read from headers; times are measured on one block for some seconds.",
+      "read from headers; times are measured on one block and the VAE for some seconds.",
       plan_option_groups(options), exit_codes_help());
 }
 

@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "cli/arguments.h"
 #include "cli/plan.h"
 #include "cli/train_options.h"
@@ -47,14 +48,17 @@ double step_seconds(const TrainConfig& config, const Residency& residency) {
   double block = kWithAdapters * training_seconds(residency, size, kSecondsOfABlock);
   if (config.gradient_checkpointing)
     block += forward.forward * (keeps_last_products(config, residency) ? 1 - kMadeOnce : 1);
-  const EditTime edit = estimate_time(residency, size, forward, forward.flops, 1);
+  double sample = block * double(transformer_blocks(residency).size());
   const bool cached = config.cache || !config.cache_dir.empty();
-  const double sample = block * double(transformer_blocks(residency).size()) +
-                        (cached ? 0 : edit.text + edit.picture / 2);
+  if (!cached) {
+    const EditTime edit = estimate_time(residency, size, forward, forward.flops, 1);
+    sample += edit.text + 2 * measure_vae(residency, size).encode;  // the target and the masked
+  }
   return sample * double(config.batch_size * config.accumulate_grad_batches);
 }
 
 PlanRow row_of(TrainConfig config, bool recomputing, const std::string& flags) {
+  throw_if_interrupted();
   config.gradient_checkpointing = recomputing;
   const Residency residency = training_residency(config, "cpu");
   const TrainingMemory memory = estimate_training(config, residency);

@@ -161,7 +161,8 @@ PartEstimate estimate(const Residency& residency, Part part, const EditSize& siz
     if (as_stored && load.device.is_cpu() && is_t5_table(part, module)) continue;
     e.weights += held;
     if (!as_stored) e.copied += held;
-    if (load.device.is_cpu() && (as_stored || info.dtype == Dtype::kI8)) late += held;
+    const bool of_block = !call_of_module(module).empty();
+    if (of_block && load.device.is_cpu() && (as_stored || info.dtype == Dtype::kI8)) late += held;
   }
   // Modulations come first.
   const uint64_t ahead = modulations.bytes() - std::min(modulations.bytes(), late);

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <optional>
+#include <utility>
 
 #include "base/error.h"
 #include "models/flux/blocks.h"
@@ -18,9 +20,6 @@ namespace {
 constexpr const char* kMeasured = "single_transformer_blocks.0";
 // Of a file's bytes that are in the page cache: mapped, and read once by a product.
 constexpr double kBytesASecond = 3e9;
-// The VAE's work a pixel with 128 channels at the full size, encoder and decoder, counted off its
-// convolutions; and its speed as a share of a block's.
-constexpr double kVaeFlops = 13.7e6, kVaeSpeed = 0.35;
 
 // Of a block, double or single: products of 12 C^2 weights for each token, and attention.
 double block_flops(int64_t tokens, int64_t hidden) {
@@ -75,15 +74,32 @@ struct Measured {
 };
 
 // Seconds on all tokens, by those of fewer where all would take too long: what packing or
-// converting the weights takes is the same for any number, the rest is work.
+// converting the weights takes is the same for any number, the rest is work, whose speed is that
+// between the two most that there was time for.
 double scaled_seconds(const Measured& measured, int64_t tokens, bool backward, double most) {
-  constexpr int64_t kFewest = 32, kFew = 256;
-  if (tokens <= kFew) return measured.seconds(tokens, backward);
-  const auto flops = [&](int64_t count) { return block_flops(count, measured.config.hidden()); };
-  const double least = measured.seconds(kFewest, backward), few = measured.seconds(kFew, backward);
-  const double each = std::max(0.0, few - least) / (flops(kFew) - flops(kFewest));
-  const double estimate = few + each * (flops(tokens) - flops(kFew));
-  return 2 * estimate < most ? measured.seconds(tokens, backward) : estimate;
+  constexpr int64_t kFewest = 32, kMore = 4;
+  struct Point {
+    double flops, seconds;
+  };
+  double left = most;
+  const auto measure = [&](int64_t count) {
+    const Point point = {block_flops(count, measured.config.hidden()),
+                         measured.seconds(count, backward)};
+    left -= 2 * point.seconds;
+    return point;
+  };
+  if (tokens <= kFewest * kMore) return measure(tokens).seconds;
+  Point before = measure(kFewest), last = measure(kFewest * kMore);
+  const auto foretold = [&](int64_t count) {
+    const double each = std::max(0.0, last.seconds - before.seconds) / (last.flops - before.flops);
+    return last.seconds + each * (block_flops(count, measured.config.hidden()) - last.flops);
+  };
+  for (int64_t count = kFewest * kMore; 2 * foretold(tokens) > left;) {
+    count *= kMore;
+    if (count >= tokens || 2 * foretold(count) > left) return foretold(tokens);
+    before = std::exchange(last, measure(count));
+  }
+  return measure(tokens).seconds;
 }
 
 }  // namespace
@@ -123,6 +139,31 @@ BlockTime measure_block(const Residency& residency, const EditSize& size, double
   return time;
 }
 
+PictureTime measure_vae(const Residency& residency, const EditSize& size) {
+  expect_measurable(residency);
+  const c10::InferenceMode inference;
+  const Component component = residency.files().open(Part::kVae);
+  const LoadOptions load = residency.load_options(component, Part::kVae);
+  std::optional<AutoencoderKl> vae;
+  PictureTime time;
+  time.load = seconds_of(
+      [&] { vae.emplace(AutoencoderKl::load(component.checkpoint, component.config, load)); });
+  const auto measure = [&](int64_t latent_side) {
+    const int64_t side = latent_side * vae->config().downscale();
+    const Tensor picture = at::randn({1, vae->config().in_channels, side, side}).to(load.compute);
+    const Tensor latents =
+        at::randn({1, vae->config().latent_channels, latent_side, latent_side}).to(load.compute);
+    const double all = double(size.pixels) / double(side * side);
+    time.encode = all * seconds_of([&] { vae->encode(picture); });
+    time.decode = all * seconds_of([&] { vae->decode(latents); });
+    return (time.encode + time.decode) / all;
+  };
+  // A small picture's pixels take more where the weights are reordered for each convolution.
+  constexpr double kQuick = 0.4;
+  if (measure(8) < kQuick) measure(16);
+  return time;
+}
+
 Linear widest_linear(const Residency& residency) {
   const Measured measured(residency);
   const auto weights = [](const Linear& linear) { return linear.in() * linear.out(); };
@@ -152,8 +193,6 @@ EditTime estimate_time(const Residency& residency, const EditSize& size, const B
     time.text = 2 * double(part.parameters) * double(size.text_tokens) / dense_flops +
                 double(part.stored) / kBytesASecond;
   }
-  const auto channels = double(residency.vae_config().block_out_channels.at(0)) / 128;
-  time.picture = kVaeFlops * channels * channels * double(size.pixels) / (dense_flops * kVaeSpeed);
   time.load = double(blocks.size() - streamed) * block.load;
   uint64_t modulations = 0;
   const Component transformer = residency.files().open(Part::kTransformer);

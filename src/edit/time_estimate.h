@@ -1,6 +1,6 @@
 #pragma once
-// How long an edit will take on this CPU: one of the model's own blocks is computed on random
-// inputs, the rest is counted.
+// How long an edit will take on this CPU: one of the model's own blocks and its VAE are computed on
+// random inputs, the rest is counted.
 #include <cstdint>
 #include <functional>
 
@@ -24,6 +24,13 @@ struct BlockTime {
 // the block's bytes from the files. Throws UsageError on other devices than the CPU.
 BlockTime measure_block(const Residency& residency, const EditSize& size, double most_seconds);
 
+// Of the VAE, of the whole diptych. Seconds.
+struct PictureTime {
+  double load = 0, encode = 0, decode = 0;
+};
+// Of a small square; about a second.
+PictureTime measure_vae(const Residency& residency, const EditSize& size);
+
 // That block's matrix with the most weights, loaded.
 Linear widest_linear(const Residency& residency);
 
@@ -31,14 +38,14 @@ Linear widest_linear(const Residency& residency);
 double training_seconds(const Residency& residency, const EditSize& size, double most_seconds);
 
 struct EditTime {
-  double text = 0, picture = 0, load = 0, modulations = 0;  // seconds
-  double call = 0;                                          // of the network
+  double text = 0, load = 0, modulations = 0;  // seconds
+  double call = 0;                             // of the network
   int64_t calls = 0;
 
-  double total() const { return text + picture + load + modulations + call * double(calls); }
+  double total() const { return text + load + modulations + call * double(calls); }
 };
 
-// `dense_flops`: of a block that is not quantised, in the same dtype.
+// Without the VAE. `dense_flops`: of a block that is not quantised, in the same dtype.
 EditTime estimate_time(const Residency& residency, const EditSize& size, const BlockTime& block,
                        double dense_flops, int64_t calls);
 

@@ -129,14 +129,11 @@ MappedFile::~MappedFile() {
 
 void MappedFile::release(size_t begin, size_t size) const {
   if (begin >= size_) return;
-  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  constexpr size_t kAround = size_t{2} << 20;
   const size_t end = size < size_ - begin ? begin + size : size_;
-  // Whole pages inside only: a neighbour's bytes may share the first and the last one.
-  const size_t first = (begin + page - 1) / page * page;
-  const size_t last = end == size_ ? end : end / page * page;
-  if (first < last) {
-    ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
-  }
+  const size_t first = begin / kAround * kAround;
+  const size_t last = std::min(size_, (end + kAround - 1) / kAround * kAround);
+  ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
 }
 
 void MappedFile::read_ahead(size_t begin, size_t size) const {

@@ -38,7 +38,8 @@ class MappedFile {
   Bytes bytes() const { return {data_, size_}; }
   const Path& path() const { return path_; }
 
-  // Gives the pages of [begin, begin + size) back to the system; they are read again when touched.
+  // Gives the pages of [begin, begin + size) back to the system, and what came with them: it maps up
+  // to 2 MiB around a byte that is touched. They are mapped again when touched.
   void release(size_t begin, size_t size) const;
   // Has them in memory and mapped; returns once they are. For a thread that reads ahead.
   void read_ahead(size_t begin, size_t size) const;

@@ -86,6 +86,9 @@ Tensor Weights::tensor(const std::string& name, const Shape& shape, at::MemoryFo
   const Tensor as_stored = stored(name, shape);
   Tensor tensor = as_stored.to(state_->options.device, state_->options.compute,
                                /*non_blocking=*/false, /*copy=*/false, layout);
+  // Of a norm or a bias the file's pages around it take more than a copy.
+  constexpr size_t kSmall = size_t{64} << 10;
+  if (tensor.is_same(as_stored) && tensor.nbytes() <= kSmall) tensor = tensor.clone();
   if (!tensor.is_same(as_stored)) entry(name, shape).release();
   state_->loaded.emplace_back((*this / name).path_, tensor);
   return tensor;

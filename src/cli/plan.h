@@ -26,9 +26,10 @@ using CommandWith = std::function<std::string(const std::string& flags)>;
 std::string with_flags(const std::vector<std::string>& words, const std::string& flags);
 
 // As a table, or as JSON: rows, those that fit into the memory that is available, and the command
-// with the flags of the fastest of these. `what`: "edit" or "step".
+// with the flags of the fastest of these. `what`: "edit" or "step". `reading`: what each takes more
+// while the model's files are not in the system's memory, seconds.
 void print_plan(const std::vector<PlanRow>& rows, const std::string& what,
-                const CommandWith& command, bool json);
+                const CommandWith& command, bool json, double reading = 0);
 
 // icedit plan train CONFIG.
 int run_plan_train(const std::vector<std::string>& arguments);

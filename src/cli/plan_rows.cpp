@@ -44,12 +44,13 @@ std::string with_flags(const std::vector<std::string>& words, const std::string&
 }
 
 void print_plan(const std::vector<PlanRow>& rows, const std::string& what,
-                const CommandWith& command, bool json) {
+                const CommandWith& command, bool json, double reading) {
   const uint64_t available = available_memory_bytes();
   const PlanRow* best = fastest_that_fits(rows, available);
   if (json) {
     Json out;
     out["available_bytes"] = available;
+    out["reading_seconds"] = reading;
     out["rows"] = Json::array();
     for (const PlanRow& row : rows) {
       out["rows"].push_back({{"precision", row.precision},
@@ -70,6 +71,11 @@ void print_plan(const std::vector<PlanRow>& rows, const std::string& what,
     print_row({row.precision, row.residency, bytes_text(double(row.peak)),
                seconds_text(row.seconds), row.peak <= available ? "yes" : "no", row.flags},
               widths);
+  }
+  if (reading >= 1) {
+    std::cout << "\n"
+              << seconds_text(reading)
+              << " more where the model's files have to be read from the disk\n";
   }
   std::cout << "\n" << bytes_text(double(available)) << " available";
   if (best == nullptr)

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <functional>
 #include <optional>
+#include <set>
+#include <tuple>
 #include <utility>
 
 #include "base/error.h"
@@ -162,6 +164,30 @@ PictureTime measure_vae(const Residency& residency, const EditSize& size) {
   constexpr double kQuick = 0.4;
   if (measure(8) < kQuick) measure(16);
   return time;
+}
+
+double reading_seconds(const ModelFiles& files) {
+  constexpr size_t kChunk = size_t{64} << 20;
+  std::set<std::shared_ptr<const MappedFile>> mapped;
+  for (const Part part : {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae}) {
+    const Component component = files.open(part);
+    for (const auto& [name, entry] : component.checkpoint.entries())
+      if (entry.file) mapped.insert(entry.file);
+  }
+  size_t missing = 0, most = 0, begin = 0;
+  std::shared_ptr<const MappedFile> file;  // with the chunk of which the most is missing
+  for (const auto& each : mapped) {
+    const size_t size = each->bytes().size();
+    for (size_t at = 0; at < size; at += kChunk) {
+      const size_t here = std::min(kChunk, size - at), of_it = here - each->cached(at, here);
+      missing += of_it;
+      if (of_it > most) std::tie(most, file, begin) = std::tuple(of_it, each, at);
+    }
+  }
+  if (most == 0) return 0;
+  const double seconds = seconds_of([&] { file->read_ahead(begin, kChunk); });
+  file->release(begin, kChunk);
+  return seconds * double(missing) / double(most);
 }
 
 Linear widest_linear(const Residency& residency) {

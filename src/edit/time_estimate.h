@@ -31,6 +31,10 @@ struct PictureTime {
 // Of a small square; about a second.
 PictureTime measure_vae(const Residency& residency, const EditSize& size);
 
+// What the files that are not in the system's memory yet take to be read, once. Reads 64 MiB of
+// them. Seconds.
+double reading_seconds(const ModelFiles& files);
+
 // That block's matrix with the most weights, loaded.
 Linear widest_linear(const Residency& residency);
 

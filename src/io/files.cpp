@@ -136,6 +136,17 @@ void MappedFile::release(size_t begin, size_t size) const {
   ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
 }
 
+size_t MappedFile::cached(size_t begin, size_t size) const {
+  if (begin >= size_) return 0;
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t first = begin / page * page, end = size < size_ - begin ? begin + size : size_;
+  std::vector<unsigned char> pages((end - first + page - 1) / page);
+  if (::mincore(const_cast<std::byte*>(data_) + first, end - first, pages.data()) != 0)
+    return end - begin;
+  const auto there = std::count_if(pages.begin(), pages.end(), [](auto p) { return p & 1; });
+  return std::min(end - begin, static_cast<size_t>(there) * page);
+}
+
 void MappedFile::read_ahead(size_t begin, size_t size) const {
   if (begin >= size_) return;
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));

@@ -90,6 +90,15 @@ TEST_F(Plan, ALimitStandsOnceAndIsTheRows) {
   }
 }
 
+TEST_F(Plan, WhatReadingTakesStandsApart) {
+  EXPECT_GE(edit({"--width", "64"})["reading_seconds"], 0);
+  testing::internal::CaptureStdout();
+  print_plan({}, "edit", {}, /*json=*/false, 65);
+  const std::string text = testing::internal::GetCapturedStdout();
+  EXPECT_NE(text.find("\n1:05 more where the model's files have to be read"), std::string::npos)
+      << text;
+}
+
 TEST_F(Plan, OfWhatAnEditRefusesIsNone) {
   EXPECT_THROW(edit({"--calls", "1"}), UsageError);
   EXPECT_THROW(edit({"--steps", "4", "--calls", "5"}), UsageError);

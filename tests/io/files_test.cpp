@@ -77,6 +77,16 @@ TEST(MappedFile, ReleaseGivesWholePagesBackAndTheyAreReadAgain) {
   }
 }
 
+TEST(MappedFile, SaysHowMuchIsInMemory) {
+  const TemporaryFolder folder;
+  const size_t size = 1'000'001;
+  const MappedFile file(folder.write("a", std::string(size, 'q')));
+  EXPECT_EQ(file.cached(0, size), size);  // it was just written
+  EXPECT_EQ(file.cached(5000, 10), 10u);
+  EXPECT_EQ(file.cached(size - 1, 100), 1u);
+  EXPECT_EQ(file.cached(size, 100), 0u);
+}
+
 TEST(ReadText, ReadsFilesAndPipes) {
   const TemporaryFolder folder;
   const std::string big(3'000'001, 'q');

@@ -64,10 +64,10 @@ TEST_F(Eval, KeepsTheSourcesDetailWhereAsked) {
 
 TEST_F(Eval, RowsThatAreEditedTogetherAreWithinTheBudget) {
   const auto within = [&](const std::string& batch) {
-    return eval({"--limit", "1", "--batch", batch, "--max-memory", "400M"});
+    return eval({"--limit", "1", "--batch", batch, "--max-memory", "500M"});
   };
   expect_failure(within("64"), 2,
-                 "--max-memory 400.0 MiB is too little: with nothing but one block in memory at a "
+                 "--max-memory 500.0 MiB is too little: with nothing but one block in memory at a "
                  "time 64 edits at once, each of 9216 pixels, take about ");
   expect_failure(within("64"), 2, "; give --max-memory ");
   expect_failure(within("64"), 2, "M, or a smaller --batch or --width");

@@ -153,7 +153,7 @@ TEST_F(MemoryPlan, AnEditAboveTheLimitIsRefused) {
   MemoryCheck check(*residency_, 1000 * kGib);
   EXPECT_EQ(check.shortage(request_, {64, 64}, {64, 64}), "");
   const std::string text = check.shortage(request_, {2048, 2048}, {64, 64});
-  EXPECT_NE(text.find("but --max-memory allows 364.0 MiB; give a smaller --width, or more"),
+  EXPECT_NE(text.find("but --max-memory allows 464.0 MiB; give a smaller --width, or more"),
             std::string::npos)
       << text;
 }

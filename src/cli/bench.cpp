@@ -4,6 +4,7 @@
 
 #include "base/counted.h"
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/progress.h"
 #include "base/str.h"
 #include "cli/arguments.h"
@@ -121,7 +122,7 @@ int run_bench(const Arguments& arguments) {
   Residency residency(files, residency_options(options.model, files));
   const EditSize size = usual_size(residency, options.edit.request);
   plan_memory(residency, options.model.memory, /*several_pictures=*/false, size);
-  const CallTimes times = measure_calls(residency, size);
+  const CallTimes times = measure_calls(residency, size, throw_if_interrupted);
   const std::vector<BenchRow> rows = rows_of(times, measure_ceilings(residency, size));
   const std::string precision = precision_name(residency);
   if (options.json) {

@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/process.h"
 #include "edit/time_estimate.h"
@@ -30,11 +31,11 @@ Conditioning random_conditioning(const FluxConfig& c, const EditSize& size,
 
 }  // namespace
 
-CallTimes measure_calls(Residency& residency, const EditSize& size) {
+CallTimes measure_calls(Residency& residency, const EditSize& size, StopCheck stop) {
   expect_measurable(residency);
   const c10::InferenceMode inference;
   const FluxTransformer& model = residency.transformer();
-  const AroundBlock around = residency.around(Part::kTransformer);
+  const AroundBlock around = stopping(std::move(stop), residency.around(Part::kTransformer));
   const FluxConfig& config = model.config();
   const auto options = at::TensorOptions(residency.precision().compute);
   const Conditioning conditioning = random_conditioning(config, size, options);

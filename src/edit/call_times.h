@@ -19,8 +19,8 @@ struct CallTimes {
 };
 
 // Loads the transformer and calls it, once to warm up and then three times or more, on random
-// inputs of that size. Throws as expect_measurable (edit/time_estimate.h).
-CallTimes measure_calls(Residency& residency, const EditSize& size);
+// inputs of that size. Throws as expect_measurable (edit/time_estimate.h), and what `stop` throws.
+CallTimes measure_calls(Residency& residency, const EditSize& size, StopCheck stop = {});
 
 // Floating-point operations a second.
 struct Ceilings {

@@ -11,6 +11,7 @@
 #include "edit/recipe.h"
 #include "models/configs.h"
 #include "models/flux/names.h"
+#include "models/t5/encoder.h"
 #include "nn/comfy_quant.h"
 #include "nn/int8_matrix.h"
 #include "nn/matrix.h"
@@ -70,10 +71,6 @@ int64_t elements(const Component& component, Part part, const EditSize& size) {
 bool multiplies_in_blocks(const std::string& module, const TensorInfo& info,
                           const LoadOptions& load) {
   return load.int8_blocks && info.dtype == Dtype::kQ4_0 && load.quantises(module);
-}
-
-bool is_t5_table(Part part, const std::string& module) {
-  return part == Part::kT5 && (module == "shared" || module == "encoder.embed_tokens");
 }
 
 // Of a tensor that is loaded with these options (nn/linear.cpp, nn/matrix.cpp).
@@ -158,7 +155,8 @@ PartEstimate estimate(const Residency& residency, Part part, const EditSize& siz
     const bool as_stored = e.mapped ? !quantised && info.dtype != Dtype::kI8
                                     : held == info.bytes() && !folded && info.dtype != Dtype::kI8;
     // Of a mapped table only the words' rows are read.
-    if (as_stored && load.device.is_cpu() && is_t5_table(part, module)) continue;
+    const bool table = part == Part::kT5 && is_t5_table(module);
+    if (table && as_stored && load.device.is_cpu()) continue;
     e.weights += held;
     if (!as_stored) e.copied += held;
     const bool of_block = !call_of_module(module).empty();

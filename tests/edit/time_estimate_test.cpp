@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "edit/call_times.h"
 #include "edit/memory_plan.h"
 #include "golden.h"
 
@@ -34,6 +35,12 @@ TEST(TimeEstimate, TheVaesTimeIsByThePixels) {
   const PictureTime many = measure_vae(residency, size);
   EXPECT_GT(many.encode, one.encode);
   EXPECT_GT(many.decode, one.decode);
+}
+
+TEST(CallTimes, EndWithinACall) {
+  Residency residency = tiny();
+  const auto stop = [] { throw Interrupted("stopped"); };
+  EXPECT_THROW(measure_calls(residency, usual_size(residency), stop), Interrupted);
 }
 
 TEST(TimeEstimate, CountsWhatIsDone) {

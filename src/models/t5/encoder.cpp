@@ -13,7 +13,6 @@ namespace {
 
 // N prompts  L tokens  C d_model  H heads  D d_kv
 
-// Files hold the table under one of two names, or under both.
 Weights embedding_path(const Weights& w) {
   const Weights shared = w / "shared";
   return shared.has("weight") ? shared : w / "encoder" / "embed_tokens";
@@ -47,6 +46,10 @@ Tensor normed(const RmsNorm& norm, const Tensor& x) {
 std::string t5_call_of_module(const std::string& module) {
   constexpr std::string_view kBlocks = "encoder.block.";
   return module.starts_with(kBlocks) ? module.substr(0, module.find('.', kBlocks.size())) : "";
+}
+
+bool is_t5_table(const std::string& module) {
+  return module == "shared" || module == "encoder.embed_tokens";
 }
 
 T5Encoder::Attention::Attention(const Weights& w, const T5Config& c)

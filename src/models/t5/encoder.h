@@ -16,6 +16,8 @@ namespace icedit {
 
 // The call (nn/block.h) that a Linear of it is used in, "encoder.block.3"; "" for none.
 std::string t5_call_of_module(const std::string& module);
+// The words' embeddings, which files hold under one of two names, or under both.
+bool is_t5_table(const std::string& module);
 
 class T5Encoder {
  public:

@@ -83,10 +83,10 @@ double scaled_seconds(const Measured& measured, int64_t tokens, bool backward, d
   struct Point {
     double flops, seconds;
   };
+  const auto flops = [&](int64_t count) { return block_flops(count, measured.config.hidden()); };
   double left = most;
   const auto measure = [&](int64_t count) {
-    const Point point = {block_flops(count, measured.config.hidden()),
-                         measured.seconds(count, backward)};
+    const Point point = {flops(count), measured.seconds(count, backward)};
     left -= 2 * point.seconds;
     return point;
   };
@@ -94,7 +94,7 @@ double scaled_seconds(const Measured& measured, int64_t tokens, bool backward, d
   Point before = measure(kFewest), last = measure(kFewest * kMore);
   const auto foretold = [&](int64_t count) {
     const double each = std::max(0.0, last.seconds - before.seconds) / (last.flops - before.flops);
-    return last.seconds + each * (block_flops(count, measured.config.hidden()) - last.flops);
+    return last.seconds + each * (flops(count) - last.flops);
   };
   for (int64_t count = kFewest * kMore; 2 * foretold(tokens) > left;) {
     count *= kMore;
@@ -168,25 +168,22 @@ PictureTime measure_vae(const Residency& residency, const EditSize& size) {
 
 double reading_seconds(const ModelFiles& files) {
   constexpr size_t kChunk = size_t{64} << 20;
-  std::set<std::shared_ptr<const MappedFile>> mapped;
-  for (const Part part : {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae}) {
-    const Component component = files.open(part);
-    for (const auto& [name, entry] : component.checkpoint.entries())
-      if (entry.file) mapped.insert(entry.file);
-  }
+  std::set<Path> paths;  // a single file may hold several parts
+  for (const Part part : {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae})
+    for (const Path& path : files.open(part).checkpoint.files()) paths.insert(path);
   size_t missing = 0, most = 0, begin = 0;
-  std::shared_ptr<const MappedFile> file;  // with the chunk of which the most is missing
-  for (const auto& each : mapped) {
-    const size_t size = each->bytes().size();
+  Path file;  // with the chunk of which the most is missing
+  for (const Path& path : paths) {
+    const MappedFile mapped(path);
+    const size_t size = mapped.bytes().size();
     for (size_t at = 0; at < size; at += kChunk) {
-      const size_t here = std::min(kChunk, size - at), of_it = here - each->cached(at, here);
+      const size_t here = std::min(kChunk, size - at), of_it = here - mapped.cached(at, here);
       missing += of_it;
-      if (of_it > most) std::tie(most, file, begin) = std::tuple(of_it, each, at);
+      if (of_it > most) std::tie(most, file, begin) = std::tuple(of_it, path, at);
     }
   }
   if (most == 0) return 0;
-  const double seconds = seconds_of([&] { file->read_ahead(begin, kChunk); });
-  file->release(begin, kChunk);
+  const double seconds = seconds_of([&] { MappedFile(file).read_ahead(begin, kChunk); });
   return seconds * double(missing) / double(most);
 }
 

@@ -101,6 +101,11 @@ bool is_something(const Path& path, fs::file_status (*status)(const Path&, std::
   return false;
 }
 
+// Where `size` bytes from `begin` on end, in a file of `all` at the latest. `begin` lies in it.
+size_t end_of(size_t begin, size_t size, size_t all) {
+  return size < all - begin ? begin + size : all;
+}
+
 }  // namespace
 
 MappedFile::MappedFile(const Path& path) : path_(path) {
@@ -130,7 +135,7 @@ MappedFile::~MappedFile() {
 void MappedFile::release(size_t begin, size_t size) const {
   if (begin >= size_) return;
   constexpr size_t kAround = size_t{2} << 20;
-  const size_t end = size < size_ - begin ? begin + size : size_;
+  const size_t end = end_of(begin, size, size_);
   const size_t first = begin / kAround * kAround;
   const size_t last = std::min(size_, (end + kAround - 1) / kAround * kAround);
   ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
@@ -139,7 +144,7 @@ void MappedFile::release(size_t begin, size_t size) const {
 size_t MappedFile::cached(size_t begin, size_t size) const {
   if (begin >= size_) return 0;
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  const size_t first = begin / page * page, end = size < size_ - begin ? begin + size : size_;
+  const size_t first = begin / page * page, end = end_of(begin, size, size_);
   std::vector<unsigned char> pages((end - first + page - 1) / page);
   if (::mincore(const_cast<std::byte*>(data_) + first, end - first, pages.data()) != 0)
     return end - begin;
@@ -150,7 +155,7 @@ size_t MappedFile::cached(size_t begin, size_t size) const {
 void MappedFile::read_ahead(size_t begin, size_t size) const {
   if (begin >= size_) return;
   const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  const size_t first = begin / page * page, end = size < size_ - begin ? begin + size : size_;
+  const size_t first = begin / page * page, end = end_of(begin, size, size_);
   auto* data = const_cast<std::byte*>(data_);
 #ifdef MADV_POPULATE_READ
   if (::madvise(data + first, end - first, MADV_POPULATE_READ) == 0) return;

@@ -72,7 +72,7 @@ check_format() {
     echo "skipped: the sources are formatted by clang-format 14, this is ${version:-no clang-format at all}"
     return 77
   fi
-  output=$(find src tests bench tools \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0 |
+  output=$(find src tests bench tools \( -name '*.h' -o -name '*.cpp' -o -name '*.inc' -o -name '*.cu' \) -print0 |
     xargs -0 clang-format --dry-run -Werror 2>&1) && return 0
   grep -E 'error:' <<<"$output" | sort -u -t: -k1,1 | sed -E 's/^([^:]+:[0-9]+):.*/\1: not as clang-format has it/'
   echo "Run clang-format -i on these files."

@@ -38,11 +38,11 @@ class MappedFile {
   Bytes bytes() const { return {data_, size_}; }
   const Path& path() const { return path_; }
 
-  // Gives the pages of [begin, begin + size) back to the system, and what came with them: it maps up
-  // to 2 MiB around a byte that is touched. They are mapped again when touched.
+  // Gives the pages of [begin, begin + size) back to the system, and what came with them: it maps
+  // up to 2 MiB around a byte that is touched. They are mapped again when touched.
   void release(size_t begin, size_t size) const;
-  // Of [begin, begin + size) the bytes that are in the system's memory already; all of them where it
-  // does not tell, as of another user's file.
+  // Of [begin, begin + size) the bytes that are in the system's memory already; all of them where
+  // it does not tell, as of another user's file.
   size_t cached(size_t begin, size_t size) const;
   // Has them in memory and mapped; returns once they are. For a thread that reads ahead.
   void read_ahead(size_t begin, size_t size) const;

@@ -18,7 +18,7 @@
 namespace icedit::cli {
 namespace {
 
-constexpr double kSecondsOfMeasuring = 0.8;  // a block in each precision
+constexpr double kSecondsOfMeasuring = 0.6;  // a block in each precision
 
 struct PrecisionChoice {
   DtypeChoice dtype;

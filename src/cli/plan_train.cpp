@@ -37,33 +37,46 @@ std::vector<SettingGroup> groups(PlanTrainOptions& o) {
           general_options(o.help)};
 }
 
-// In micro-batches of the configuration, on this machine's share of it.
-double step_seconds(const TrainConfig& config, const Residency& residency) {
+// Seconds of one sample, the same with and without recomputing: of a block without an adapter, and
+// of the encoders, where nothing is cached.
+struct SampleTime {
+  double forward = 0, with_gradients = 0, encoders = 0;
+};
+SampleTime measure(const TrainConfig& config, const Residency& residency) {
   const int64_t side = config.dataset.condition_size;
   EditSize size;
   size.image_tokens = image_tokens(side, 2 * side, residency.vae_config().downscale());
   size.text_tokens = text_tokens(config, residency.files());
   size.pixels = 2 * side * side;
-  const BlockTime forward = measure_block(residency, size, kSecondsOfABlock / 2);
-  double block = kWithAdapters * training_seconds(residency, size, kSecondsOfABlock);
-  if (config.gradient_checkpointing)
-    block += forward.forward * (keeps_last_products(config, residency) ? 1 - kMadeOnce : 1);
-  double sample = block * double(transformer_blocks(residency).size());
+  const BlockTime block = measure_block(residency, size, kSecondsOfABlock / 2);
+  throw_if_interrupted();
+  SampleTime time = {block.forward, training_seconds(residency, size, kSecondsOfABlock), 0};
+  throw_if_interrupted();
   const bool cached = config.cache || !config.cache_dir.empty();
   if (!cached) {
-    const EditTime edit = estimate_time(residency, size, forward, forward.flops, 1);
-    sample += edit.text + 2 * measure_vae(residency, size).encode;  // the target and the masked
+    const double picture = measure_vae(residency, size, /*decodes=*/false).encode;
+    time.encoders = estimate_time(residency, size, block, block.flops, 1).text +
+                    2 * picture;  // the target and the masked
   }
+  return time;
+}
+
+// In micro-batches of the configuration, on this machine's share of it.
+double step_seconds(const TrainConfig& config, const Residency& residency, const SampleTime& time) {
+  double block = kWithAdapters * time.with_gradients;
+  if (config.gradient_checkpointing)
+    block += time.forward * (keeps_last_products(config, residency) ? 1 - kMadeOnce : 1);
+  const double sample = block * double(transformer_blocks(residency).size()) + time.encoders;
   return sample * double(config.batch_size * config.accumulate_grad_batches);
 }
 
-PlanRow row_of(TrainConfig config, bool recomputing, const std::string& flags) {
-  throw_if_interrupted();
+PlanRow row_of(TrainConfig config, bool recomputing, const Residency& residency,
+               const SampleTime& time, const std::string& flags) {
   config.gradient_checkpointing = recomputing;
-  const Residency residency = training_residency(config, "cpu");
   const TrainingMemory memory = estimate_training(config, residency);
   return {dtype_text(residency.precision().compute), recomputing ? "recomputing" : "all kept",
-          memory.peak() + memory.mapped + kProgramBytes, step_seconds(config, residency), flags};
+          memory.peak() + memory.mapped + kProgramBytes, step_seconds(config, residency, time),
+          flags};
 }
 
 }  // namespace
@@ -80,11 +93,12 @@ int run_plan_train(const std::vector<std::string>& arguments) {
   }
   const TrainConfig config = read_train_config("plan train", rest, options.overrides);
   const Threads threads(options.threads, LaunchEnv::read().alone());
-  std::vector<PlanRow> rows;
+  const Residency residency = training_residency(config, "cpu");
+  const SampleTime time = measure(config, residency);
   const bool asked = config.gradient_checkpointing;
-  rows.push_back(row_of(config, asked, ""));
-  rows.push_back(row_of(config, !asked,
-                        str(" --set train.gradient_checkpointing=", asked ? "false" : "true")));
+  const std::string other = str(" --set train.gradient_checkpointing=", asked ? "false" : "true");
+  const std::vector<PlanRow> rows = {row_of(config, asked, residency, time, ""),
+                                     row_of(config, !asked, residency, time, other)};
   const auto command = [&](const std::string& flags) {
     return "icedit train" + with_flags(arguments, flags);
   };

@@ -28,6 +28,22 @@ bool previews(const EditHooks& hooks) {
   return hooks.on_preview && hooks.preview_every > 0;
 }
 
+// Of each request: as it was given, or made now.
+std::vector<PromptEmbeds> embeds_of(const std::vector<EditRequest>& requests,
+                                    Residency& residency) {
+  std::vector<Prompt> prompts;
+  const int64_t usual = residency.files().defaults().max_sequence_length;
+  for (const EditRequest& r : requests)
+    if (!r.prompt_embeds)
+      prompts.push_back({r.prefix + r.instruction, r.max_sequence_length.value_or(usual)});
+  const std::vector<PromptEmbeds> made = encode_prompts(residency, prompts);
+  std::vector<PromptEmbeds> embeds;
+  auto next = made.begin();
+  for (const EditRequest& r : requests)
+    embeds.push_back(r.prompt_embeds ? *r.prompt_embeds : *next++);
+  return embeds;
+}
+
 // A map for the previews of one picture. `masked`: the packed latents of its masked diptych, whose
 // left half is known both as latents and as pixels.
 LatentPreview fit_preview(const LatentPreview::Example& chart, const Tensor& masked,
@@ -280,15 +296,9 @@ void Editor::edit(const std::vector<EditRequest>& requests, const EditHooks& hoo
   // Full previews need the VAE while the transformer is at work.
   const bool decodes_early = previews(hooks) && hooks.preview_full;
   if (decodes_early && residency_.keep() == Keep::kOne) residency_.set_keep(Keep::kImageParts);
-  std::vector<Prompt> prompts;
-  for (const EditRequest& request : requests) {
-    check(request);
-    prompts.push_back(
-        {request.prefix + request.instruction,
-         request.max_sequence_length.value_or(residency_.files().defaults().max_sequence_length)});
-  }
+  for (const EditRequest& request : requests) check(request);
   tell(hooks, "reading the instruction");
-  const std::vector<PromptEmbeds> embeds = encode_prompts(residency_, prompts);
+  const std::vector<PromptEmbeds> embeds = embeds_of(requests, residency_);
 
   std::vector<Prepared> prepared;
   tell(hooks, "encoding the picture");

@@ -24,7 +24,8 @@ struct EditRequest {
   Image source;
   std::string colour_profile;  // ICC, of the source; not looked at
   std::string instruction;
-  std::string prefix = kPromptPrefix;  // of the prompt, before the instruction
+  std::string prefix = kPromptPrefix;         // of the prompt, before the instruction
+  std::optional<PromptEmbeds> prompt_embeds;  // of that prompt, where it was encoded before
   std::optional<Image> mask;  // white = may change; of the source's size; implies Layout::kCopy
   int feather = 0;            // pixels over which the mask's edge is blended
 

@@ -141,7 +141,7 @@ BlockTime measure_block(const Residency& residency, const EditSize& size, double
   return time;
 }
 
-PictureTime measure_vae(const Residency& residency, const EditSize& size) {
+PictureTime measure_vae(const Residency& residency, const EditSize& size, bool decodes) {
   expect_measurable(residency);
   const c10::InferenceMode inference;
   const Component component = residency.files().open(Part::kVae);
@@ -157,11 +157,11 @@ PictureTime measure_vae(const Residency& residency, const EditSize& size) {
         at::randn({1, vae->config().latent_channels, latent_side, latent_side}).to(load.compute);
     const double all = double(size.pixels) / double(side * side);
     time.encode = all * seconds_of([&] { vae->encode(picture); });
-    time.decode = all * seconds_of([&] { vae->decode(latents); });
+    if (decodes) time.decode = all * seconds_of([&] { vae->decode(latents); });
     return (time.encode + time.decode) / all;
   };
   // A small picture's pixels take more where the weights are reordered for each convolution.
-  constexpr double kQuick = 0.4;
+  constexpr double kQuick = 0.25;
   if (measure(8) < kQuick) measure(16);
   return time;
 }

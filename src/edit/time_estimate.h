@@ -28,8 +28,8 @@ BlockTime measure_block(const Residency& residency, const EditSize& size, double
 struct PictureTime {
   double load = 0, encode = 0, decode = 0;
 };
-// Of a small square; about a second.
-PictureTime measure_vae(const Residency& residency, const EditSize& size);
+// Of a small square; half a second of each.
+PictureTime measure_vae(const Residency& residency, const EditSize& size, bool decodes = true);
 
 // What the files that are not in the system's memory yet take to be read, once. Reads 64 MiB of
 // them. Seconds.

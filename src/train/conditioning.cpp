@@ -82,6 +82,7 @@ Conditioner::Picture Conditioner::picture(const Tensor& image, const Tensor& mas
 
 // A dropped prompt is one space, which an edit would refuse: so not through encode_prompts.
 PromptEmbeds Conditioner::text(const std::string& prompt) {
+  const at::NoGradGuard no_grad;
   const auto make = [&]() -> NamedTensors {
     const Tensor pooled = clip_pooled(residency_, prompt);
     return {{"prompt_embeds", t5_states(residency_, prompt, text_tokens_)}, {"pooled", pooled}};
@@ -112,13 +113,14 @@ void Conditioner::fill(const EditDataset& dataset, const Loader& loader, int64_t
 }
 
 void Conditioner::fill_cache(const EditDataset& dataset, const Loader& loader, Group& group,
-                             bool worth_it) {
+                             bool worth_it, const std::vector<std::string>& more) {
   if (!cache_.on()) return;
+  for (const std::string& prompt : more) text(prompt);
   const std::string what = str(vae_, readers_, text_tokens_, "\n", name_of(dataset));
   filled_ = cache_.has_all(what);
   if (group.all(filled_)) {
     if (group.is_first()) log::info("latents and embeddings are all in train.cache_dir");
-    return;
+    return all_made();
   }
   if (!worth_it) return;
   const bool shared = cache_.on_disk();
@@ -131,8 +133,12 @@ void Conditioner::fill_cache(const EditDataset& dataset, const Loader& loader, G
     if (bar) bar->update(std::min(row + step, dataset.size()));
   }
   filled_ = group.all(!cache_.lost_some());
-  made_in_filling_ = cache_.made();
   if (group.is_first() && filled_) cache_.note_all(what);
+  all_made();
+}
+
+void Conditioner::all_made() {
+  made_in_filling_ = cache_.made();
   residency_.release_text();
   residency_.release(Part::kVae);
 }

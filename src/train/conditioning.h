@@ -19,7 +19,6 @@ class Conditioner {
   // cache. `residency` outlives this. Throws IoError: the cache's folder cannot be used.
   Conditioner(Residency& residency, int64_t text_tokens, const CacheOptions& cache);
 
-  int64_t text_tokens() const { return text_tokens_; }
   const EncodingCache& cache() const { return cache_; }
   // [B, c, h, w] of the latents of this batch's diptychs. Throws UsageError for pictures whose
   // sides are no multiples of a token's.
@@ -30,10 +29,13 @@ class Conditioner {
                     const std::vector<std::string>& prompts, const StepDraws& draws);
 
   // Puts every readable pair of the data and every prompt that may be drawn for it into the cache,
-  // where there is one, shows progress, and lets go of the encoders. With a cache on disk the ranks
-  // share the work. Nothing is done where an earlier run has done it, and where it is not
-  // `worth_it`, the run being too short. Throws Interrupted, PeerError.
-  void fill_cache(const EditDataset& dataset, const Loader& loader, Group& group, bool worth_it);
+  // where there is one, and `more` prompts; shows progress, and lets go of the encoders. With a
+  // cache on disk the ranks share the work. The data's are left where an earlier run has done it,
+  // and where it is not `worth_it`, the run being too short. Throws Interrupted, PeerError.
+  void fill_cache(const EditDataset& dataset, const Loader& loader, Group& group, bool worth_it,
+                  const std::vector<std::string>& more);
+  // From the cache, or encoded now.
+  PromptEmbeds text(const std::string& prompt);
   // Whether all is cached, and was found there so far.
   bool is_filled() const { return filled_ && cache_.made() == made_in_filling_; }
 
@@ -42,9 +44,9 @@ class Conditioner {
     AutoencoderKl::Moments whole, masked;  // [1, c, h, w] each
   };
   Picture picture(const Tensor& image, const Tensor& mask);
-  PromptEmbeds text(const std::string& prompt);
   std::string text_key(const std::string& prompt);
   void fill(const EditDataset& dataset, const Loader& loader, int64_t row);
+  void all_made();
 
   Residency& residency_;
   int64_t text_tokens_;

@@ -105,7 +105,6 @@ TrainingMemory estimate_training(const TrainConfig& config, const Residency& res
   TrainingMemory memory;
   const bool cached = config.cache || !config.cache_dir.empty();
   const bool full = config.mode == TrainMode::kFull;
-  memory.samples = config.sample_interval > 0;
   for (const PartEstimate& part : estimate_parts(residency, {})) {
     const bool encoder = part.part != Part::kTransformer;
     if (full && !encoder) memory.parameters = part.parameters;

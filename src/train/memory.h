@@ -18,12 +18,8 @@ struct TrainingMemory {
   // With a cache: of the text encoders and the VAE, which are gone before the transformer is loaded
   // (train/conditioning.h), and not among `weights`.
   uint64_t encoders = 0;
-  bool samples = false;  // pictures are made on the way: the encoders come back beside the rest
 
-  uint64_t peak() const {
-    return samples ? weights + trained + std::max(activations, encoders)
-                   : std::max(encoders, weights + trained + activations);
-  }
+  uint64_t peak() const { return std::max(encoders, weights + trained + activations); }
 };
 
 // Whether a recomputed block makes its last products once and keeps them (Linear::once).

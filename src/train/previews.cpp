@@ -60,7 +60,7 @@ Previews::Previews(const TrainConfig& config, const EditDataset& dataset) : conf
   for (int64_t row = 0; row < rows && int64_t(pairs_.size()) < config.sample_pairs; row += stride) {
     if (auto pair = if_readable([&] { return pair_of(from, row); })) {
       pairs_.push_back(std::move(*pair));
-      prefixes_.push_back(from.rules(row).prefix);
+      prompts_.push_back(from.rules(row).prefix + pairs_.back().caption);
     } else {
       log::warn("no sample is made of this pair: " + pair.why_not);
     }
@@ -80,9 +80,8 @@ Image Previews::make(Trainer& trainer, const std::function<void()>& on_progress)
     request.source = pairs_[i].pictures[0];
     request.width = request.source.width;
     request.instruction = pairs_[i].caption;
-    request.prefix = prefixes_[i];
+    request.prompt_embeds = trainer.text(prompts_[i]);
     request.seed = uint64_t(config_.seed) + i;
-    request.max_sequence_length = trainer.text_tokens();
     if (config_.sample_steps > 0) request.steps = config_.sample_steps;
     if (config_.sample_guidance > 0) request.guidance = config_.sample_guidance;
     steps += request.steps.value_or(residency.files().defaults().num_inference_steps);
@@ -96,14 +95,11 @@ Image Previews::make(Trainer& trainer, const std::function<void()>& on_progress)
     progress.update(++done);
     on_progress();
   };
-  hooks.on_stage = [&](const std::string& stage) {
-    if (stage == kDenoisingStage && trainer.encoders_unused()) residency.release_text();
-    on_progress();
-  };
+  hooks.on_stage = [&](const std::string&) { on_progress(); };
   std::vector<SampleRow> rows = pairs_;
   // Loaded here and not in the editor: what is made in its inference mode can never be trained
   // through.
-  residency.clip(), residency.t5(), residency.vae();
+  residency.vae();
   trainer.with_averages([&] {
     Editor editor(residency);
     editor.edit(requests, hooks, [&](size_t i, std::vector<EditedImage> images) {

@@ -15,6 +15,8 @@ class Previews {
   // this. Throws UsageError, DataError: there is none.
   Previews(const TrainConfig& config, const EditDataset& dataset);
 
+  const std::vector<std::string>& prompts() const { return prompts_; }
+
   // [source | target | edit], a row for each pair, by the moving averages where there are any. Pair
   // i always has the seed train.seed + i: the edits differ only by what was learnt. Training is not
   // touched: no gradient, no stream of draws. `on_progress` is called at every denoising step.
@@ -24,7 +26,7 @@ class Previews {
  private:
   const TrainConfig& config_;
   std::vector<SampleRow> pairs_;  // source and target
-  std::vector<std::string> prefixes_;
+  std::vector<std::string> prompts_;
 };
 
 }  // namespace icedit

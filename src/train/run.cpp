@@ -83,7 +83,8 @@ class Run {
     if (samples() && group_->is_first()) previews_.emplace(config_, dataset_);
     Trainer trainer(config_, residency_, dataset_, quarantine_, *group_,
                     last_step() < 0 ? -1 : last_step() - done,
-                    run_.checkpoint ? &*run_.checkpoint : nullptr);
+                    run_.checkpoint ? &*run_.checkpoint : nullptr,
+                    previews_ ? previews_->prompts() : std::vector<std::string>());
     if (run_.checkpoint)
       log::info(str(run_.checkpoint->folder.string(), ": goes on after step ", trainer.steps()));
     if (group_->is_first()) begin_log(trainer.steps());

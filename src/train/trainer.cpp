@@ -26,7 +26,7 @@ constexpr const char* kReferenceDraws = "reference_draws";
 
 Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditDataset& dataset,
                  Quarantine& quarantine, Group& group, int64_t planned,
-                 const LoadedCheckpoint* from)
+                 const LoadedCheckpoint* from, const std::vector<std::string>& prompts)
     : config_(config),
       residency_(residency),
       dataset_(dataset),
@@ -52,7 +52,7 @@ Trainer::Trainer(const TrainConfig& config, Residency& residency, const EditData
   const std::optional<AdapterFile> start = expect_trainable(residency, config);
   // Before the transformer comes, so that the encoders are never in memory beside it.
   const int64_t seen = planned * config.accumulate_grad_batches * config.batch_size * group.size();
-  conditioner_.fill_cache(dataset, *loader_, group, planned < 0 || seen >= dataset.size());
+  conditioner_.fill_cache(dataset, *loader_, group, planned < 0 || seen >= dataset.size(), prompts);
   trainable_ = make_trainable(residency.transformer(), config, start, /*quiet=*/from != nullptr);
   optimizer_ = make_optimizer(trainable_.parameters);
   base_lr_ = optimizer_->lr();

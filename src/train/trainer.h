@@ -30,12 +30,13 @@ class Trainer {
  public:
   // Fills the cache where there is one and the run will see most of the data, loads the transformer
   // and puts onto it what is trained. `planned`: the steps that will be taken, -1: many. `from`:
-  // goes on from there. What headers and settings tell to be wrong is said before anything is
-  // encoded or loaded. The arguments outlive the trainer. Throws UsageError (of another run, too,
-  // as expect_resumable), CheckpointError, Interrupted.
+  // goes on from there. `prompts`: that will be asked for beside the data's. What headers and
+  // settings tell to be wrong is said before anything is encoded or loaded. The arguments outlive
+  // the trainer. Throws UsageError (of another run, too, as expect_resumable), CheckpointError,
+  // Interrupted.
   Trainer(const TrainConfig& config, Residency& residency, const EditDataset& dataset,
           Quarantine& quarantine, Group& group, int64_t planned = -1,
-          const LoadedCheckpoint* from = nullptr);
+          const LoadedCheckpoint* from = nullptr, const std::vector<std::string>& prompts = {});
   ~Trainer();
 
   // Throws Interrupted (nothing of the step was done), PeerError, DataError: too many bad rows, or
@@ -47,7 +48,7 @@ class Trainer {
   const NamedTensors& parameters() const { return trainable_.parameters; }
   const Trainable& trainable() const { return trainable_; }
   Residency& residency() { return residency_; }
-  int64_t text_tokens() const { return conditioner_.text_tokens(); }
+  PromptEmbeds text(const std::string& prompt) { return conditioner_.text(prompt); }
   void trace_into(StepTrace* trace);
 
   // Runs `f` with the moving averages in place of what is trained, where there are any.

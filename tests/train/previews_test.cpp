@@ -121,6 +121,29 @@ TEST(Previews, AnEditIsThatOfTheCheckpoint) {
   }
 }
 
+// With FLUX they are ten gigabytes beside the transformer.
+TEST(Previews, OfACachedRunTakeNoTextEncoder) {
+  const auto grid = [](const std::vector<std::string>& overrides) {
+    Session session(tiny_config(with(overrides)));
+    Residency residency(Session::model(session.config), Session::options(session.config, at::kCPU));
+    const Previews previews(session.config, session.dataset);
+    Trainer trainer(session.config, residency, session.dataset, session.quarantine, *session.alone,
+                    -1, nullptr, previews.prompts());
+    const bool there = session.config.cache ? false : true;
+    EXPECT_EQ(residency.is_loaded(Part::kT5), false);
+    const Image made = previews.make(trainer, [] {});
+    EXPECT_EQ(residency.is_loaded(Part::kT5), there);
+    EXPECT_EQ(residency.is_loaded(Part::kClip), there);
+    EXPECT_EQ(residency.is_loaded(Part::kVae), there);
+    return made;
+  };
+  // Held-out pairs, whose prompts the data set does not have.
+  const std::string held_out =
+      str("train.sample_data=", golden::path("dataset/magicbrush.parquet").string());
+  EXPECT_EQ(grid({"train.cache=true"}).pixels, grid({}).pixels);
+  EXPECT_EQ(grid({"train.cache=true", held_out}).pixels, grid({held_out}).pixels);
+}
+
 TEST(Previews, PairsThatCannotBeReadAreErrors) {
   const EditDataset dataset(tiny_config().dataset);
   const std::string error = error_of<NoInputError>(

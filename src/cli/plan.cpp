@@ -215,6 +215,7 @@ int run_plan(const Arguments& arguments) {
   const auto command = [&](const std::string& flags) {
     return command_of(arguments, options, flags);
   };
+  const auto opened = files.hold_open();
   const double reading = reading_seconds(files);  // measuring reads a part of them
   print_plan(Planner(options, files).rows(), "edit", command, options.json, reading);
   return 0;

@@ -94,6 +94,7 @@ int run_plan_train(const std::vector<std::string>& arguments) {
   const TrainConfig config = read_train_config("plan train", rest, options.overrides);
   const Threads threads(options.threads, LaunchEnv::read().alone());
   const Residency residency = training_residency(config, "cpu");
+  const auto opened = residency.files().hold_open();
   const SampleTime time = measure(config, residency);
   const bool asked = config.gradient_checkpointing;
   const std::string other = str(" --set train.gradient_checkpointing=", asked ? "false" : "true");

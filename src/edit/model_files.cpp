@@ -157,7 +157,19 @@ ModelFiles ModelFiles::find(const ModelRequest& request) {
   return files;
 }
 
+std::vector<std::shared_ptr<const Component>> ModelFiles::hold_open() const {
+  std::vector<std::shared_ptr<const Component>> all;
+  for (const Part part : kParts) {
+    all.push_back(std::make_shared<const Component>(open(part)));
+    (*held_)[part] = all.back();
+  }
+  return all;
+}
+
 Component ModelFiles::open(Part part) const {
+  const auto held = held_->find(part);
+  if (const auto component = held != held_->end() ? held->second.lock() : nullptr)
+    return *component;
   const Path& place = places_.at(part);
   if (fs::is_directory(place)) {
     // A component's own folder, or a whole model given for one component.

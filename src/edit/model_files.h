@@ -2,6 +2,7 @@
 // Where a model's parts lie: a diffusers folder, an id in the Hugging Face cache, the embedded nano
 // model, and single files that replace one component each.
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -41,6 +42,10 @@ class ModelFiles {
   const ModelDefaults& defaults() const { return defaults_; }
   // Opens the component: headers are read, weights are not.
   Component open(Part part) const;
+  // All four, opened: while they live, open() reads no headers. For what asks again and again and
+  // loads little: what is read of a mapped file stays in memory as long as it is open. Not while
+  // another thread opens some.
+  std::vector<std::shared_ptr<const Component>> hold_open() const;
   const Path& place(Part part) const { return places_.at(part); }
   Path tokenizer() const;    // CLIP's folder; throws ModelUnavailable that names the option to give
   Path tokenizer_2() const;  // T5's
@@ -52,6 +57,8 @@ class ModelFiles {
   ModelDefaults defaults_;
   std::map<Part, Path> places_;  // a folder or a file
   Path tokenizer_, tokenizer_2_, scheduler_;
+  std::shared_ptr<std::map<Part, std::weak_ptr<const Component>>> held_ =
+      std::make_shared<std::map<Part, std::weak_ptr<const Component>>>();
 };
 
 // The folder of a model that comes with the program ("nano"): share/icedit/models beside bin/, or

@@ -1,4 +1,5 @@
-// Adapters are opened and compared with the model before anything is loaded.
+// Adapters are opened and compared with the model before anything is loaded; components may be
+// held open.
 #include "edit/residency.h"
 
 #include <ATen/ATen.h>
@@ -69,6 +70,23 @@ TEST_F(ResidencyAdapters, AScaleIsSwitchedLoadedOrNot) {
   residency.release(Part::kTransformer);
   residency.set_adapter_scale(0, 2);
   EXPECT_TRUE(golden::close(out(), none + 64, 1e-6));
+}
+
+TEST(ModelFiles, WhatIsHeldOpenIsNotReadAgain) {
+  const TemporaryFolder folder;
+  const Path model = folder / "model";
+  std::filesystem::copy(golden::path("tiny-fill"), model, std::filesystem::copy_options::recursive);
+  ModelRequest request;
+  request.model = model.string();
+  const ModelFiles files = ModelFiles::find(request), copy = files;
+  const auto entries = [](const Component& c) { return c.checkpoint.entries().size(); };
+  auto opened = files.hold_open();
+  std::filesystem::remove_all(model / "transformer");
+  EXPECT_GT(entries(*opened[0]), 0u);
+  for (const ModelFiles& held : {files, copy})
+    EXPECT_EQ(entries(held.open(Part::kTransformer)), entries(*opened[0]));
+  opened.clear();
+  EXPECT_THROW(copy.open(Part::kTransformer), Error);
 }
 
 }  // namespace

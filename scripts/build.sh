@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets up, configures and builds. Without targets: everything.
-#   scripts/build.sh [--first] [release|debug|asan|fuzz] [TARGET...]
+#   scripts/build.sh [--first] [release|debug|asan|asan-nn|fuzz] [TARGET...]
 # --first: where the folder has no build yet, each folder of src/ is compiled as one file (ICEDIT_UNITY): two minutes
 # in place of eight on two cores, but every later change compiles a whole folder. A build that is there goes on.
 set -euo pipefail
@@ -11,10 +11,10 @@ if [ "${1:-}" = --first ]; then first=1; shift; fi
 preset=${1:-release}
 shift $(($# > 0 ? 1 : 0))
 case "$preset" in
-  release | debug | asan) setup=() ;;
+  release | debug | asan | asan-nn) setup=() ;;
   fuzz) setup=(--fuzz) ;;
   -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 0 ;;
-  *) echo "build.sh: unknown preset '$preset' (known: release, debug, asan, fuzz)" >&2; exit 2 ;;
+  *) echo "build.sh: unknown preset '$preset' (known: release, debug, asan, asan-nn, fuzz)" >&2; exit 2 ;;
 esac
 
 scripts/setup.sh "${setup[@]}"

@@ -8,6 +8,8 @@
 #   scripts/test.sh --checks   format and style only
 #   scripts/test.sh --cpus     the release build and parity on other CPUs only
 #   scripts/test.sh --asan     the sanitizers' build and tests only
+#   scripts/test.sh --asan-nn  under the sanitizers the products, kernels and readers of src/nn: eight minutes on two
+#                              cores, not part of everything
 #   scripts/test.sh --fuzz     the fuzz targets only
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -15,9 +17,9 @@ cd "$(dirname "$0")/.." || exit 1
 what=all
 for arg in "$@"; do
   case "$arg" in
-    --fast | --checks | --cpus | --asan | --fuzz) what=${arg#--} ;;
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
-    *) echo "test.sh: unknown option '$arg' (known: --fast, --checks, --cpus, --asan, --fuzz)" >&2; exit 2 ;;
+    --fast | --checks | --cpus | --asan | --asan-nn | --fuzz) what=${arg#--} ;;
+    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    *) echo "test.sh: unknown option '$arg' (known: --fast, --checks, --cpus, --asan, --asan-nn, --fuzz)" >&2; exit 2 ;;
   esac
 done
 
@@ -154,7 +156,7 @@ setup=()
 [ "$what" != all ] || setup=(--serve-tests)
 scripts/setup.sh "${setup[@]}" || { fail "set-up"; exit 1; }
 
-if [ "$what" != asan ] && [ "$what" != cpus ] && [ "$what" != fuzz ]; then
+if [ "$what" = all ] || [ "$what" = fast ] || [ "$what" = checks ]; then
   check "format" check_format
   check "style" tools/check_style.py
 fi
@@ -170,6 +172,11 @@ fi
 if [ "$what" = all ] || [ "$what" = asan ]; then
   if build asan; then
     UBSAN_OPTIONS=print_stacktrace=1 tests asan all -j2
+  fi
+fi
+if [ "$what" = asan-nn ]; then
+  if build asan-nn test_nn; then
+    UBSAN_OPTIONS=print_stacktrace=1 tests asan-nn nn -R '^nn$'
   fi
 fi
 if [ "$what" = all ] || [ "$what" = fuzz ]; then

@@ -185,8 +185,9 @@ EditSize edit_size(const Residency& residency, const EditRequest& request, Size 
   size.text_tokens =
       request.max_sequence_length.value_or(residency.files().defaults().max_sequence_length);
   size.pixels = width * height;
-  // The mask lets the right half change, or a part of it.
-  if (request.speed.reuse_left > 1) size.kept_tokens = size.image_tokens / 2;
+  // At least the left half; of a mask of one's own up to all, since it may let little change.
+  if (request.speed.reuse_left > 1)
+    size.kept_tokens = request.mask ? size.image_tokens : size.image_tokens / 2;
   if (request.source_size) size.full_pixels = int64_t{source.width} * source.height;
   return size;
 }

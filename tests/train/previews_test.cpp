@@ -129,8 +129,8 @@ TEST(Previews, OfACachedRunTakeNoTextEncoder) {
     const Previews previews(session.config, session.dataset);
     Trainer trainer(session.config, residency, session.dataset, session.quarantine, *session.alone,
                     -1, nullptr, previews.prompts());
-    const bool there = session.config.cache ? false : true;
-    EXPECT_EQ(residency.is_loaded(Part::kT5), false);
+    const bool there = !session.config.cache;
+    EXPECT_FALSE(residency.is_loaded(Part::kT5));
     const Image made = previews.make(trainer, [] {});
     EXPECT_EQ(residency.is_loaded(Part::kT5), there);
     EXPECT_EQ(residency.is_loaded(Part::kClip), there);

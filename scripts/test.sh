@@ -8,7 +8,7 @@
 #   scripts/test.sh --checks   format and style only
 #   scripts/test.sh --cpus     the release build and parity on other CPUs only
 #   scripts/test.sh --asan     the sanitizers' build and tests only
-#   scripts/test.sh --asan-nn  under the sanitizers the products, kernels and readers of src/nn: eight minutes on two
+#   scripts/test.sh --asan-nn  under the sanitizers the products, kernels and readers of src/nn: six minutes on two
 #                              cores, not part of everything
 #   scripts/test.sh --fuzz     the fuzz targets only
 set -uo pipefail

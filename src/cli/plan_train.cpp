@@ -52,8 +52,7 @@ SampleTime measure(const TrainConfig& config, const Residency& residency) {
   throw_if_interrupted();
   SampleTime time = {block.forward, training_seconds(residency, size, kSecondsOfABlock), 0};
   throw_if_interrupted();
-  const bool cached = config.cache || !config.cache_dir.empty();
-  if (!cached) {
+  if (!config.caches()) {
     const double picture = measure_vae(residency, size, /*decodes=*/false).encode;
     time.encoders = estimate_time(residency, size, block, block.flops, 1).text +
                     2 * picture;  // the target and the masked

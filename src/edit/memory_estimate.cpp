@@ -233,9 +233,7 @@ std::vector<CallBytes> transformer_blocks(const Residency& residency) {
 
 std::vector<PartEstimate> estimate_parts(const Residency& residency, const EditSize& size) {
   std::vector<PartEstimate> parts;
-  for (const Part part : {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae}) {
-    parts.push_back(estimate(residency, part, size));
-  }
+  for (const Part part : kParts) parts.push_back(estimate(residency, part, size));
   return parts;
 }
 

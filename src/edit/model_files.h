@@ -57,8 +57,8 @@ class ModelFiles {
   ModelDefaults defaults_;
   std::map<Part, Path> places_;  // a folder or a file
   Path tokenizer_, tokenizer_2_, scheduler_;
-  std::shared_ptr<std::map<Part, std::weak_ptr<const Component>>> held_ =
-      std::make_shared<std::map<Part, std::weak_ptr<const Component>>>();
+  using Held = std::map<Part, std::weak_ptr<const Component>>;
+  std::shared_ptr<Held> held_ = std::make_shared<Held>();  // copies share it
 };
 
 // The folder of a model that comes with the program ("nano"): share/icedit/models beside bin/, or

@@ -169,7 +169,7 @@ PictureTime measure_vae(const Residency& residency, const EditSize& size, bool d
 double reading_seconds(const ModelFiles& files) {
   constexpr size_t kChunk = size_t{64} << 20;
   std::set<Path> paths;  // a single file may hold several parts
-  for (const Part part : {Part::kTransformer, Part::kT5, Part::kClip, Part::kVae})
+  for (const Part part : kParts)
     for (const Path& path : files.open(part).checkpoint.files()) paths.insert(path);
   size_t missing = 0, most = 0, begin = 0;
   Path file;  // with the chunk of which the most is missing

@@ -72,6 +72,8 @@ struct TrainConfig {
   std::vector<std::string> without_effect;  // keys that were given, and that nothing reads
 
   ObjectiveOptions objective() const;
+  // Whether what the encoders make is kept.
+  bool caches() const { return cache || !cache_dir.empty(); }
 };
 
 // `file`: YAML; `overrides`: "train.batch_size=4", applied in turn. Throws NoInputError, UsageError

@@ -103,7 +103,6 @@ bool keeps_last_products(const TrainConfig& config, const Residency& residency) 
 
 TrainingMemory estimate_training(const TrainConfig& config, const Residency& residency) {
   TrainingMemory memory;
-  const bool cached = config.cache || !config.cache_dir.empty();
   const bool full = config.mode == TrainMode::kFull;
   for (const PartEstimate& part : estimate_parts(residency, {})) {
     const bool encoder = part.part != Part::kTransformer;
@@ -116,9 +115,9 @@ TrainingMemory estimate_training(const TrainConfig& config, const Residency& res
       (part.mapped ? memory.mapped : memory.weights) += part.mapped ? bytes.stored : bytes.computed;
       continue;
     }
-    (part.mapped         ? memory.mapped
-     : cached && encoder ? memory.encoders
-                         : memory.weights) += part.weights;
+    (part.mapped                  ? memory.mapped
+     : config.caches() && encoder ? memory.encoders
+                                  : memory.weights) += part.weights;
   }
   const Component transformer = residency.files().open(Part::kTransformer);
   const bool from_file = config.lora.target_modules.empty();  // init_lora's, which is small

@@ -80,7 +80,6 @@ Image Previews::make(Trainer& trainer, const std::function<void()>& on_progress)
     request.source = pairs_[i].pictures[0];
     request.width = request.source.width;
     request.instruction = pairs_[i].caption;
-    request.prompt_embeds = trainer.text(prompts_[i]);
     request.seed = uint64_t(config_.seed) + i;
     if (config_.sample_steps > 0) request.steps = config_.sample_steps;
     if (config_.sample_guidance > 0) request.guidance = config_.sample_guidance;
@@ -89,6 +88,10 @@ Image Previews::make(Trainer& trainer, const std::function<void()>& on_progress)
   }
   Progress progress(str("previews after step ", trainer.steps(), ":"), steps, "step");
   progress.update(0);  // loading comes first, which may take long
+  for (size_t i = 0; i < requests.size(); ++i) {
+    on_progress();
+    requests[i].prompt_embeds = trainer.text(prompts_[i]);
+  }
   EditHooks hooks;
   hooks.stop = throw_if_interrupted;
   hooks.on_step = [&](int64_t, int64_t, int64_t) {

@@ -31,9 +31,9 @@ class Trainer {
   // Fills the cache where there is one and the run will see most of the data, loads the transformer
   // and puts onto it what is trained. `planned`: the steps that will be taken, -1: many. `from`:
   // goes on from there. `prompts`: that will be asked for beside the data's. What headers and
-  // settings tell to be wrong is said before anything is encoded or loaded. The arguments outlive
-  // the trainer. Throws UsageError (of another run, too, as expect_resumable), CheckpointError,
-  // Interrupted.
+  // settings tell to be wrong is said before anything is encoded or loaded. The arguments but
+  // `prompts` outlive the trainer. Throws UsageError (of another run, too, as expect_resumable),
+  // CheckpointError, Interrupted.
   Trainer(const TrainConfig& config, Residency& residency, const EditDataset& dataset,
           Quarantine& quarantine, Group& group, int64_t planned = -1,
           const LoadedCheckpoint* from = nullptr, const std::vector<std::string>& prompts = {});

@@ -137,11 +137,13 @@ TEST(Previews, OfACachedRunTakeNoTextEncoder) {
     EXPECT_EQ(residency.is_loaded(Part::kVae), there);
     return made;
   };
-  // Held-out pairs, whose prompts the data set does not have.
   const std::string held_out =
       str("train.sample_data=", golden::path("dataset/magicbrush.parquet").string());
   EXPECT_EQ(grid({"train.cache=true"}).pixels, grid({}).pixels);
   EXPECT_EQ(grid({"train.cache=true", held_out}).pixels, grid({held_out}).pixels);
+  // Of the data's own prompts none is encoded.
+  const std::string dropped = "train.dataset.drop_text_prob=1";
+  EXPECT_EQ(grid({"train.cache=true", dropped}).pixels, grid({dropped}).pixels);
 }
 
 TEST(Previews, PairsThatCannotBeReadAreErrors) {
